@@ -1,0 +1,173 @@
+"""Azure OpenAI: the family's file API under a resource, in two dialects and with a key or Entra ID."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import urlencode
+
+from providers.base import AccountConfig, Setting
+from providers.exceptions import CredentialsError, FileRejectedError, ProviderConfigurationError
+from providers.http_driver import normalized, path_segment
+from providers.objects import Capabilities, Expiry, MiB, Operation
+from providers.openai_compatible import Dialect, OpenAICompatibleDriver
+from providers.transports.http import Request, Response, StreamBody
+
+ENTRA_SCOPE: Final = "https://cognitiveservices.azure.com/.default"
+ENTRA_CREDENTIALS: Final = ("tenant_id", "client_id", "client_secret")
+
+#: A token is renewed this long before it ends, so that none ends on its way.
+RENEWAL_MARGIN_SECONDS: Final = 300
+
+_V1_VERSIONS: Final = frozenset({"v1", "preview"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    value: str
+    renew_at: float  # monotonic
+
+
+class AzureOpenAIDriver(OpenAICompatibleDriver):
+    """Azure OpenAI, dated (`api_version` 2024-10-21) or v1. Files belong to the resource, not a deployment.
+
+    The purpose is passed through: Azure declares its list of purposes open, and the two dialects and their
+    pages disagree about it (read 2026-11-23).
+    """
+
+    name = "azure-openai"
+    label = "Azure OpenAI"
+    docs_url = "https://learn.microsoft.com/azure/foundry/reference/rest"
+    options = (
+        Setting("endpoint", "Endpoint", "https://NAME.openai.azure.com", "url", required=True),
+        Setting("api_version", "API version", "v1, preview, or a date such as 2024-10-21.", default="v1"),
+        Setting(
+            "authority",
+            "Authority",
+            "Where Entra ID gives out tokens.",
+            "url",
+            default="https://login.microsoftonline.com",
+        ),
+    )
+    credentials = (
+        Setting("api_key", "API key", "Or the three of Entra ID.", secret=True),
+        Setting("tenant_id", "Tenant id", "Entra ID."),
+        Setting("client_id", "Client id", "Entra ID."),
+        Setting("client_secret", "Client secret", "Entra ID.", secret=True),
+    )
+    capabilities = Capabilities(
+        max_bytes=512 * MiB,
+        max_bytes_by_purpose={"batch": 200 * MiB},
+        extensions={"batch": (".jsonl",), "fine-tune": (".jsonl",)},
+        expiry=Expiry(native=True),
+        paging="after",
+        source=docs_url,
+        checked="2026-11-23",
+    )
+
+    def __init__(self, account: AccountConfig) -> None:
+        super().__init__(account)
+        self._token: _Token | None = None
+        self._token_lock = threading.Lock()
+        version = self.text_option("api_version")
+        self.dialect = Dialect(page_size=1_000, query={} if version == "v1" else {"api-version": version})
+        if not self._is_v1:
+            # Whether the dated dialect refuses or ignores `expires_after` is not documented; its list has
+            # neither `has_more` nor a cursor: one answer is everything.
+            self.capabilities = replace(self.capabilities, expiry=Expiry(), paging="none")
+            self.dialect = replace(self.dialect, page_size=None)
+
+    @property
+    def base_url(self) -> str:
+        """The resource's endpoint with the dialect's path, which may be part of what was configured."""
+        root = self.text_option("endpoint").rstrip("/").removesuffix("/v1").removesuffix("/openai")
+        return f"{root}/openai/v1" if self._is_v1 else f"{root}/openai"
+
+    def upstream(self) -> tuple[str, ...]:
+        """The resource: both dialects show the same files."""
+        return (normalized(self.base_url.removesuffix("/v1")),)
+
+    def check_configuration(self) -> None:
+        super().check_configuration()
+        credentials = self.account.credentials
+        given = [name for name in ENTRA_CREDENTIALS if credentials.get(name)]
+        if credentials.get("api_key"):
+            if given:
+                raise ProviderConfigurationError(
+                    "Give either an API key or the three of Entra ID, not both.", field=given[0]
+                )
+        elif len(given) < len(ENTRA_CREDENTIALS):
+            lacking = next(name for name in ENTRA_CREDENTIALS if name not in given)
+            raise ProviderConfigurationError(
+                f"Give an API key, or all of: {', '.join(ENTRA_CREDENTIALS)}.",
+                field=lacking if given else "api_key",
+            )
+
+    def auth_headers(self) -> dict[str, str]:
+        """Return the key or a token, never both."""
+        if key := self.account.credentials.get("api_key"):
+            return {"api-key": key}
+        return {"Authorization": f"Bearer {self._entra_token()}"}
+
+    def send(
+        self, operation: Operation, request: Request, *, expected: Collection[int] = range(200, 300)
+    ) -> Response:
+        """Send; with a fresh token once more when Entra's was refused and nothing was consumed by sending."""
+        try:
+            return super().send(operation, request, expected=expected)
+        except CredentialsError as exc:
+            if exc.status_code != 401 or self._token is None:
+                raise
+            self._token = None
+            if isinstance(request.body, StreamBody) and request.body.started:
+                raise
+            return super().send(operation, request, expected=expected)
+
+    @property
+    def _is_v1(self) -> bool:
+        return self.text_option("api_version") in _V1_VERSIONS
+
+    def _entra_token(self) -> str:
+        with self._token_lock:
+            token = self._token
+            if token is None or time.monotonic() >= token.renew_at:
+                token = self._token = self._fetch_token()
+            return token.value
+
+    def _fetch_token(self) -> _Token:
+        """Ask Entra ID for a token by client credentials.
+
+        Answer: `{"access_token": text, "expires_in": seconds}`. Read 2026-11-23 at
+        learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow.
+        """
+        credentials = self.account.credentials
+        authority = self.text_option("authority").rstrip("/")
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": credentials["client_id"],
+            "client_secret": credentials["client_secret"],
+            "scope": ENTRA_SCOPE,
+        }
+        request = Request(
+            "POST",
+            f"{authority}/{path_segment(credentials['tenant_id'])}/oauth2/v2.0/token",
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+            body=urlencode(form).encode(),
+        )
+        started = time.monotonic()
+        answer = self.json_object(Operation.CREATE, self._send_to_entra(request))
+        value, seconds = answer.get("access_token"), answer.get("expires_in")
+        if not isinstance(value, str) or not value or not isinstance(seconds, int | float):
+            raise self.invalid(Operation.CREATE, "Entra ID gave no token")
+        return _Token(value, started + max(0.0, seconds - RENEWAL_MARGIN_SECONDS))
+
+    def _send_to_entra(self, request: Request) -> Response:
+        try:
+            return self.send_bare(Operation.CREATE, request)
+        except FileRejectedError as exc:  # a wrong client is 400 or 401, depending on what is wrong
+            raise CredentialsError(
+                f"Entra ID gave no token: {exc.message}", provider=exc.provider, status_code=exc.status_code
+            ) from exc

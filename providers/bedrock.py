@@ -1,0 +1,96 @@
+"""Files for AWS Bedrock, which are objects in S3: its batch jobs read and write nothing else."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from providers.base import Setting
+from providers.exceptions import ProviderConfigurationError
+from providers.object_store import ObjectStoreDriver
+from providers.objects import OPENAI_BATCH_LINES, BatchLineFormat, Capabilities, GiB
+from providers.transports.s3 import S3Store, open_s3
+from providers.transports.s3_client import S3Config
+
+_REGION: Final = re.compile(r"[a-z0-9-]{1,32}")
+
+
+class BedrockDriver(ObjectStoreDriver):
+    """Keeps files in S3, or in any store that speaks its protocol."""
+
+    name = "bedrock"
+    label = "AWS Bedrock (S3)"
+    docs_url = "https://docs.aws.amazon.com/bedrock/latest/userguide/batch-inference-data.html"
+    scheme = "s3"
+    bucket_header = "x-tfy-aws-s3-bucket"
+    output_suffixes = (".jsonl.out",)
+    capabilities = Capabilities(
+        storage="s3",
+        mode="object store",
+        paging="token",
+        ranges=True,
+        extensions={"batch": (".jsonl",)},
+        max_bytes_by_purpose={"batch": GiB},
+        # OpenAI's lines are for Bedrock's OpenAI-compatible batch endpoint, the others for invocation jobs.
+        batch_lines=(
+            OPENAI_BATCH_LINES,
+            BatchLineFormat("bedrock", {"recordId": str, "modelInput": dict}, unique="recordId"),
+        ),
+        source=docs_url,
+        checked="2026-11-23",
+    )
+    options = (
+        Setting("bucket", "Bucket", required=True),
+        Setting("prefix", "Prefix", "What every key starts with.", default="files"),
+        Setting("region", "Region", "The bucket's region, for example eu-central-1."),
+        Setting("endpoint_url", "Endpoint", "For stores that speak S3; empty means AWS.", kind="url"),
+        Setting(
+            "allowed_buckets",
+            "Other buckets",
+            f"Buckets that a request may name in {bucket_header}.",
+            kind="list",
+        ),
+        Setting("server_side_encryption", "Encryption", choices=("", "AES256", "aws:kms")),
+        Setting("kms_key_id", "KMS key", "Id or ARN of the key, with the encryption aws:kms."),
+        Setting("role_arn", "Role", "ARN of a role that is assumed with the credentials below."),
+    )
+    credentials = (
+        Setting("access_key_id", "Access key id", "Without keys, the platform's own credentials are used."),
+        Setting("secret_access_key", "Secret access key", secret=True),
+        Setting("session_token", "Session token", "Only with temporary credentials.", secret=True),
+    )
+
+    def check_configuration(self) -> None:
+        """Refuse options that contradict each other, besides what every object store checks."""
+        super().check_configuration()
+        region = self.text_option("region")
+        if region and not _REGION.fullmatch(region):
+            raise ProviderConfigurationError(f"'{region}' cannot be a region.", field="region")
+        if self.text_option("kms_key_id") and self.text_option("server_side_encryption") != "aws:kms":
+            raise ProviderConfigurationError(
+                "'kms_key_id' needs the encryption aws:kms.", field="server_side_encryption"
+            )
+        given = self.account.credentials
+        if bool(given.get("access_key_id")) != bool(given.get("secret_access_key")):
+            raise ProviderConfigurationError(
+                "Access key id and secret access key belong together.", field="secret_access_key"
+            )
+
+    def open_store(self) -> S3Store:
+        """Return the S3 transport for this account."""
+        given, environment = self.account.credentials, self.account.environment
+        return open_s3(
+            S3Config(
+                region=self.text_option("region") or None,
+                endpoint_url=self.endpoint_url,
+                access_key_id=given.get("access_key_id") or None,
+                secret_access_key=given.get("secret_access_key") or None,
+                session_token=given.get("session_token") or None,
+                role_arn=self.text_option("role_arn") or None,
+                anonymous=self.is_anonymous,
+                server_side_encryption=self.text_option("server_side_encryption") or None,
+                kms_key_id=self.text_option("kms_key_id") or None,
+                chunk_bytes=environment.chunk_bytes,
+                limits=environment.limits,
+            )
+        )

@@ -1,0 +1,329 @@
+"""The base of every driver that keeps files as objects in a bucket, or on disk.
+
+    <prefix>/<namespace>/<file id><extension>
+
+The namespace belongs to the organization, the extension is chosen here: nothing else of a key comes from the
+client. The remote id is `<bucket>/<key>`, or the key alone where there are no buckets.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import ClassVar, Final
+from urllib.parse import urlsplit
+
+from providers.base import Driver
+from providers.exceptions import (
+    FileRejectedError,
+    InvalidResponseError,
+    ProviderConfigurationError,
+    ProviderError,
+    RemoteFileNotFoundError,
+)
+from providers.http_driver import check_endpoint
+from providers.objects import ByteRange, Download, FilePart, Operation, RemoteFile, RemotePage, Upload
+from providers.transports.guard import is_public
+from providers.transports.storage import CONTENT_TYPES, Details, ObjectStore, StoredObject
+
+_OWN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}/(file-[A-Za-z0-9_-]{1,59})\.[a-z0-9]{1,5}")
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
+_PREFIX: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where an object is; `bucket` is empty where there are none."""
+
+    bucket: str
+    key: str
+
+
+class ObjectStoreDriver(Driver):
+    """Maps the five operations on an object store.
+
+    Subclasses give the store, the scheme of its URIs, and the request header that may name another bucket.
+    """
+
+    scheme: ClassVar[str] = ""
+    bucket_header: ClassVar[str] = ""
+    output_suffixes: ClassVar[tuple[str, ...]] = ()
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """The transport, made on first use."""
+        return self.open_store()
+
+    @abstractmethod
+    def open_store(self) -> ObjectStore:
+        """Return the transport for this account."""
+
+    @property
+    def buckets(self) -> tuple[str, ...]:
+        """The buckets that the account may use, its own first."""
+        allowed = self.option("allowed_buckets")
+        others = allowed if isinstance(allowed, list | tuple) else ()
+        return tuple(dict.fromkeys([self.text_option("bucket"), *map(str, others)]))
+
+    @property
+    def prefix(self) -> str:
+        """What every key starts with: empty, or ending with a slash."""
+        prefix = self.text_option("prefix").strip("/")
+        return f"{prefix}/" if prefix else ""
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """The store's own endpoint without a trailing slash; None for the vendor's."""
+        return self.text_option("endpoint_url").rstrip("/") or None
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether to send no credentials: none are given, and the endpoint is on a private network."""
+        given = any(self.account.credentials.values())
+        return not given and self.endpoint_url is not None and _is_private(self.endpoint_url)
+
+    def upstream(self) -> tuple[str, ...]:
+        """Endpoint, buckets and prefix: accounts that share them see the same files."""
+        return (self.endpoint_url or self.name, *sorted(self.buckets), self.prefix)
+
+    def check_configuration(self) -> None:
+        """Refuse what no bucket, batch job or safe connection can have, besides what every driver checks."""
+        super().check_configuration()
+        for bucket in self.buckets:
+            if not _BUCKET.fullmatch(bucket):
+                field = "bucket" if bucket == self.buckets[0] else "allowed_buckets"
+                raise ProviderConfigurationError(f"'{bucket}' cannot be the name of a bucket.", field=field)
+        if self.endpoint_url is not None:
+            self._check_endpoint(self.endpoint_url, field="endpoint_url")
+        self._check_prefix()
+
+    def _check_endpoint(self, url: str, *, field: str) -> None:
+        check_endpoint(url, field=field)
+        if not url.startswith("https:") and not self.account.environment.limits.allow_private:
+            raise ProviderConfigurationError(
+                f"The URL in '{field}' must start with https:// unless ALLOW_PRIVATE_UPSTREAMS=true.",
+                field=field,
+            )
+
+    def _check_prefix(self) -> None:
+        prefix = self.prefix.rstrip("/")
+        # Bedrock takes no other characters in an s3Uri (`providers/bedrock.md` 3, read 2026-11-23).
+        if prefix and not (_PREFIX.fullmatch(prefix) and len(prefix) <= 512):
+            raise ProviderConfigurationError(
+                "'prefix' may hold letters, digits, '.', '_' and '-' between single slashes.", field="prefix"
+            )
+
+    # -- what the gateway knows about keys -----------------------------------------------------------------
+
+    def file_id_of(self, remote_id: str) -> str | None:
+        """Return the gateway's own id in a remote id; None for an object that the gateway did not name."""
+        match = _OWN_NAME.fullmatch(self._key_below_prefix(remote_id))
+        return match[1] if match else None
+
+    def namespace_of(self, remote_id: str) -> str | None:
+        """Return the segment behind the prefix, also for what a batch job wrote below it.
+
+        None for an object that lies beside the organizations' segments.
+        """
+        key = self._key_below_prefix(remote_id)
+        return key.partition("/")[0] if "/" in key else None
+
+    def remote_id_of(self, uri: str) -> str | None:
+        """Return the remote id that a URI of this account's store names; None for any other."""
+        head = f"{self.scheme}://"
+        return uri.removeprefix(head) if self.scheme and uri.startswith(head) else None
+
+    def find_file(self, *, namespace: str, file_id: str) -> RemoteFile | None:
+        """Look for an upload whose answer was lost. None when the store has nothing under this id."""
+        for bucket in self.buckets:
+            with self._named(Operation.LIST):
+                page = self.store.list_page(bucket, f"{self.prefix}{namespace}/{file_id}.", None)
+            for stored in page.objects:
+                return self._remote_file(bucket, stored)
+        return None
+
+    def sweep_stray(self, older_than: timedelta) -> int:
+        """Remove what uploads that died left behind under the prefix; return how many there were."""
+        before = datetime.now(UTC) - older_than
+        with self._named(Operation.DELETE):
+            return sum(
+                self.store.sweep(bucket, self.prefix, before, self._key_is_own) for bucket in self.buckets
+            )
+
+    # -- the five operations ---------------------------------------------------------------------------------
+
+    def _create_file(self, upload: Upload) -> RemoteFile:
+        part = upload.open_file()
+        location = Location(self._bucket_for(upload), self._new_key(upload, part))
+        details = Details(
+            filename=part.filename,
+            content_type=part.content_type,
+            purpose=upload.purpose,
+            expires_after_seconds=upload.expires_after_seconds,
+            metadata=upload.metadata,
+        )
+        with self._named(Operation.CREATE):
+            stored = self._write(location, details, upload, part)
+        # Without `expires_at`: the gateway's clock decides, and its own time stays in the index.
+        return replace(self._remote_file(location.bucket, stored), expires_at=None)
+
+    def _write(self, location: Location, details: Details, upload: Upload, part: FilePart) -> StoredObject:
+        writing = self.store.begin(location.bucket, location.key, details)
+        try:
+            for chunk in part.chunks:
+                writing.write(chunk)
+            digest = upload.finish()
+            if digest.bytes != writing.size:
+                raise InvalidResponseError(f"{writing.size} bytes were written of {digest.bytes} that came.")
+            return writing.publish(
+                replace(
+                    details,
+                    purpose=upload.purpose,
+                    expires_after_seconds=upload.expires_after_seconds,
+                    sha256=digest.sha256,
+                )
+            )
+        except BaseException as exc:
+            is_clean = writing.abort()
+            if isinstance(exc, ProviderError):
+                exc.answered = exc.answered and is_clean
+            raise
+
+    def _list_files(self, cursor: str | None) -> RemotePage:
+        index, _, token = (cursor or "0:").partition(":")
+        position = int(index) if index.isascii() and index.isdigit() else len(self.buckets)
+        if position >= len(self.buckets):
+            return RemotePage(())
+        bucket = self.buckets[position]
+        with self._named(Operation.LIST):
+            page = self.store.list_page(bucket, self.prefix, token or None)
+        files = tuple(self._remote_file(bucket, stored) for stored in page.objects)
+        if page.next_token is not None:
+            return RemotePage(files, f"{position}:{page.next_token}")
+        return RemotePage(files, f"{position + 1}:" if position + 1 < len(self.buckets) else None)
+
+    def _retrieve_file(self, remote_id: str) -> RemoteFile:
+        with self._named(Operation.RETRIEVE):
+            location = self._location(remote_id)
+            return self._remote_file(location.bucket, self.store.describe(location.bucket, location.key))
+
+    def _download_file(self, remote_id: str, byte_range: ByteRange | None) -> Download:
+        with self._named(Operation.CONTENT):
+            location = self._location(remote_id)
+            download = self.store.open(location.bucket, location.key, byte_range)
+        return replace(download, chunks=self._named_chunks(download.chunks))
+
+    def _delete_file(self, remote_id: str) -> None:
+        with self._named(Operation.DELETE):
+            location = self._location(remote_id)
+            self.store.delete(location.bucket, location.key)
+
+    # -- keys and remote ids ---------------------------------------------------------------------------------
+
+    def _bucket_for(self, upload: Upload) -> str:
+        if upload.bucket is None or upload.bucket in self.buckets:
+            return upload.bucket or self.buckets[0]
+        raise FileRejectedError(
+            f"The provider account '{self.account.name}' does not allow the bucket '{upload.bucket}'.",
+            provider=self.account.name,
+            operation=Operation.CREATE,
+            status_code=400,
+            code="bucket_not_allowed",
+            param=self.bucket_header,
+        )
+
+    def _new_key(self, upload: Upload, part: FilePart) -> str:
+        if not (_SEGMENT.fullmatch(upload.namespace) and _SEGMENT.fullmatch(upload.file_id)):
+            raise ValueError("an organization's namespace or a file id cannot be part of a key")
+        return f"{self.prefix}{upload.namespace}/{upload.file_id}{choose_extension(part, upload.purpose)}"
+
+    def _location(self, remote_id: str) -> Location:
+        """Return where a remote id points. Raises RemoteFileNotFoundError outside of the account."""
+        bucket, _, key = remote_id.partition("/") if self.scheme else ("", "", remote_id)
+        segments = key.split("/")
+        if (
+            bucket not in self.buckets
+            or not key.startswith(self.prefix)
+            or len(key) > 1024
+            or not key.isprintable()
+            or any(segment in {"", ".", ".."} for segment in segments)
+        ):
+            raise RemoteFileNotFoundError("No file of this account has this remote id.", status_code=404)
+        return Location(bucket, key)
+
+    def _key_below_prefix(self, remote_id: str) -> str:
+        """Return a remote id's key without the prefix; empty for a place outside of the account."""
+        try:
+            return self._location(remote_id).key.removeprefix(self.prefix)
+        except RemoteFileNotFoundError:
+            return ""
+
+    def _key_is_own(self, key: str) -> bool:
+        return key.startswith(self.prefix) and bool(_OWN_NAME.fullmatch(key.removeprefix(self.prefix)))
+
+    # -- answers ---------------------------------------------------------------------------------------------
+
+    def _remote_file(self, bucket: str, stored: StoredObject) -> RemoteFile:
+        remote_id = f"{bucket}/{stored.key}" if self.scheme else stored.key
+        about = stored.details
+        file = RemoteFile(
+            remote_id=remote_id,
+            bytes=stored.bytes,
+            created_at=stored.created_at,
+            filename=PurePosixPath(stored.key).name,
+            purpose="batch_output" if stored.key.endswith(self.output_suffixes) else None,
+            downloadable=True,
+            uri=f"{self.scheme}://{remote_id}" if self.scheme else None,
+        )
+        if about is None:
+            return file
+        lifetime = about.expires_after_seconds
+        return replace(
+            file,
+            filename=about.filename,
+            purpose=about.purpose,
+            content_type=about.content_type,
+            sha256=about.sha256,
+            metadata=about.metadata,
+            expires_at=stored.created_at + timedelta(seconds=lifetime) if lifetime else None,
+        )
+
+    @contextmanager
+    def _named(self, operation: Operation) -> Iterator[None]:
+        """Write on an error which account and operation it came from."""
+        try:
+            yield
+        except ProviderError as exc:
+            exc.provider = exc.provider or self.account.name
+            exc.operation = exc.operation or operation
+            raise
+
+    def _named_chunks(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        with self._named(Operation.CONTENT):
+            yield from chunks
+
+
+def choose_extension(part: FilePart, purpose: str | None) -> str:
+    """Return the extension of a key: `.jsonl` for batch, else the file name's where it is a known one."""
+    if purpose == "batch":
+        return ".jsonl"  # Bedrock and Vertex jobs read no other (`bedrock.md` 3, `vertex.md` 4)
+    extension = PurePosixPath(part.filename).suffix.lower()
+    return extension if extension in CONTENT_TYPES else ".bin"
+
+
+def _is_private(url: str) -> bool:
+    """Whether a URL's host leads to an address that is not public; False when it leads nowhere."""
+    parts = urlsplit(url)
+    try:
+        found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False
+    return any(not is_public(str(info[4][0])) for info in found)

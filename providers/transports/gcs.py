@@ -1,0 +1,325 @@
+"""Objects in Google Cloud Storage, over the client of django-storages' GoogleCloudStorage.
+
+Bytes go up through a resumable session driven here, since the client's own upload wants a stream to pull
+from, and come down as they are asked for, since `storage.open` fetches the whole object first.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+from urllib.parse import quote
+
+import requests
+from google.cloud.storage import Blob
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from providers.exceptions import InvalidResponseError, ProviderError, RemoteFileNotFoundError
+from providers.objects import ByteRange, Download
+from providers.transports.gcs_client import ConfiguredStorage, GCSConfig
+from providers.transports.gcs_errors import bucket_error, error_of_status, gcs_errors
+from providers.transports.storage import (
+    Details,
+    ObjectPage,
+    ObjectStore,
+    PartWriting,
+    StoredObject,
+    Writing,
+    content_type_of,
+    facts,
+    pack_details,
+    parse_content_range,
+    read_exactly,
+    size_error,
+    unpack_details,
+)
+
+logger = logging.getLogger(__name__)
+
+#: GCS takes 8 KiB of metadata with an object; a little less leaves room for the upload's own mark.
+MAX_METADATA_BYTES: Final = 8_000
+_READ_TIMEOUT_SECONDS: Final = 60
+_ATTEMPTS: Final = 3
+_PAGE_SIZE: Final = 500
+_MARK: Final = "upload"
+_RETRY: Final = DEFAULT_RETRY.with_timeout(10.0)
+
+
+@lru_cache(maxsize=64)
+def open_gcs(config: GCSConfig) -> GCSStore:
+    """Return the store for a configuration; clients are costly to make and safe to share between threads."""
+    return GCSStore(config)
+
+
+class GCSStore(ObjectStore):
+    """Keeps objects in the buckets that one set of credentials opens."""
+
+    def __init__(self, config: GCSConfig) -> None:
+        self.config = config
+        self.timeout = (config.limits.connect_timeout_seconds, _READ_TIMEOUT_SECONDS)
+        with gcs_errors():
+            self._storage = ConfiguredStorage(config)
+            self._client = self._storage.client
+            self.session = self._storage.session
+
+    def begin(self, bucket: str, key: str, details: Details) -> Writing:
+        pack_details(details, max_bytes=MAX_METADATA_BYTES)  # refuse before the first byte
+        return _GCSWriting(self, bucket, key, details)
+
+    def describe(self, bucket: str, key: str) -> StoredObject:
+        return _stored(self.load(bucket, key))
+
+    def load(self, bucket: str, key: str) -> Blob:
+        """Return an object with its properties. Raises RemoteFileNotFoundError."""
+        blob = self.blob(bucket, key)
+        with self._file_or_bucket(bucket, key), gcs_errors():
+            blob.reload(timeout=self.timeout, retry=_RETRY)
+        return blob
+
+    def blob(self, bucket: str, key: str) -> Blob:
+        """Return a handle on an object, without asking the store."""
+        return Blob(key, self._client.bucket(bucket), kms_key_name=self.config.kms_key_name)
+
+    def open(self, bucket: str, key: str, byte_range: ByteRange | None) -> Download:
+        headers = {"Accept-Encoding": "identity"}
+        if byte_range is not None:
+            headers["Range"] = byte_range.header()
+        path = f"/download/storage/v1/b/{quote(bucket, safe='')}/o/{quote(key, safe='')}"
+        url = f"{self._storage.endpoint}{path}?alt=media"
+        with gcs_errors():
+            response = self.session.get(url, headers=headers, timeout=self.timeout, stream=True)
+        try:
+            with self._file_or_bucket(bucket, key):
+                return self._download(response)
+        except BaseException:
+            response.close()
+            raise
+
+    def delete(self, bucket: str, key: str) -> None:
+        with self._file_or_bucket(bucket, key), gcs_errors():
+            self.blob(bucket, key).delete(timeout=self.timeout, retry=_RETRY)
+
+    def list_page(self, bucket: str, prefix: str, token: str | None) -> ObjectPage:
+        try:
+            with gcs_errors():
+                found = self._client.list_blobs(
+                    bucket,
+                    prefix=prefix,
+                    page_token=token,
+                    page_size=_PAGE_SIZE,
+                    timeout=self.timeout,
+                    retry=_RETRY,
+                )
+                page = next(found.pages, ())
+                objects = tuple(_stored(blob) for blob in page if not blob.name.endswith("/"))
+        except RemoteFileNotFoundError as exc:
+            raise bucket_error() from exc
+        return ObjectPage(objects, found.next_page_token)
+
+    def sweep(self, bucket: str, prefix: str, before: datetime, is_ours: Callable[[str], bool]) -> int:
+        """Nothing to do: sessions cannot be listed, cost nothing, and GCS drops them after a week.
+
+        Source: docs.cloud.google.com/storage/docs/resumable-uploads, read 2026-11-23.
+        """
+        return 0
+
+    @contextmanager
+    def _file_or_bucket(self, bucket: str, key: str) -> Iterator[None]:
+        """Tell a missing bucket from a missing file: the status is the same."""
+        try:
+            yield
+        except RemoteFileNotFoundError:
+            self.list_page(bucket, key, None)
+            raise
+
+    def _download(self, response: requests.Response) -> Download:
+        if response.status_code not in {200, 206}:
+            raise error_of_status(response.status_code, response)
+        length = response.headers.get("Content-Length", "")
+        if not length.isdigit() or response.headers.get("Content-Encoding", "identity") != "identity":
+            raise InvalidResponseError("The store compresses this object on its way, so its size is unknown.")
+        return Download(
+            chunks=self._read(response, int(length)),
+            close=response.close,
+            length=int(length),
+            content_type=response.headers.get("Content-Type"),
+            content_range=parse_content_range(response.headers.get("Content-Range", "")),
+        )
+
+    def _read(self, response: requests.Response, length: int) -> Iterator[bytes]:
+        with gcs_errors():
+            yield from read_exactly(response.raw.read, length, self.config.chunk_bytes)
+
+
+class _GCSWriting(PartWriting):
+    """Sends parts to a resumable session; the object appears with the part that tells the total.
+
+    Source: docs.cloud.google.com/storage/docs/performing-resumable-uploads, read 2026-11-23.
+    """
+
+    def __init__(self, store: GCSStore, bucket: str, key: str, details: Details) -> None:
+        super().__init__(details)
+        self._store = store
+        self._bucket = bucket
+        self._key = key
+        self._session_url: str | None = None
+        self._part_first = 0
+        self._mark = secrets.token_hex(16)
+        self._may_be_published = False
+
+    def publish(self, details: Details) -> StoredObject:
+        self._may_be_published = True
+        if self._session_url is None:
+            self._details = details
+        try:
+            self._deliver(last=True)
+        except ProviderError as exc:
+            self._raise_unless_published(exc)
+        blob = self._store.load(self._bucket, self._key)
+        self._verify(blob)
+        if facts(details) != facts(self._details):
+            self._patch(blob, details)
+        return StoredObject(self._key, self.size, _stored(blob).created_at, details)
+
+    def abort(self) -> bool:
+        try:
+            with gcs_errors():
+                if self._session_url is not None:
+                    self._store.session.delete(self._session_url, timeout=self._store.timeout)
+                if self._may_be_published and self._is_published():
+                    self._store.delete(self._bucket, self._key)
+        except ProviderError as exc:
+            logger.warning("an aborted upload may be left behind: %s", exc.message)
+            return False
+        return True
+
+    def _send_part(self) -> None:
+        self._deliver(last=False)
+        self._part_first += self._part.tell()
+
+    def _deliver(self, *, last: bool) -> None:
+        """Send the part in hand until the store has all of it, from where it stopped after a failure."""
+        end = self._part.tell() + self._part_first
+        total = str(end) if last else "*"
+        url = self._session_url = self._session_url or self._start()
+        position: int | None = self._part_first
+        failures = 0
+        while position is not None and (last or position < end):
+            before = position
+            try:
+                position = self._put(url, before, end, total)
+                failures += position == before  # nothing was taken, and nothing is complete
+            except ProviderError as exc:
+                failures += 1
+                if not exc.retryable or failures == _ATTEMPTS:
+                    raise
+                position = self._ask_after_pause(url, before, end, failures)
+            if failures == _ATTEMPTS:
+                raise InvalidResponseError("The store takes no more bytes of this file.")
+        self._part.seek(end - self._part_first)
+
+    def _ask_after_pause(self, url: str, before: int, end: int, failures: int) -> int | None:
+        """Return how far the store got; where it cannot be asked, nothing is known to have arrived."""
+        time.sleep(random.uniform(0.1, 0.5) * 2**failures)  # noqa: S311  # jitter
+        try:
+            return self._put(url, end, end, total="*")
+        except ProviderError:
+            return before
+
+    def _put(self, url: str, first: int, end: int, total: str) -> int | None:
+        """Send the bytes from `first` to `end`, or ask how many arrived where that is none.
+
+        Returns how many bytes of the file the store has, None when the object is complete.
+        """
+        span = f"{first}-{end - 1}" if first < end else "*"
+        self._part.seek(first - self._part_first)
+        with gcs_errors():
+            response = self._store.session.put(
+                url,
+                data=self._part if first < end else b"",
+                headers={"Content-Range": f"bytes {span}/{total}"},
+                timeout=self._store.timeout,
+            )
+        if response.status_code in {200, 201}:
+            return None
+        if response.status_code != 308:
+            # 404 and 410 both say that the session is gone, not that a file is.
+            gone = response.status_code == 404
+            raise error_of_status(410 if gone else response.status_code, response)
+        stored = re.fullmatch(r"bytes=0-(\d+)", response.headers.get("Range", ""))
+        position = int(stored[1]) + 1 if stored else 0
+        if not self._part_first <= position <= end:
+            raise InvalidResponseError(f"The store confirms {position} bytes of {end} that were sent.")
+        return position
+
+    def _start(self) -> str:
+        blob = self._store.blob(self._bucket, self._key)
+        blob.metadata = {**pack_details(self._details, max_bytes=MAX_METADATA_BYTES), _MARK: self._mark}
+        try:
+            with gcs_errors():
+                return str(
+                    blob.create_resumable_upload_session(
+                        content_type=content_type_of(self._key),
+                        timeout=self._store.timeout,
+                        checksum=None,
+                        if_generation_match=0,
+                        retry=_RETRY,
+                    )
+                )
+        except RemoteFileNotFoundError as exc:
+            raise bucket_error() from exc
+
+    def _verify(self, blob: Blob) -> None:
+        stored = _stored(blob)
+        if stored.bytes != self.size:
+            raise size_error(stored.bytes, self.size)
+        if blob.crc32c != str(self._crc32c):
+            raise InvalidResponseError("The store holds other bytes than were sent: its checksum differs.")
+
+    def _patch(self, blob: Blob, details: Details) -> None:
+        """Write down what was not known when the session began: at least the checksum."""
+        blob.metadata = {**(blob.metadata or {}), **facts(details)}
+        with gcs_errors():
+            blob.patch(
+                if_generation_match=blob.generation,
+                if_metageneration_match=blob.metageneration,
+                timeout=self._store.timeout,
+                retry=_RETRY,
+            )
+
+    def _raise_unless_published(self, exc: ProviderError) -> None:
+        """Raise what failed, unless only the answer was lost: GCS may have done it all the same."""
+        try:
+            is_published = self._is_published()
+        except ProviderError:
+            is_published = False
+        if not is_published:
+            raise exc
+
+    def _is_published(self) -> bool:
+        """Whether the object under our key is the one that this upload made."""
+        try:
+            blob = self._store.load(self._bucket, self._key)
+        except RemoteFileNotFoundError:
+            return False
+        return (blob.metadata or {}).get(_MARK) == self._mark
+
+
+def _stored(blob: Blob) -> StoredObject:
+    try:
+        return StoredObject(
+            key=blob.name,
+            bytes=blob.size or 0,  # storage-testbench leaves a size of nothing out
+            created_at=blob.time_created or datetime.now(UTC),
+            details=unpack_details(blob.metadata or {}),
+        )
+    except ValueError as exc:
+        raise InvalidResponseError("The store describes the file in a way that makes no sense.") from exc

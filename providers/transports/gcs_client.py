@@ -1,0 +1,121 @@
+"""Makes GCS clients: django-storages' GoogleCloudStorage holds configuration and client."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Final, TypeVar
+
+import google.auth
+import requests
+from google.auth.credentials import AnonymousCredentials, Credentials
+from google.auth.transport.requests import AuthorizedSession, Request
+from google.cloud.storage import Client
+from google.oauth2 import service_account
+from storages.backends.gcloud import GoogleCloudStorage
+
+from providers.transports.guard import GuardedAdapter
+from providers.transports.http import TransportLimits
+
+# google-cloud-storage 3.17 reads each bucket once in the background, for telemetry: an account that may use
+# objects only would be refused (`providers/vertex.md` 13). This is its only off switch.
+os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+
+SessionT = TypeVar("SessionT", bound=requests.Session)
+_SCOPES: Final = ("https://www.googleapis.com/auth/devstorage.read_write",)
+_GOOGLE: Final = "https://storage.googleapis.com"
+
+
+@dataclass(frozen=True, slots=True)
+class GCSConfig:
+    """What one client is made from. `service_account_json` None means the platform's default credentials."""
+
+    project: str | None = None
+    endpoint_url: str | None = None
+    service_account_json: str | None = field(default=None, repr=False)
+    anonymous: bool = False
+    kms_key_name: str | None = None
+    chunk_bytes: int = 262_144
+    limits: TransportLimits = field(default_factory=TransportLimits)
+
+
+class ConfiguredStorage(GoogleCloudStorage):  # type: ignore[misc]  # django-storages ships no types
+    """GoogleCloudStorage with an account's configuration in the place of Django's settings.
+
+    Its own client knows neither an endpoint nor guarded connections.
+    """
+
+    def __init__(self, config: GCSConfig) -> None:
+        super().__init__(
+            project_id=config.project, credentials=_credentials(config), custom_endpoint=config.endpoint_url
+        )
+        self._limits = config.limits
+
+    @property
+    def endpoint(self) -> str:
+        """Where requests go, without a trailing slash."""
+        return str(self.custom_endpoint or _GOOGLE)
+
+    @cached_property
+    def client(self) -> Client:
+        """The client for everything but bytes."""
+        return Client(
+            project=self.project_id,
+            credentials=self.credentials,
+            client_options={"api_endpoint": self.endpoint},
+            _http=self.session,
+        )
+
+    @cached_property
+    def session(self) -> AuthorizedSession:
+        """The session of requests that carry credentials.
+
+        Google's own names may lead to private addresses; an endpoint and a token server that somebody
+        configured may not.
+        """
+        tokens = _guarded(requests.Session(), self._limits, allow_private=self._limits.allow_private)
+        session = AuthorizedSession(self.credentials, auth_request=Request(tokens))  # type: ignore[no-untyped-call]
+        allow_private = self.custom_endpoint is None or self._limits.allow_private
+        return _guarded(session, self._limits, allow_private=allow_private)
+
+
+@lru_cache(maxsize=64)
+def read_service_account(text: str) -> Mapping[str, str]:
+    """Read the JSON key of a service account. Raises ValueError for any other kind of credentials.
+
+    The other kinds name files, commands and URLs that would be read, run and called on this machine. Checking
+    an RSA key takes some 50 ms, so answers are kept.
+    """
+    info = json.loads(text)
+    if not isinstance(info, Mapping) or info.get("type") != "service_account":
+        raise ValueError("not the key of a service account")
+    _service_account(info)
+    return info
+
+
+def _service_account(info: Mapping[str, str]) -> Credentials:
+    made: Credentials = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
+        info, scopes=_SCOPES
+    )
+    return made
+
+
+def _credentials(config: GCSConfig) -> Credentials:
+    if config.anonymous:
+        return AnonymousCredentials()  # type: ignore[no-untyped-call]
+    if config.service_account_json is not None:
+        return _service_account(read_service_account(config.service_account_json))
+    found: Credentials = google.auth.default(scopes=_SCOPES)[0]
+    return found
+
+
+def _guarded(session: SessionT, limits: TransportLimits, *, allow_private: bool) -> SessionT:
+    adapter = GuardedAdapter(allow_private=allow_private, write_timeout_seconds=limits.write_timeout_seconds)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    session.trust_env = False
+    session.verify = limits.ca_bundle or True
+    return session

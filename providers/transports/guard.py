@@ -1,0 +1,158 @@
+"""urllib3 connections that reach public addresses only, bound their writes and notice early answers.
+
+The address is checked on the resolved address that is then connected to: checking a name first and
+connecting later loses to DNS rebinding.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import select
+import socket
+import ssl
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.connection import create_connection
+
+from providers.exceptions import ProviderError
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+_IETF_ASSIGNMENTS = ipaddress.ip_network("192.0.0.0/24")  # some clouds keep their metadata there
+
+
+class BlockedAddressError(ProviderError):
+    """The provider's host name leads to an address that is not public."""
+
+
+def is_public(address: str) -> bool:
+    """Whether `address` (IPv4 or IPv6, as text) is reachable on the public internet."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip in _NAT64:
+            ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        else:
+            ip = ip.ipv4_mapped or ip.sixtofour or ip
+    # `is_global` alone lets through what older versions of Python have no entry for.
+    is_assigned = ip in _GLOBAL_UNICAST if ip.version == 6 else ip not in _IETF_ASSIGNMENTS
+    return ip.is_global and not ip.is_multicast and is_assigned
+
+
+def leads_inside(host: str) -> bool:
+    """Whether a name is known now to have an address that is not public; a name without any has none."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError):
+        return False
+    return not all(is_public(str(info[4][0])) for info in found)
+
+
+class GuardedAdapter(HTTPAdapter):
+    """Mounts the guarded connections in a requests session.
+
+    requests lets the connect timeout bound the writes of a body too; `write_timeout_seconds` replaces that
+    once the connection stands.
+    """
+
+    def __init__(self, *, allow_private: bool, write_timeout_seconds: float, pool_size: int = 64) -> None:
+        self._connection_classes = _connection_classes(allow_private, write_timeout_seconds)
+        super().__init__(pool_connections=32, pool_maxsize=pool_size, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Let the pool manager make pools of guarded connections."""
+        super().init_poolmanager(*args, **kwargs)
+        http, https = self._connection_classes
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": type("GuardedHTTPPool", (HTTPConnectionPool,), {"ConnectionCls": http}),
+            "https": type("GuardedHTTPSPool", (HTTPSConnectionPool,), {"ConnectionCls": https}),
+        }
+
+
+class GuardedConnection(HTTPConnection):
+    """Checks each address that a name leads to before it connects, and bounds writes once it is connected."""
+
+    allow_private: bool
+    write_timeout_seconds: float
+
+    def _new_conn(self) -> socket.socket:
+        try:
+            found = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError) as exc:
+            error = exc if isinstance(exc, socket.gaierror) else socket.gaierror(str(exc))
+            raise NameResolutionError(self.host, self, error) from exc
+        addresses = [str(info[4][0]) for info in found]
+        if not self.allow_private and not all(map(is_public, addresses)):
+            raise BlockedAddressError(
+                f"The host {self.host} has an address that is not public. Set ALLOW_PRIVATE_UPSTREAMS=true "
+                "if this provider account is meant to reach a private network.",
+                code="private_upstream_refused",
+            )
+        last: OSError | None = None
+        for address in addresses:
+            try:
+                return create_connection(
+                    (address, self.port), self.timeout, self.source_address, self.socket_options
+                )
+            except OSError as exc:  # the next address may do: a broken IPv6 route times out, IPv4 works
+                last = exc
+        if isinstance(last, TimeoutError):
+            raise ConnectTimeoutError(self, f"Connection to {self.host} timed out") from last
+        raise NewConnectionError(self, f"Failed to establish a new connection: {last}") from last
+
+    def connect(self) -> None:
+        """Connect; from here on the socket's timeout is that of writes."""
+        super().connect()
+        self._bound_writes()
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Send a request on a connection that may have been used before, with the timeout of reads."""
+        self._bound_writes()
+        super().request(*args, **kwargs)
+
+    def _bound_writes(self) -> None:
+        if self.sock is not None:
+            self.sock.settimeout(self.write_timeout_seconds)
+
+
+class _WatchfulConnection(GuardedConnection):
+    _cut = False
+
+    def connect(self) -> None:
+        super().connect()
+        self._cut = False
+
+    def send(self, data: Any) -> None:
+        """Send, unless the provider has answered already: then stop, so that the answer is read.
+
+        On TLS a readable socket may hold session tickets instead of an answer, so there only a closed
+        connection is noticed.
+        """
+        if self.sock is not None and not isinstance(self.sock, ssl.SSLSocket) and _is_readable(self.sock):
+            self._cut = True
+            raise BrokenPipeError("the provider answered before the request was sent")
+        super().send(data)
+
+    @property
+    def is_connected(self) -> bool:
+        """False after an early answer: the request was cut, so the connection cannot serve another."""
+        return not self._cut and super().is_connected
+
+
+def _is_readable(sock: socket.socket) -> bool:
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
+    return bool(poller.poll(0))
+
+
+def _connection_classes(
+    allow_private: bool, write_timeout_seconds: float
+) -> tuple[type[HTTPConnection], type[HTTPSConnection]]:
+    members = {"allow_private": allow_private, "write_timeout_seconds": write_timeout_seconds}
+    return (
+        type("GuardedHTTPConnection", (_WatchfulConnection,), members),
+        type("GuardedHTTPSConnection", (_WatchfulConnection, HTTPSConnection), members),
+    )

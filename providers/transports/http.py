@@ -1,0 +1,372 @@
+"""The HTTP transport: the only place that opens a connection to a provider's API.
+
+Foreign exceptions stop here: what `requests` and `urllib3` raise becomes a ProviderError.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
+from typing import Final
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import requests
+import urllib3
+from requests.structures import CaseInsensitiveDict
+
+from providers.exceptions import (
+    InvalidResponseError,
+    ProviderError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+)
+from providers.objects import JSONValue
+from providers.transports.guard import GuardedAdapter
+
+_RETRIED_STATUSES: Final = frozenset({429, 500, 502, 503, 504, 529})
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_MAX_REDIRECTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TransportLimits:
+    """Bounds of every call. A read timeout bounds the wait for the next bytes, not the whole transfer."""
+
+    connect_timeout_seconds: float = 5.0
+    read_timeout_seconds: float = 300.0
+    write_timeout_seconds: float = 60.0
+    call_timeout_seconds: float = 30.0
+    max_answer_bytes: int = 4_194_304
+    max_retry_wait_seconds: float = 2.0
+    allow_private: bool = False
+    ca_bundle: str | None = None
+
+
+@dataclass(slots=True)
+class StreamBody:
+    """A request body that is pulled as it is sent. `length` None sends it chunked.
+
+    `started` and `exhausted` tell a caller whether bytes can have reached the provider, and whether all did.
+    What `chunks` raises reaches the caller of `HTTPTransport.send` unchanged.
+    `reopen` returns the same bytes from the start; without it a redirect cannot be followed once started.
+    """
+
+    chunks: Iterator[bytes]
+    length: int | None = None
+    reopen: Callable[[], Iterator[bytes]] | None = None
+    started: bool = False
+    exhausted: bool = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for chunk in self.chunks:
+                self.started = True
+                yield chunk
+        except Exception as exc:
+            raise _BodyFailure(exc) from exc
+        self.exhausted = True
+
+
+class _BodyFailure(Exception):
+    """Carries what a body's iterator raised past urllib3, which would take an OSError for its socket's."""
+
+    def __init__(self, original: Exception) -> None:
+        super().__init__(str(original))
+        self.original = original
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, said but not sent."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | StreamBody | None = field(default=None, repr=False)
+    follow_redirects: bool = False
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether the request may be sent again after a failure."""
+        return self.method in {"GET", "HEAD"}
+
+
+class Response:
+    """An answer whose body has not been read yet. Close it, or read it whole with `json` or `body`."""
+
+    def __init__(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        chunks: Callable[[int], Iterator[bytes]],
+        close: Callable[[], None],
+        *,
+        max_answer_bytes: int = 4_194_304,
+        max_seconds: float = 60.0,
+    ) -> None:
+        self.status = status
+        self.headers: Mapping[str, str] = CaseInsensitiveDict(headers)
+        self.iter_bytes = chunks
+        self.close = close
+        self._max_answer_bytes = max_answer_bytes
+        self._max_seconds = max_seconds
+        self._body: bytes | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def request_id(self) -> str | None:
+        """The provider's own id of this request, where it sends one."""
+        for name in ("x-request-id", "request-id", "apim-request-id", "x-goog-request-id", "cf-ray"):
+            if value := self.headers.get(name):
+                return value[:128]
+        return None
+
+    @property
+    def length(self) -> int | None:
+        """The announced body length, None for a chunked or close-delimited body."""
+        value = self.headers.get("Content-Length", "")
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
+
+    def body(self) -> bytes:
+        """Read and return the whole body. Raises InvalidResponseError when it is too large or too slow."""
+        if self._body is None:
+            deadline = time.monotonic() + self._max_seconds
+            pieces: list[bytes] = []
+            size = 0
+            try:
+                for chunk in self.iter_bytes(65_536):
+                    size += len(chunk)
+                    if size > self._max_answer_bytes:
+                        raise InvalidResponseError("The provider's answer is too large to be one.")
+                    if time.monotonic() > deadline:
+                        raise ProviderTimeoutError("The provider's answer took too long.", answered=False)
+                    pieces.append(chunk)
+            finally:
+                self.close()
+            self._body = b"".join(pieces)
+        return self._body
+
+    def json(self) -> JSONValue:
+        """Parse the body. Raises InvalidResponseError when it is not JSON."""
+        try:
+            parsed: JSONValue = json.loads(self.body(), parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as exc:
+            raise InvalidResponseError(
+                f"The provider answered {self.status} with something that is not JSON.",
+                status_code=self.status,
+                request_id=self.request_id,
+            ) from exc
+        return parsed
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+class _Session(requests.Session):
+    """Sees no redirects: requests would read their whole body to prepare a next request."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
+class HTTPTransport:
+    """Sends requests over pooled connections; one serves a whole process and all its threads."""
+
+    def __init__(self, limits: TransportLimits | None = None) -> None:
+        self.limits = limits or TransportLimits()
+        self._session = _Session()
+        self._session.trust_env = False
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = GuardedAdapter(
+            allow_private=self.limits.allow_private,
+            write_timeout_seconds=self.limits.write_timeout_seconds,
+        )
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def send(self, request: Request) -> Response:
+        """Send and return the answer, whatever its status, with the body unread.
+
+        A GET is tried again once after a failure that may pass, but not after a wait for an answer; an
+        upload never, once its body was touched. Redirects are followed only where the request says so,
+        without credentials when the origin changes.
+        """
+        response = self._send_with_retry(request)
+        for _ in range(_MAX_REDIRECTS):
+            if not (request.follow_redirects and response.status in _REDIRECTS):
+                break
+            response.close()
+            request = _redirected(request, response)
+            response = self._send_with_retry(request)
+        return response
+
+    def _send_with_retry(self, request: Request) -> Response:
+        try:
+            response = self._send_once(request)
+        except ProviderUnavailableError as exc:
+            untouched = isinstance(request.body, StreamBody) and not request.body.started
+            waited = isinstance(exc, ProviderTimeoutError) and not exc.answered
+            if waited or not (request.is_idempotent or untouched):
+                raise
+            self._wait(None)
+            return self._send_once(request)
+        if not request.is_idempotent or response.status not in _RETRIED_STATUSES:
+            return response
+        wait = retry_after_seconds(response.headers)
+        if wait is not None and wait > self.limits.max_retry_wait_seconds:
+            return response
+        response.close()
+        self._wait(wait)
+        return self._send_once(request)
+
+    def _wait(self, seconds: float | None) -> None:
+        time.sleep(random.uniform(0.1, 0.4) if seconds is None else seconds)  # noqa: S311  # jitter
+
+    def _send_once(self, request: Request) -> Response:
+        streaming = isinstance(request.body, StreamBody) or request.follow_redirects
+        limits = self.limits
+        read_timeout = limits.read_timeout_seconds if streaming else limits.call_timeout_seconds
+        try:
+            prepared = _prepare(request)
+            answer = self._session.send(
+                prepared,
+                stream=True,
+                allow_redirects=False,
+                timeout=(limits.connect_timeout_seconds, read_timeout),
+                verify=limits.ca_bundle or True,
+            )
+        except _BodyFailure as failure:
+            raise failure.original from failure.original.__cause__
+        except _FOREIGN_ERRORS as exc:
+            raise _translated(exc, request) from exc
+        return Response(
+            answer.status_code,
+            answer.headers,
+            lambda size: _iterate(answer, size),
+            answer.close,
+            max_answer_bytes=limits.max_answer_bytes,
+            max_seconds=limits.call_timeout_seconds,
+        )
+
+
+def _prepare(request: Request) -> requests.PreparedRequest:
+    headers = {"Accept-Encoding": "identity", "User-Agent": "files-gateway/1", **request.headers}
+    prepared = requests.Request(
+        request.method, request.url, headers=headers, params=dict(request.query)
+    ).prepare()
+    body = request.body
+    if isinstance(body, StreamBody):
+        # Set by hand: requests would look for a length by seeking in the stream.
+        prepared.body = body  # type: ignore[assignment]  # any iterable of bytes is sent as it is pulled
+        if body.length is None:
+            prepared.headers["Transfer-Encoding"] = "chunked"
+            prepared.headers.pop("Content-Length", None)
+        else:
+            prepared.headers["Content-Length"] = str(body.length)
+    elif body is not None:
+        prepared.body = body
+        prepared.headers["Content-Length"] = str(len(body))
+    return prepared
+
+
+def _iterate(answer: requests.Response, size: int) -> Iterator[bytes]:
+    """Yield the body; a body that ends early raises instead of looking complete.
+
+    `read1`-like delivery: a chunk is passed on as soon as bytes are there, not when `size` is full.
+    """
+    raw = answer.raw
+    try:
+        if raw.chunked and raw.supports_chunked_reads():
+            yield from raw.read_chunked(size, decode_content=False)
+        else:
+            while chunk := raw.read1(size, decode_content=False):
+                yield chunk
+            if raw.length_remaining:
+                raise ProviderUnavailableError("The provider's answer ended early.", answered=False)
+    except urllib3.exceptions.ReadTimeoutError as exc:
+        raise ProviderTimeoutError("The provider's answer stopped coming.", answered=False) from exc
+    except _FOREIGN_ERRORS as exc:
+        raise ProviderUnavailableError("The provider's answer broke off.", answered=False) from exc
+
+
+_FOREIGN_ERRORS: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+def _translated(exc: Exception, request: Request) -> ProviderError:
+    host = split_url(request.url).hostname or ""
+    if isinstance(exc, requests.ConnectTimeout):
+        return ProviderTimeoutError(f"Could not connect to {host} in time.")
+    if isinstance(exc, (requests.Timeout, TimeoutError)) or "timed out" in str(exc):
+        return ProviderTimeoutError(f"{host} did not answer in time.", answered=False)
+    if isinstance(exc, requests.exceptions.SSLError):
+        # Also what is raised when an established connection breaks: then the body may have arrived.
+        was_sent = isinstance(request.body, StreamBody) and request.body.started
+        return ProviderUnavailableError(f"No trustworthy TLS connection to {host}.", answered=not was_sent)
+    if isinstance(exc, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
+        return ProviderUnavailableError(f"The account's endpoint is not a usable URL (host '{host}').")
+    never_connected = any(name in repr(exc) for name in ("NewConnectionError", "NameResolutionError"))
+    message = f"Could not connect to {host}." if never_connected else f"The connection to {host} broke."
+    return ProviderUnavailableError(message, answered=never_connected)
+
+
+def _redirected(request: Request, response: Response) -> Request:
+    old, new = split_url(request.url), split_url(response.headers.get("Location", ""), base=request.url)
+    if new.scheme not in {"https", old.scheme} or not new.hostname or new.username or new.password:
+        raise InvalidResponseError("The provider redirected to an address that cannot be trusted.")
+    same_origin = (old.scheme, old.netloc) == (new.scheme, new.netloc)
+    headers = {
+        name: value for name, value in request.headers.items() if same_origin or name.lower() == "range"
+    }
+    return replace(request, url=new.geturl(), headers=headers, query={}, body=_again(request.body))
+
+
+def split_url(url: str, *, base: str = "") -> SplitResult:
+    """Split a URL, relative to `base` where it is; what cannot be split has neither scheme nor host."""
+    try:
+        parts = urlsplit(urljoin(base, url))
+        return parts if parts.port != 0 else urlsplit("")
+    except ValueError:
+        return urlsplit("")
+
+
+def _again(body: bytes | StreamBody | None) -> bytes | StreamBody | None:
+    """Return a body that can be sent once more."""
+    if not isinstance(body, StreamBody) or not body.started:
+        return body
+    if body.reopen is None:
+        raise InvalidResponseError("The provider redirected an upload that cannot be sent twice.")
+    body.chunks, body.started, body.exhausted = body.reopen(), False, False
+    return body
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """Return how long the provider asks to wait: at least 0, None where it does not say understandably.
+
+    `retry-after-ms` wins over `Retry-After`, which may be seconds (also with a fraction) or an HTTP date.
+    """
+    for name, factor in (("retry-after-ms", 0.001), ("Retry-After", 1.0)):
+        value = headers.get(name, "").strip()
+        if not value:
+            continue
+        try:
+            seconds = float(value) * factor
+            return max(0.0, seconds) if math.isfinite(seconds) else None
+        except ValueError:
+            pass
+        try:
+            return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        except (ValueError, TypeError, OverflowError):
+            continue
+    return None

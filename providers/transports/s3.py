@@ -1,0 +1,280 @@
+"""Objects in S3, over the boto3 client of django-storages' S3Storage.
+
+The storage holds configuration and client. Bytes do not go through its files: `open("wb")` publishes a
+truncated object when an exception interrupts it, `open("rb")` fetches the whole object before the first byte,
+and boto3's own `upload_fileobj` takes more than 100 MB and knows no precondition (measured 2026-11-23).
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from providers.exceptions import ProviderError, RemoteFileNotFoundError
+from providers.objects import ByteRange, Download
+from providers.transports.s3_client import S3Config, make_client
+from providers.transports.s3_errors import s3_errors
+from providers.transports.storage import (
+    Details,
+    ObjectPage,
+    ObjectStore,
+    PartWriting,
+    StoredObject,
+    Writing,
+    content_type_of,
+    facts,
+    pack_details,
+    parse_content_range,
+    read_exactly,
+    size_error,
+    unpack_details,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, TagTypeDef
+
+logger = logging.getLogger(__name__)
+
+#: AWS takes 2 KB of user metadata with an object; a little less leaves room for the upload's own mark.
+MAX_METADATA_BYTES: Final = 1_950
+_PAGE_SIZE: Final = 100
+_HEADS_AT_ONCE: Final = 8
+_MARK: Final = "upload"
+
+
+@lru_cache(maxsize=64)
+def open_s3(config: S3Config) -> S3Store:
+    """Return the store for a configuration; clients are costly to make and safe to share between threads."""
+    return S3Store(config)
+
+
+class S3Store(ObjectStore):
+    """Keeps objects in the buckets of one S3 endpoint."""
+
+    def __init__(self, config: S3Config) -> None:
+        self.config = config
+        with s3_errors():
+            self.client = make_client(config)
+
+    @property
+    def encryption(self) -> dict[str, Any]:
+        """The request fields that ask for encryption at rest; none leaves it to the bucket's default."""
+        config = self.config
+        fields = {"ServerSideEncryption": config.server_side_encryption, "SSEKMSKeyId": config.kms_key_id}
+        return {name: value for name, value in fields.items() if value}
+
+    def begin(self, bucket: str, key: str, details: Details) -> Writing:
+        pack_details(details, max_bytes=MAX_METADATA_BYTES)  # refuse before the first byte
+        return _S3Writing(self, bucket, key, details)
+
+    def describe(self, bucket: str, key: str) -> StoredObject:
+        metadata, stored = self.head(bucket, key)
+        if stored.details is None or stored.details.sha256 is not None:
+            return stored
+        with s3_errors():
+            answer = self.client.get_object_tagging(Bucket=bucket, Key=key)
+        late = {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+        return StoredObject(key, stored.bytes, stored.created_at, unpack_details({**metadata, **late}))
+
+    def head(self, bucket: str, key: str) -> tuple[Mapping[str, str], StoredObject]:
+        """Return an object's metadata, and what it says without the tags."""
+        try:
+            with s3_errors():
+                answer = self.client.head_object(Bucket=bucket, Key=key)
+        except RemoteFileNotFoundError:
+            # The answer to HEAD has no body: a bucket that is gone looks like a file that is gone.
+            with s3_errors():
+                self.client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+            raise
+        metadata = answer["Metadata"]
+        return metadata, StoredObject(
+            key, answer["ContentLength"], answer["LastModified"], unpack_details(metadata)
+        )
+
+    def open(self, bucket: str, key: str, byte_range: ByteRange | None) -> Download:
+        wanted: dict[str, Any] = {"Range": byte_range.header()} if byte_range else {}
+        with s3_errors():
+            answer = self.client.get_object(Bucket=bucket, Key=key, **wanted)
+        body, length = answer["Body"], answer["ContentLength"]
+        return Download(
+            chunks=self._read(body.read, length),
+            close=body.close,
+            length=length,
+            content_type=answer.get("ContentType"),
+            content_range=parse_content_range(answer.get("ContentRange", "")),
+        )
+
+    def delete(self, bucket: str, key: str) -> None:
+        self.head(bucket, key)  # S3 answers 204 also for what was never there
+        with s3_errors():
+            self.client.delete_object(Bucket=bucket, Key=key)
+
+    def list_page(self, bucket: str, prefix: str, token: str | None) -> ObjectPage:
+        position: dict[str, Any] = {"ContinuationToken": token} if token else {}
+        with s3_errors():
+            answer = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=_PAGE_SIZE, **position)
+        keys = [entry["Key"] for entry in answer.get("Contents", ()) if not entry["Key"].endswith("/")]
+        with ThreadPoolExecutor(_HEADS_AT_ONCE) as pool:
+            found = pool.map(lambda key: self._describe_if_there(bucket, key), keys)
+            objects = tuple(stored for stored in found if stored is not None)
+        return ObjectPage(objects, answer.get("NextContinuationToken") if answer.get("IsTruncated") else None)
+
+    def sweep(self, bucket: str, prefix: str, before: datetime, is_ours: Callable[[str], bool]) -> int:
+        """Abort multipart uploads that nobody will complete."""
+        swept = 0
+        pages = self.client.get_paginator("list_multipart_uploads")
+        with s3_errors():
+            for page in pages.paginate(Bucket=bucket, Prefix=prefix):
+                for found in page.get("Uploads", ()):
+                    if found["Initiated"] < before and is_ours(found["Key"]):
+                        self.abort_multipart(bucket, found["Key"], found["UploadId"])
+                        swept += 1
+        return swept
+
+    def abort_multipart(self, bucket: str, key: str, upload_id: str) -> None:
+        """Throw the parts of an unfinished upload away; fine when it is gone already."""
+        with suppress(self.client.exceptions.NoSuchUpload):
+            self.client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+
+    def _describe_if_there(self, bucket: str, key: str) -> StoredObject | None:
+        try:
+            return self.describe(bucket, key)
+        except RemoteFileNotFoundError:
+            return None
+
+    def _read(self, read: Callable[[int], bytes], length: int) -> Iterator[bytes]:
+        with s3_errors():
+            yield from read_exactly(read, length, self.config.chunk_bytes)
+
+
+class _S3Writing(PartWriting):
+    """A file of at most one part is a single PutObject, a larger one a multipart upload."""
+
+    def __init__(self, store: S3Store, bucket: str, key: str, details: Details) -> None:
+        super().__init__(details)
+        self._store = store
+        self._client = store.client
+        self._bucket = bucket
+        self._key = key
+        self._upload_id: str | None = None
+        self._parts: list[CompletedPartTypeDef] = []
+        self._mark = secrets.token_hex(16)
+        self._may_be_published = False
+
+    def publish(self, details: Details) -> StoredObject:
+        self._may_be_published = True
+        try:
+            self._make_visible(details)
+        except ProviderError as exc:
+            self._raise_unless_published(exc)
+        _, stored = self._store.head(self._bucket, self._key)
+        if stored.bytes != self.size:
+            raise size_error(stored.bytes, self.size)
+        if self._upload_id is not None:
+            self._tag(details)
+        return StoredObject(self._key, stored.bytes, stored.created_at, details)
+
+    def abort(self) -> bool:
+        try:
+            with s3_errors():
+                if self._upload_id is not None:
+                    self._store.abort_multipart(self._bucket, self._key, self._upload_id)
+                if self._may_be_published and self._is_published():
+                    self._client.delete_object(Bucket=self._bucket, Key=self._key)
+        except ProviderError as exc:
+            logger.warning("an aborted upload is left to the sweep: %s", exc.message)
+            return False
+        return True
+
+    def _send_part(self) -> None:
+        with s3_errors():
+            if self._upload_id is None:
+                self._upload_id = self._create()
+            self._upload_part(self._upload_id)
+
+    def _make_visible(self, details: Details) -> None:
+        with s3_errors():
+            if self._upload_id is None:
+                self._put(details)
+            else:
+                self._upload_part(self._upload_id)
+                self._complete(self._upload_id)
+
+    def _create(self) -> str:
+        answer = self._client.create_multipart_upload(
+            Bucket=self._bucket,
+            Key=self._key,
+            ContentType=content_type_of(self._key),
+            Metadata=self._metadata(self._details),
+            ChecksumAlgorithm="CRC32C",
+            ChecksumType="FULL_OBJECT",
+            **self._store.encryption,
+        )
+        return answer["UploadId"]
+
+    def _upload_part(self, upload_id: str) -> None:
+        number, checksum = len(self._parts) + 1, str(self._part_crc32c)
+        answer = self._client.upload_part(
+            Bucket=self._bucket,
+            Key=self._key,
+            UploadId=upload_id,
+            PartNumber=number,
+            Body=self._rewound(),
+            ChecksumCRC32C=checksum,
+        )
+        self._parts.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC32C": checksum})
+
+    def _put(self, details: Details) -> None:
+        self._client.put_object(
+            Bucket=self._bucket,
+            Key=self._key,
+            Body=self._rewound(),
+            ContentType=content_type_of(self._key),
+            Metadata=self._metadata(details),
+            ChecksumCRC32C=str(self._crc32c),
+            IfNoneMatch="*",
+            **self._store.encryption,
+        )
+
+    def _complete(self, upload_id: str) -> None:
+        self._client.complete_multipart_upload(
+            Bucket=self._bucket,
+            Key=self._key,
+            UploadId=upload_id,
+            MultipartUpload={"Parts": self._parts},
+            ChecksumCRC32C=str(self._crc32c),
+            ChecksumType="FULL_OBJECT",
+            IfNoneMatch="*",
+        )
+
+    def _tag(self, details: Details) -> None:
+        """Write down what was not known when the upload began: at least the checksum."""
+        tags: list[TagTypeDef] = [{"Key": name, "Value": value} for name, value in facts(details).items()]
+        with s3_errors():
+            self._client.put_object_tagging(Bucket=self._bucket, Key=self._key, Tagging={"TagSet": tags})
+
+    def _metadata(self, details: Details) -> dict[str, str]:
+        return {**pack_details(details, max_bytes=MAX_METADATA_BYTES), _MARK: self._mark}
+
+    def _raise_unless_published(self, exc: ProviderError) -> None:
+        """Raise what failed, unless only the answer was lost: S3 may have done it all the same."""
+        try:
+            is_published = self._is_published()
+        except ProviderError:
+            is_published = False
+        if not is_published:
+            raise exc
+
+    def _is_published(self) -> bool:
+        """Whether the object under our key is the one that this upload made."""
+        try:
+            metadata, _ = self._store.head(self._bucket, self._key)
+        except RemoteFileNotFoundError:
+            return False
+        return metadata.get(_MARK) == self._mark
