@@ -1,0 +1,403 @@
+"""Provider accounts: a form for the chosen driver, a live connection test, sync."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import connection, transaction
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
+
+from files_app.admin.account_form import BASIC_FIELDS, CLEAR, CREDENTIAL, OPTION, form_for, removable
+from files_app.admin.base import GatewayAdmin
+from files_app.admin.bulk import BulkAction, as_admin_action
+from files_app.admin.filters import ChoiceFilter, OrganizationFilter
+from files_app.admin.formatting import NOTHING, badge, label_of, readable, shown_age, two_lines
+from files_app.admin.pages import page
+from files_app.admin.requests import caller_of, reach_for
+from files_app.admin.streaming import json_lines
+from files_app.models import ProviderAccount
+from files_app.services import audit
+from files_app.services.accounts import driver_for, is_exclusive, save_account, switch_account
+from files_app.services.connection import check_connection
+from files_app.services.sync import SyncReport, sync_account
+from providers.base import Driver
+from providers.exceptions import ProviderConfigurationError, ProviderError
+from providers.objects import Capabilities, Operation
+from providers.registry import DRIVERS, driver_class
+
+
+class EnabledFilter(ChoiceFilter):
+    """By whether the account is used."""
+
+    title = "status"
+    parameter_name = "enabled"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the statuses."""
+        return [("1", "enabled"), ("0", "disabled"), ("failing", "sync fails")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Return the accounts of the chosen status."""
+        match self.value():
+            case "1":
+                return queryset.filter(is_enabled=True)
+            case "0":
+                return queryset.filter(is_enabled=False)
+            case "failing":
+                return queryset.exclude(last_sync_error="")
+        return queryset
+
+
+class DriverFilter(ChoiceFilter):
+    """By driver."""
+
+    title = "driver"
+    parameter_name = "driver"
+    column = "driver"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return all drivers."""
+        return [(name, label_of(name)) for name in DRIVERS]
+
+
+def _switch(is_enabled: bool) -> Any:
+    def run(request: HttpRequest, row: ProviderAccount, answers: dict[str, Any]) -> str:
+        verb = "enable" if is_enabled else "disable"
+        with transaction.atomic():
+            switch_account(row, is_enabled=is_enabled)
+            caller = caller_of(request, row.organization_id)
+            audit.record(caller, f"account.{verb}", object_type="account", object_id=row.name)
+        return f"{verb}d"
+
+    return run
+
+
+ENABLE = BulkAction(name="enable_accounts", title="Enable accounts", verb="Enable", run=_switch(True))
+DISABLE = BulkAction(
+    name="disable_accounts",
+    title="Disable accounts",
+    verb="Disable",
+    run=_switch(False),
+    warning="Uploads and downloads through these accounts are refused until they are enabled again.",
+    is_dangerous=True,
+)
+
+
+@admin.register(ProviderAccount)
+class ProviderAccountAdmin(GatewayAdmin):
+    """Named configurations of drivers."""
+
+    object_type = "account"
+    empty_title = "No provider account yet"
+    empty_text = "An account says where files go: a provider's API, a bucket, or this host's disk."
+    list_display = ["shown_name", "owner", "status", "operations", "credentials_state", "synced"]
+    list_display_links = ["shown_name"]
+    list_select_related = ["organization"]
+    list_filter = [EnabledFilter, DriverFilter, OrganizationFilter]
+    search_fields = ["name"]
+    search_help_text = "Name"
+    sortable_by = ["shown_name", "synced"]
+    actions = [as_admin_action(ENABLE, "change"), as_admin_action(DISABLE, "change")]
+    change_form_outer_before_template = "files_app/admin/account_panel.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the connection test and the sync."""
+        return [
+            path(
+                "<int:pk>/test/",
+                self.admin_site.admin_view(require_POST(self.test_connection)),
+                name="files_app_provideraccount_test",
+            ),
+            path(
+                "<int:pk>/sync/",
+                self.admin_site.admin_view(require_POST(self.sync_now)),
+                name="files_app_provideraccount_sync",
+            ),
+            *super().get_urls(),
+        ]
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """Search by a part of the name."""
+        return (queryset.filter(name__icontains=search_term) if search_term else queryset), False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may test and sync."""
+        return request.user.has_perm("files_app.operate_provideraccount")
+
+    # -- form ----------------------------------------------------------------------------------------
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Let the user choose a driver first: its settings make the form."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if request.GET.get("driver") not in DRIVERS:
+            drivers = [driver_class(name) for name in DRIVERS]  # called by templates, so only facts go there
+            groups = [
+                ("Providers", [(d.name, d.label) for d in drivers if d.capabilities.storage == "provider"]),
+                (
+                    "Object stores",
+                    [(d.name, d.label) for d in drivers if d.capabilities.storage != "provider"],
+                ),
+            ]
+            return page(
+                request, "choose_driver.html", "New provider account", {"groups": groups, "opts": self.opts}
+            )
+        title = f"New {label_of(request.GET['driver'])} account"
+        return super().add_view(request, form_url, {"title": title, **(extra_context or {})})
+
+    def get_form(
+        self, request: HttpRequest, obj: ProviderAccount | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """Return the form of the account's driver."""
+        kwargs["form"] = form_for(self._driver(request, obj), request, obj)
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: ProviderAccount | None = None) -> Any:
+        """Return the sections: what every account has, then the driver's own."""
+        driver = self._driver(request, obj)
+        if not self.has_change_permission(request, obj) and obj is not None:
+            return [("Account", {"fields": [*BASIC_FIELDS]})]
+        sections = [("Account", {"fields": [*BASIC_FIELDS]})]
+        if driver.options:
+            options = [OPTION + setting.name for setting in driver.options]
+            sections.append((f"{driver.label} options", {"fields": options}))
+        if driver.credentials:
+            fields = []
+            for setting in driver.credentials:
+                fields.append(CREDENTIAL + setting.name)
+                if setting.name in removable(driver, obj):
+                    fields.append(CLEAR + setting.name)
+            sections.append(("Credentials", {"fields": fields}))
+        return sections
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ProviderAccount | None = None) -> Any:
+        """An account stays with its organization: its files do."""
+        return ["organization"] if obj is not None else []
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Only staff that sees everything makes accounts that all share."""
+        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if db_field.name == "organization":
+            field.required = not reach_for(request).sees_all
+            field.empty_label = "Shared by every organization" if reach_for(request).sees_all else None
+            field.help_text = "Cannot be changed later."
+        return field
+
+    def _driver(self, request: HttpRequest, obj: ProviderAccount | None) -> type[Driver]:
+        return driver_class(obj.driver if obj is not None else request.GET.get("driver", "local"))
+
+    def save_model(self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool) -> None:
+        """Save through the service, which fingerprints the upstream and encrypts."""
+        save_account(obj, form.new_credentials() if form.changes_credentials else None)
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Lead to the account and test it."""
+        messages.success(request, f"Account {obj.name} is saved.")
+        return redirect(f"{reverse('admin:files_app_provideraccount_change', args=[obj.pk])}?test=1")
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """Stay on the account, where its connection can be tested."""
+        messages.success(request, f"Account {obj.name} is saved.")
+        return redirect(reverse("admin:files_app_provideraccount_change", args=[obj.pk]))
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show test, sync and capabilities above the form."""
+        row = self.get_object(request, object_id)
+        if row is not None and self.has_view_permission(request, row):
+            extra_context = {**self._panel(request, row), **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    def _panel(self, request: HttpRequest, row: ProviderAccount) -> dict[str, Any]:
+        return {
+            "account": row,
+            "driver_label": label_of(row.driver),
+            "status": account_status(row),
+            "takes_credentials": bool(driver_class(row.driver).credentials),
+            "capabilities": facts_of(row),
+            "can_operate": self.has_operate_permission(request),
+            "can_sync": row.organization_id is not None and is_exclusive(row),
+            "start_test": request.GET.get("test") == "1",
+            "file_count_link": f"{reverse('admin:files_app_file_changelist')}?account={row.pk}",
+        }
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Delete an account that no file knows; one with files is disabled instead."""
+        row = self.get_object(request, object_id)
+        if row is not None and self.has_delete_permission(request, row) and row.files.exists():
+            reason = "Files are recorded at this account, so its name has to stay. Disable it instead."
+            context = {"reason": reason, "opts": self.opts, "original": row}
+            return page(request, "not_possible.html", f"{row.name} cannot be deleted", context, status=409)
+        return super().delete_view(request, object_id, extra_context)
+
+    # -- live actions --------------------------------------------------------------------------------
+
+    def test_connection(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
+        """Run the connection test and send each step as it ends."""
+        account = self._operable(request, pk)
+        round_trip = request.POST.get("round_trip") == "1"
+        caller = caller_of(request, account.organization_id)
+        audit.record(caller, "account.test", object_type="account", object_id=account.name)
+        return json_lines(
+            {"name": step.name, "ok": step.ok, "seconds": round(step.seconds, 3), "detail": step.detail}
+            for step in check_connection(account, round_trip=round_trip)
+        )
+
+    def sync_now(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
+        """Sync the account and send the numbers after each page of the provider's list."""
+        account = self._operable(request, pk)
+        caller = caller_of(request, account.organization_id)
+        audit.record(caller, "account.sync", object_type="account", object_id=account.name)
+        return json_lines(_sync_lines(account))
+
+    def _operable(self, request: HttpRequest, pk: int) -> ProviderAccount:
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        account = self.get_queryset(request).select_related("organization").filter(pk=pk).first()
+        if account is None:
+            raise Http404
+        return account  # type: ignore[no-any-return]
+
+    # -- columns -------------------------------------------------------------------------------------
+
+    def audit_id(self, row: Any) -> str:
+        """Return the account's name."""
+        return str(row.name)
+
+    @admin.display(description="Account", ordering="name")
+    def shown_name(self, row: ProviderAccount) -> SafeString:
+        """Show the name and the driver."""
+        return two_lines(row.name, label_of(row.driver))
+
+    @admin.display(description="Organization")
+    def owner(self, row: ProviderAccount) -> SafeString | str:
+        """Show whose it is."""
+        return (
+            row.organization.name
+            if row.organization
+            else badge("shared", "info", "Every organization uses it.")
+        )
+
+    @admin.display(description="Status")
+    def status(self, row: ProviderAccount) -> SafeString:
+        """Show whether it is used and works."""
+        return account_status(row)
+
+    @admin.display(description="Can")
+    def operations(self, row: ProviderAccount) -> SafeString:
+        """Show what the driver can do."""
+        try:
+            capabilities = driver_class(row.driver).capabilities
+        except ProviderConfigurationError:
+            return NOTHING
+        missing = [operation.value for operation in Operation if operation not in capabilities.operations]
+        return format_html("{}", f"all but {', '.join(missing)}" if missing else "everything")
+
+    @admin.display(description="Credentials")
+    def credentials_state(self, row: ProviderAccount) -> SafeString:
+        """Show when the credentials were changed."""
+        return shown_age(row.credentials_changed_at) if row.credentials_changed_at else NOTHING
+
+    @admin.display(description="Synced", ordering="last_synced_at")
+    def synced(self, row: ProviderAccount) -> SafeString:
+        """Show when the index last followed the provider."""
+        if row.last_sync_error:
+            return badge("sync fails", "critical", row.last_sync_error)
+        return shown_age(row.last_synced_at)
+
+
+def account_status(row: ProviderAccount) -> SafeString:
+    """Return the badge of an account."""
+    shown = (
+        badge("enabled", "ok") if row.is_enabled else badge("disabled", "neutral", "Requests are refused.")
+    )
+    return format_html("{} {}", shown, badge("default", "info")) if row.is_default else shown
+
+
+def facts_of(row: ProviderAccount) -> dict[str, Any]:
+    """Return what the account's driver can do, in words."""
+    try:
+        capabilities = driver_for(row).capabilities
+        problem = ""
+    except ProviderConfigurationError as exc:
+        capabilities, problem = driver_class(row.driver).capabilities, str(exc)
+    return {
+        "problem": problem,
+        "operations": [
+            (
+                operation.value,
+                operation in capabilities.operations,
+                capabilities.missing_reasons.get(operation, ""),
+            )
+            for operation in Operation
+        ],
+        "purposes": sorted(capabilities.purposes),
+        "facts": list(_facts(capabilities)),
+    }
+
+
+def _facts(capabilities: Capabilities) -> Iterator[tuple[str, str]]:
+    yield (
+        "Stored at",
+        {"provider": "the provider", "disk": "this host's disk"}.get(
+            capabilities.storage, capabilities.storage.upper()
+        ),
+    )
+    yield (
+        "Largest file",
+        readable(capabilities.max_bytes) if capabilities.max_bytes else "the organization's limit",
+    )
+    for purpose, size in capabilities.max_bytes_by_purpose.items():
+        yield f"Largest {purpose} file", readable(size)
+    yield "Expiry", "by the provider" if capabilities.expiry.native else "by the gateway"
+    if capabilities.expiry.default_seconds:
+        yield "Kept unasked", f"{capabilities.expiry.default_seconds // 86_400} days"
+    yield "Partial downloads", "yes" if capabilities.ranges else "no"
+    if capabilities.content != "exact":
+        yield "Content", "text that the provider extracts"
+
+
+def _sync_lines(account: ProviderAccount) -> Iterable[dict[str, Any]]:
+    """Run the sync in a thread of its own and yield its progress."""
+    lines: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            report = sync_account(account, on_progress=lambda report: lines.put(_shown_report(report)))
+            lines.put(_finished(report))
+        except ProviderError as exc:
+            lines.put({"done": True, "ok": False, "detail": exc.message})
+        except ProviderConfigurationError as exc:
+            lines.put({"done": True, "ok": False, "detail": str(exc)})
+        finally:
+            lines.put(None)
+            connection.close()
+
+    Thread(target=work, daemon=True).start()
+    return iter(lines.get, None)
+
+
+def _shown_report(report: SyncReport) -> dict[str, Any]:
+    return {"seen": report.seen, "adopted": report.adopted, "updated": report.updated, "lost": report.lost}
+
+
+def _finished(report: SyncReport | None) -> dict[str, Any]:
+    if report is None:
+        return {"done": True, "ok": False, "detail": "Another sync of this account runs now."}
+    end = "" if report.is_complete else " The list was longer than one sync reads."
+    counts = f"{report.seen:,} files seen, {report.adopted:,} new, {report.updated:,} updated"
+    detail = f"{counts}, {report.lost:,} lost.{end}"
+    return {"done": True, "ok": True, "detail": detail, **_shown_report(report)}

@@ -1,0 +1,162 @@
+"""What every page of the admin has in common: who sees which rows, audit, pages, filters."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib.admin import ShowFacets
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.text import capfirst
+
+from files_app.admin.paginator import CappedPaginator
+from files_app.admin.requests import caller_of, reach_for
+from files_app.models import Organization, ProviderAccount
+from files_app.services import audit
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+
+    class UnfoldAdmin(ModelAdmin[Any]):
+        """unfold ships no types; its ModelAdmin is Django's with more attributes."""
+
+else:
+    from unfold.admin import ModelAdmin as UnfoldAdmin
+
+
+EXPORT_FORMAT = "format"
+
+
+class GatewayAdmin(UnfoldAdmin):
+    """Shows the rows of organizations in sight, and writes every change into the audit trail.
+
+    organization_path: where a row's organization is. object_type: what the audit trail calls a row.
+    """
+
+    organization_path: ClassVar[str] = "organization"
+    object_type: ClassVar[str] = ""
+    list_title: ClassVar[str] = ""
+    empty_title: ClassVar[str] = ""
+    empty_text: ClassVar[str] = ""
+    empty_link: ClassVar[str] = ""
+    empty_link_text: ClassVar[str] = ""
+
+    paginator = CappedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_max_show_all = 0
+    list_filter_sheet = False
+    list_fullwidth = True
+    list_disable_select_all = True
+    actions_selection_counter = True
+    show_facets = ShowFacets.NEVER  # facet_counts counts them, after the page has come
+    compressed_fields = True
+    warn_unsaved_form = True
+    show_add_link = False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Call the list by its name, not `Select ... to change`."""
+        title = self.list_title or capfirst(str(self.opts.verbose_name_plural))
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the rows in sight."""
+        return reach_for(request).limit(super().get_queryset(request), self.organization_path)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer only what is in sight."""
+        related = db_field.remote_field.model
+        if related is Organization:
+            kwargs.setdefault("queryset", reach_for(request).organizations())
+        elif related is ProviderAccount:
+            kwargs.setdefault("queryset", reach_for(request).usable_accounts())
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Leave out the shortcuts that add and change related rows in pop-up windows."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
+            field.widget = field.widget.widget
+        return field
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Offer one way to save."""
+        context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Refuse every lookup but the page's own filters: no column is reachable by its name."""
+        allowed = {getattr(spec, "parameter_name", None) for spec in self.list_filter or ()}
+        if self.date_hierarchy:
+            allowed |= {f"{self.date_hierarchy}__{part}" for part in ("year", "month", "day")}
+        return lookup in allowed
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the audit trail of the object: there is one history, not two."""
+        row = self.get_object(request, object_id)
+        if row is None or not self.has_view_permission(request, row):
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
+        return redirect(f"{reverse('admin:files_app_auditevent_changelist')}?q={self.audit_id(row)}")
+
+    def matching(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return all rows that match the filters and the search of the list's address."""
+        changelist = self.get_changelist_instance(without(request, EXPORT_FORMAT))
+        return changelist.get_queryset(request)
+
+    def audit_id(self, row: Any) -> str:
+        """Return what the audit trail calls the row."""
+        return str(row)
+
+    def organization_id_of(self, row: Any) -> int | None:
+        """Return whose the row is; None for what belongs to nobody alone."""
+        return getattr(row, "organization_id", None)
+
+    def record(self, request: HttpRequest, verb: str, row: Any, **details: Any) -> None:
+        """Write a change into the audit trail, in the transaction of the change."""
+        kind = self.object_type or self.opts.model_name or ""
+        caller = caller_of(request, self.organization_id_of(row))
+        audit.record(caller, f"{kind}.{verb}", object_type=kind, object_id=self.audit_id(row), **details)
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        """Write the audit trail instead of Django's log."""
+        self.record(request, "create", obj)
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        """Write the audit trail instead of Django's log: the names of what changed, never values."""
+        if changed := _changed_fields(message):
+            self.record(request, "update", obj, changed=changed)
+
+    def log_deletions(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """Write the audit trail instead of Django's log."""
+        for row in queryset:
+            self.record(request, "delete", row)
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        """Leave out Django's bulk delete, which goes past the services."""
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+
+def without(request: HttpRequest, *names: str) -> HttpRequest:
+    """Return the request without some parameters of its address, of which a list knows only its own."""
+    parameters = request.GET.copy()
+    for name in names:
+        parameters.pop(name, None)
+    reduced = copy(request)
+    reduced.GET = parameters  # type: ignore[assignment]  # immutable is what requests are by default
+    return reduced
+
+
+def _changed_fields(message: Any) -> list[str]:
+    if not isinstance(message, list):
+        return []
+    return [str(name) for entry in message for name in entry.get("changed", {}).get("fields", [])]

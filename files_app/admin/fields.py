@@ -1,0 +1,99 @@
+"""Form fields of the admin: sizes in words, and widgets in the theme's look."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from django import forms
+from unfold import widgets
+
+from files_app.admin.formatting import readable
+
+if TYPE_CHECKING:
+    ModelForm: TypeAlias = forms.ModelForm[Any]
+else:
+    ModelForm = forms.ModelForm
+
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(B|[KMGTP]i?B?)?\s*", re.IGNORECASE)
+_POWERS = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
+MAX_SIZE = 2**60
+
+
+class SizeField(forms.CharField):
+    """A number of bytes, written as people do: `100 GiB`. Every unit is binary."""
+
+    widget = widgets.UnfoldAdminTextInputWidget
+
+    def prepare_value(self, value: Any) -> Any:
+        """Show a stored number in the largest unit that says it exactly."""
+        if not isinstance(value, int):
+            return value
+        amount, unit = value, "bytes"
+        for bigger in ("KiB", "MiB", "GiB", "TiB"):
+            if amount == 0 or amount % 1024:
+                break
+            amount, unit = amount // 1024, bigger
+        return f"{amount} {unit}"
+
+    def to_python(self, value: Any) -> Any:
+        """Return the number of bytes."""
+        text = str(str(super().to_python(value))).replace(",", "").removesuffix("ytes")
+        found = _SIZE.fullmatch(text)
+        if found is None:
+            raise forms.ValidationError("Write a size such as 100 GiB, 512 MiB or 1048576.")
+        size = round(float(found[1]) * 1024 ** _POWERS[(found[2] or "")[:1].upper()])
+        if size > MAX_SIZE:
+            raise forms.ValidationError(f"At most {readable(MAX_SIZE)}.")
+        return size
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Whether the number is another, however it is written."""
+        try:
+            return bool(self.to_python(data) != initial)
+        except forms.ValidationError:
+            return True
+
+
+class MappingField(forms.CharField):
+    """A mapping of strings, one `name: value` a line."""
+
+    widget = widgets.UnfoldAdminTextareaWidget
+
+    def prepare_value(self, value: Any) -> Any:
+        """Show a stored mapping one line each."""
+        if isinstance(value, dict):
+            return "\n".join(f"{name}: {item}" for name, item in value.items())
+        return value
+
+    def to_python(self, value: Any) -> Any:
+        """Return the mapping."""
+        mapping: dict[str, str] = {}
+        for line in str(str(super().to_python(value))).splitlines():
+            name, colon, item = line.partition(":")
+            if not line.strip():
+                continue
+            if not colon or not name.strip():
+                raise forms.ValidationError("Write one 'name: value' on each line.")
+            mapping[name.strip()] = item.strip()
+        return mapping
+
+
+class ListField(forms.CharField):
+    """A list of strings, one a line or with commas."""
+
+    widget = widgets.UnfoldAdminTextareaWidget
+
+    def prepare_value(self, value: Any) -> Any:
+        """Show a stored list one line each."""
+        return "\n".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+    def to_python(self, value: Any) -> Any:
+        """Return the list."""
+        return [word.strip() for word in re.split(r"[,\n]", str(super().to_python(value))) if word.strip()]
+
+
+def shown_json(value: Any) -> str:
+    """Return a value as indented JSON."""
+    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)

@@ -1,0 +1,404 @@
+"""Files: the list with its facets, one file's page, and what can be done to them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.cache import cache
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST, require_safe
+from unfold import widgets
+
+from files_app.admin import filters
+from files_app.admin.base import EXPORT_FORMAT, GatewayAdmin, without
+from files_app.admin.bulk import BulkAction, as_admin_action
+from files_app.admin.exports import Row, export
+from files_app.admin.fields import shown_json
+from files_app.admin.formatting import (
+    NOTHING,
+    badge,
+    identifier,
+    shown_age,
+    shown_size,
+    state_badge,
+    two_lines,
+)
+from files_app.admin.pages import page
+from files_app.admin.preview import image_response, preview
+from files_app.admin.requests import caller_of, reach_for
+from files_app.admin.search import SEARCH_HELP, search_files
+from files_app.api.exception_handler import answer_for
+from files_app.api.views import content_response
+from files_app.exceptions import FileNotFoundInIndexError, GatewayError, InvalidRequestError
+from files_app.models import AuditEvent, File
+from files_app.models.files import CopyState, DeletedReason, FileState
+from files_app.services import deletes, downloads
+from files_app.services.accounts import driver_for
+from files_app.services.expiry import set_expiry
+from files_app.services.recheck import recheck_file
+from providers.exceptions import ProviderConfigurationError, ProviderError
+from providers.objects import Operation
+
+FACETS_CACHE_SECONDS = 30
+MAX_TIMELINE_EVENTS = 200
+WAITING_STATES = (CopyState.DELETING, CopyState.DEAD)
+
+
+class ExpiryForm(forms.Form):
+    """When the selected files shall expire."""
+
+    expires_at = forms.SplitDateTimeField(
+        label="Expires at (UTC)", required=False, widget=widgets.UnfoldAdminSplitDateTimeWidget
+    )
+    never = forms.BooleanField(label="Never", required=False, widget=widgets.UnfoldBooleanSwitchWidget)
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for a time or for `never`."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        if bool(cleaned.get("expires_at")) == bool(cleaned.get("never")) and not self.errors:
+            self.add_error("expires_at", "Choose a time, or never.")
+        return cleaned
+
+
+def _delete(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
+    if file.state != FileState.AVAILABLE:
+        raise InvalidRequestError(f"Only available files can be deleted; this one is {file.state}.")
+    caller = caller_of(request, file.organization_id)
+    deletes.delete_file(file, caller=caller, reason=DeletedReason.ADMIN)
+    return "deleted; its provider follows"
+
+
+def _set_expiry(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
+    expires_at = answers["expires_at"]
+    set_expiry(file, expires_at, caller=caller_of(request, file.organization_id))
+    return f"expires {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "never expires"
+
+
+def _retry_deletion(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
+    caller = caller_of(request, file.organization_id)
+    waiting = file.copies.filter(state__in=WAITING_STATES).select_related("account", "file__account")
+    retried = sum(deletes.retry_dead(copy, caller=caller) for copy in waiting)
+    if not retried:
+        raise InvalidRequestError("No deletion waits at a provider.")
+    return "sent again"
+
+
+def _recheck(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
+    return recheck_file(file, caller=caller_of(request, file.organization_id))
+
+
+DELETE = BulkAction(
+    name="delete_files",
+    title="Delete files",
+    verb="Delete",
+    run=_delete,
+    warning="Clients lose these files at once, their quota is free, and their providers delete them. "
+    "This cannot be undone.",
+    is_dangerous=True,
+)
+SET_EXPIRY = BulkAction(
+    name="set_expiry",
+    title="Set expiry",
+    verb="Set expiry",
+    run=_set_expiry,
+    warning="The gateway deletes them then. A provider that has its own time may do so earlier.",
+    form=ExpiryForm,
+)
+RETRY = BulkAction(name="retry_deletion", title="Retry deletion", verb="Retry", run=_retry_deletion)
+RECHECK = BulkAction(
+    name="recheck",
+    title="Re-check at provider",
+    verb="Re-check",
+    run=_recheck,
+    warning="Asks each file's provider whether it still has it. A file that is gone there becomes lost.",
+    max_rows=50,
+)
+
+
+def export_action(kind: str, title: str) -> Any:
+    """Return the action that answers with the selected files."""
+
+    def respond(model_admin: Any, request: HttpRequest, rows: QuerySet[File]) -> StreamingHttpResponse:
+        return export(rows, "files", as_row, kind=kind)
+
+    respond.__name__ = f"export_{kind}"
+    respond.short_description = title  # type: ignore[attr-defined]  # how Django marks actions
+    respond.allowed_permissions = ["view"]  # type: ignore[attr-defined]
+    return respond
+
+
+def as_row(file: File) -> Row:
+    """Return a file for an export."""
+    return {
+        "id": file.file_id,
+        "filename": file.filename,
+        "organization": file.organization.name,
+        "provider": file.account.name,
+        "purpose": file.purpose,
+        "bytes": file.bytes,
+        "sha256": file.sha256,
+        "state": file.state,
+        "status": file.status,
+        "created_at": file.created_at.isoformat(),
+        "expires_at": file.expires_at.isoformat() if file.expires_at else None,
+        "uri": file.uri,
+        "metadata": file.metadata,
+    }
+
+
+@admin.register(File)
+class FileAdmin(GatewayAdmin):
+    """The index of files."""
+
+    object_type = "file"
+    empty_title = "No files yet"
+    empty_text = "Upload one here in the browser, or send one with an API key and OpenAI's SDK."
+    empty_link = "admin:upload"
+    empty_link_text = "Upload files"
+    list_display = ["name", "organization", "provider", "purpose", "size", "shown_state", "added", "expires"]
+    list_display_links = ["name"]
+    list_select_related = ["organization", "account"]
+    list_filter = [
+        filters.StateFilter,
+        filters.AccountFilter,
+        filters.OrganizationFilter,
+        filters.PurposeFilter,
+        filters.ExpiryFilter,
+        filters.OriginFilter,
+    ]
+    search_fields = ["file_id"]
+    search_help_text = SEARCH_HELP
+    sortable_by = ["size", "added"]
+    ordering = ["-indexed_at", "-id"]
+    date_hierarchy = "indexed_at"
+    has_facets = True
+    actions = [
+        as_admin_action(DELETE, "delete"),
+        as_admin_action(SET_EXPIRY, "change"),
+        as_admin_action(RETRY, "change"),
+        as_admin_action(RECHECK, "change"),
+        export_action("csv", "Export as CSV"),
+        export_action("jsonl", "Export as JSON"),
+    ]
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add facets, export, preview and download."""
+
+        def view(function: Any) -> Any:
+            return self.admin_site.admin_view(function)
+
+        return [
+            path("facets/", view(require_safe(self.facets)), name="files_app_file_facets"),
+            path("export/", view(require_safe(self.export_matching)), name="files_app_file_export"),
+            path("<int:pk>/preview/", view(require_POST(self.preview)), name="files_app_file_preview"),
+            path("<int:pk>/image/", view(require_safe(self.image)), name="files_app_file_image"),
+            path("<int:pk>/download/", view(require_POST(self.download)), name="files_app_file_download"),
+            *super().get_urls(),
+        ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[File]:
+        """Leave the ciphertext of accounts where it is."""
+        return super().get_queryset(request).defer("account__credentials")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[File], search_term: str
+    ) -> tuple[QuerySet[File], bool]:
+        """Search by everything that names a file."""
+        return search_files(queryset, search_term, reach_for(request)), False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Files come through the upload page."""
+        return False
+
+    def has_content_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may read what is in files."""
+        return request.user.has_perm("files_app.read_file_content")
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Refuse: a file is deleted by the action, which goes through the service."""
+        raise Http404
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Add the links that export what matches."""
+        context = {
+            "export_url": reverse("admin:files_app_file_export"),
+            "can_upload": self._can_upload(request),
+        }
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    def _can_upload(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("files_app.add_file")
+
+    # -- the list's other answers --------------------------------------------------------------------
+
+    def facets(self, request: HttpRequest) -> JsonResponse:
+        """Answer with the number of files of every choice of every filter."""
+        self._require_view(request)
+        asked = hashlib.sha256(request.GET.urlencode().encode()).hexdigest()
+        key = f"facets:{asked}:{reach_for(request).cache_key}"
+        counts = cache.get(key)
+        if counts is None:
+            counts = filters.facet_counts(*self._facets_and_rows(request))
+            cache.set(key, counts, FACETS_CACHE_SECONDS)
+        return JsonResponse(counts)
+
+    def _facets_and_rows(self, request: HttpRequest) -> tuple[list[filters.ChoiceFilter], QuerySet[File]]:
+        """Return the filters that can be counted, and the rows that all the other filters leave."""
+        facets = filters.facets_of(self.get_changelist_instance(request))
+        bare = without(request, *(facet.parameter_name for facet in facets))
+        return facets, self.get_changelist_instance(bare).get_queryset(bare)
+
+    def export_matching(self, request: HttpRequest) -> StreamingHttpResponse:
+        """Answer with all files that match the list's filters."""
+        self._require_view(request)
+        return export(self.matching(request), "files", as_row, kind=request.GET.get(EXPORT_FORMAT, ""))
+
+    def _require_view(self, request: HttpRequest) -> None:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+
+    # -- one file ------------------------------------------------------------------------------------
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show everything that is known of a file. Nothing is edited here: actions do that."""
+        file = self.get_object(request, object_id)
+        if file is None or not self.has_view_permission(request, file):
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
+        return page(request, "file.html", file.filename or file.file_id, self._facts(request, file))
+
+    def _facts(self, request: HttpRequest, file: File) -> dict[str, Any]:
+        may_change = self.has_change_permission(request, file)
+        is_available = file.state == FileState.AVAILABLE
+        return {
+            "opts": self.opts,
+            "file": file,
+            "copies": file.copies.select_related("account").order_by("pk"),
+            "events": timeline(file),
+            "metadata": shown_json(file.metadata) if file.metadata else "",
+            "can_read": is_available and self.has_content_permission(request) and has_content(file),
+            "reason_unreadable": why_unreadable(file),
+            "can_delete": is_available and self.has_delete_permission(request, file),
+            "can_change": may_change,
+            "can_expire": may_change and is_available,
+            "may_see_audit": request.user.has_perm("files_app.view_auditevent"),
+            "base_url": request.build_absolute_uri("/v1"),
+            "waiting_states": WAITING_STATES,
+        }
+
+    def _readable(self, request: HttpRequest, pk: int) -> File:
+        """Return a file whose content the user may read."""
+        if not (self.has_view_permission(request) and self.has_content_permission(request)):
+            raise PermissionDenied
+        file = self.get_queryset(request).select_related("organization", "account").filter(pk=pk).first()
+        if file is None:
+            raise Http404
+        if file.state != FileState.AVAILABLE:
+            raise FileNotFoundInIndexError(file.file_id)
+        return file
+
+    def preview(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Answer with the first bytes of a file as a piece of the page."""
+        context: dict[str, Any] = {}
+        try:
+            file = self._readable(request, pk)
+            context = {"file": file, "preview": preview(request, file)}
+        except (GatewayError, ProviderError, ProviderConfigurationError) as exc:
+            context["error"] = answer_for(exc).message
+        return TemplateResponse(request, "files_app/admin/preview.html", context)
+
+    def image(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        """Answer with a picture for the preview."""
+        try:
+            return image_response(request, self._readable(request, pk))
+        except (GatewayError, ProviderError, ProviderConfigurationError) as exc:
+            return HttpResponse(answer_for(exc).message, content_type="text/plain", status=404)
+
+    def download(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        """Stream a file to the browser, as an attachment."""
+        try:
+            file = self._readable(request, pk)
+            opened = downloads.open_file(file, caller=caller_of(request, file.organization_id))
+        except (GatewayError, ProviderError, ProviderConfigurationError) as exc:
+            answer = answer_for(exc)
+            context = {"reason": answer.message, "opts": self.opts}
+            return page(
+                request, "not_possible.html", "The file cannot be downloaded", context, status=answer.status
+            )
+        return content_response(file, opened)
+
+    def audit_id(self, row: Any) -> str:
+        """Return the file's id."""
+        return str(row.file_id)
+
+    # -- columns -------------------------------------------------------------------------------------
+
+    @admin.display(description="File")
+    def name(self, row: File) -> SafeString:
+        """Show name and id."""
+        return two_lines(
+            row.filename or format_html('<span class="fg-muted">unnamed</span>'), identifier(row.file_id)
+        )
+
+    @admin.display(description="Provider")
+    def provider(self, row: File) -> str:
+        """Show where it is."""
+        return row.account.name
+
+    @admin.display(description="Size", ordering="bytes")
+    def size(self, row: File) -> SafeString:
+        """Show its size for people."""
+        return shown_size(row.bytes) if row.bytes or row.state == FileState.AVAILABLE else NOTHING
+
+    @admin.display(description="State")
+    def shown_state(self, row: File) -> SafeString:
+        """Show its state."""
+        if row.state == FileState.AVAILABLE and row.is_expired:
+            return badge("expired", "warning", "Invisible to clients; its deletion comes next.")
+        return state_badge(row.state)
+
+    @admin.display(description="Added", ordering="indexed_at")
+    def added(self, row: File) -> SafeString:
+        """Show how old it is."""
+        return shown_age(row.indexed_at)
+
+    @admin.display(description="Expires")
+    def expires(self, row: File) -> SafeString:
+        """Show when it goes by itself."""
+        return shown_age(row.expires_at) if row.state == FileState.AVAILABLE else NOTHING
+
+
+def timeline(file: File) -> list[AuditEvent]:
+    """Return what happened to a file, the latest first."""
+    events = AuditEvent.objects.filter(
+        object_type="file", object_id=file.file_id, organization=file.organization_id
+    )
+    return list(events[:MAX_TIMELINE_EVENTS])
+
+
+def has_content(file: File) -> bool:
+    """Whether the provider gives the file's bytes back."""
+    return not why_unreadable(file)
+
+
+def why_unreadable(file: File) -> str:
+    """Return why the bytes cannot be read; empty when they can."""
+    try:
+        capabilities = driver_for(file.account).capabilities
+    except ProviderConfigurationError as exc:
+        return str(exc)
+    if Operation.CONTENT not in capabilities.operations:
+        reason = capabilities.missing_reasons.get(Operation.CONTENT, "")
+        return f"This provider does not give uploaded files back. {reason}".strip()
+    return "" if file.account.is_enabled else "The provider account is switched off."

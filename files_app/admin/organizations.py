@@ -1,0 +1,186 @@
+"""Organizations: limits, usage and its history, recount."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import F, FloatField
+from django.db.models.functions import Cast, NullIf
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from files_app.admin.base import GatewayAdmin
+from files_app.admin.bulk import BulkAction, as_admin_action
+from files_app.admin.charts import usage_chart
+from files_app.admin.fields import ModelForm, SizeField
+from files_app.admin.filters import ChoiceFilter
+from files_app.admin.formatting import badge, readable, shown_age
+from files_app.admin.meters import meter
+from files_app.admin.requests import reach_for
+from files_app.models import Organization
+from files_app.services import overview, usage
+from files_app.services.overview import CRITICAL_PERCENT, WARNING_PERCENT
+
+_TAKEN = (
+    Cast(F("used_bytes") + F("reserved_bytes"), FloatField())
+    * 100
+    / NullIf(Cast("quota_bytes", FloatField()), 0.0)
+)
+
+
+class ActiveFilter(ChoiceFilter):
+    """By whether keys of the organization are accepted."""
+
+    title = "status"
+    parameter_name = "active"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return both."""
+        return [("1", "active"), ("0", "inactive")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Return the organizations of the chosen status."""
+        value = self.value()
+        return queryset.filter(is_active=value == "1") if value else queryset
+
+
+class FullnessFilter(ChoiceFilter):
+    """By how much of the quota is taken."""
+
+    title = "fullness"
+    parameter_name = "full"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the steps at which the overview changes its colour."""
+        return [
+            (str(CRITICAL_PERCENT), f"{CRITICAL_PERCENT} % and more"),
+            (str(WARNING_PERCENT), "80 % and more"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Return the organizations that are at least so full."""
+        value = self.value()
+        if value not in {str(CRITICAL_PERCENT), str(WARNING_PERCENT)}:
+            return queryset
+        return queryset.alias(taken=_TAKEN).filter(taken__gte=float(value))
+
+
+class OrganizationForm(ModelForm):
+    """The limits as people write them."""
+
+    class Meta:
+        model = Organization
+        fields = ["name", "is_active", "quota_bytes", "max_file_bytes"]
+        labels = {"is_active": "Active"}
+
+    quota_bytes = SizeField(label="Quota", help_text="What all files together may hold, such as 100 GiB.")
+    max_file_bytes = SizeField(label="Largest file", help_text="Such as 512 MiB. A provider may allow less.")
+
+
+def _recount(request: HttpRequest, row: Organization, answers: dict[str, Any]) -> str:
+    drift = usage.recount(row)
+    if drift.is_clean:
+        return f"{readable(row.used_bytes)} in {row.file_count:,} files: the counters were right"
+    changes = [
+        f"{name.replace('_', ' ')} {drift.counted[name]:,} → {actual:,}"
+        for name, actual in drift.actual.items()
+        if drift.counted[name] != actual
+    ]
+    return "mended: " + ", ".join(changes)
+
+
+RECOUNT = BulkAction(
+    name="recount",
+    title="Recount usage",
+    verb="Recount",
+    run=_recount,
+    warning="Counts the rows of every file and corrects the counters where they have drifted.",
+)
+
+
+@admin.register(Organization)
+class OrganizationAdmin(GatewayAdmin):
+    """Tenants."""
+
+    organization_path = "pk"
+    object_type = "organization"
+    empty_title = "No organization yet"
+    empty_text = "An organization is a tenant: it owns API keys, files and a quota. Create the first one."
+    form = OrganizationForm
+    list_display = ["shown_name", "usage", "used", "quota", "files", "created"]
+    list_display_links = ["shown_name"]
+    list_filter = [FullnessFilter, ActiveFilter]
+    search_fields = ["name"]
+    search_help_text = "Name"
+    sortable_by = ["shown_name", "usage", "used", "quota", "files"]
+    fieldsets = [
+        (None, {"fields": ["name", "is_active"]}),
+        ("Limits", {"fields": ["quota_bytes", "max_file_bytes"]}),
+    ]
+    actions = [as_admin_action(RECOUNT, "change")]
+    change_form_before_template = "files_app/admin/organization_usage.html"
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """Search by a part of the name."""
+        return (queryset.filter(name__icontains=search_term) if search_term else queryset), False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Only staff that sees everything makes tenants."""
+        return reach_for(request).sees_all and super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Organization | None = None) -> bool:
+        """Limits are the platform's to give: staff that is bound to organizations reads them."""
+        return reach_for(request).sees_all and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Organization | None = None) -> bool:
+        """An organization is switched off; its files would stay behind at their providers."""
+        return False
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show usage and its history above the form."""
+        row = self.get_object(request, object_id)
+        if row is not None and self.has_view_permission(request, row):
+            history = overview.usage_history(row)
+            context = {"usage": overview.usage_of(row), "chart": usage_chart(history), "subtitle": None}
+            extra_context = {**context, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    def organization_id_of(self, row: Any) -> int | None:
+        """Return the organization itself."""
+        return int(row.pk)
+
+    @admin.display(description="Organization", ordering="name")
+    def shown_name(self, row: Organization) -> SafeString:
+        """Show the name, and that it is switched off."""
+        if row.is_active:
+            return format_html("<strong>{}</strong>", row.name)
+        return format_html("<strong>{}</strong> {}", row.name, badge("inactive", "neutral"))
+
+    @admin.display(description="Usage", ordering=_TAKEN)
+    def usage(self, row: Organization) -> SafeString:
+        """Show how full it is."""
+        return meter(overview.usage_of(row).percent)
+
+    @admin.display(description="Used", ordering="used_bytes")
+    def used(self, row: Organization) -> str:
+        """Show what is used."""
+        return readable(row.used_bytes)
+
+    @admin.display(description="Quota", ordering="quota_bytes")
+    def quota(self, row: Organization) -> str:
+        """Show what may be used."""
+        return readable(row.quota_bytes)
+
+    @admin.display(description="Files", ordering="file_count")
+    def files(self, row: Organization) -> str:
+        """Show how many files count."""
+        return f"{row.file_count:,}"
+
+    @admin.display(description="Created", ordering="created_at")
+    def created(self, row: Organization) -> SafeString:
+        """Show the age."""
+        return shown_age(row.created_at)

@@ -1,0 +1,32 @@
+"""Who asks in the admin, and what they may see."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.http import HttpRequest
+
+from files_app.models import AuditEvent
+from files_app.observability import context
+from files_app.services.caller import Caller
+from files_app.services.staff import Reach, reach_of
+
+
+def reach_for(request: HttpRequest) -> Reach:
+    """Return what the user of the request may see, looked up once a request."""
+    known = getattr(request, "_files_app_reach", None)
+    if known is None:
+        known = reach_of(request.user)
+        request._files_app_reach = known  # type: ignore[attr-defined]  # where Django keeps such things too
+    return cast(Reach, known)
+
+
+def caller_of(request: HttpRequest, organization_id: int | None) -> Caller:
+    """Return the staff user as the origin of a change."""
+    return Caller(
+        organization_id=organization_id or 0,
+        actor_type=AuditEvent.Actor.USER,
+        actor=request.user.get_username(),
+        ip=request.META.get("REMOTE_ADDR") or None,
+        request_id=context.request_id(),
+    )

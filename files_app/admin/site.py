@@ -1,0 +1,46 @@
+"""The admin site: its pages beside those of the models, its sidebar, its look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpRequest
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
+
+from files_app.admin import dashboard, system, upload
+
+if TYPE_CHECKING:
+    from django.contrib.admin import AdminSite as UnfoldAdminSite
+else:
+    from unfold.sites import UnfoldAdminSite
+
+
+class GatewaySite(UnfoldAdminSite):
+    """The site that `django.contrib.admin.site` is."""
+
+    index_title = "Overview"
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Add the pages that belong to no model."""
+        pages: list[URLPattern | URLResolver] = [
+            path("upload/", self.admin_view(upload.upload_page), name="upload"),
+            path("upload/send/", self.admin_view(upload.receive), name="upload_send"),
+            path("system/", self.admin_view(system.system_page), name="system"),
+        ]
+        return pages + super().get_urls()
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """Show the overview."""
+        return dashboard.overview_page(request)
+
+    def app_index(
+        self, request: HttpRequest, app_label: str, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """Lead to the overview: the sidebar lists the pages."""
+        return redirect(reverse("admin:index"))
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Leave the colours to our stylesheet: the theme would write them inline, which the CSP forbids."""
+        return {**super().each_context(request), "colors": None}

@@ -1,0 +1,1 @@
+"""The HTTP API: OpenAI's Files API and what the gateway adds."""

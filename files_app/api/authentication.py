@@ -1,0 +1,46 @@
+"""Who calls: `Authorization: Bearer KEY`, and nothing else."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from files_app.exceptions import InvalidKeyError
+from files_app.models import AuditEvent
+from files_app.observability import context
+from files_app.services import throttle
+from files_app.services.caller import Caller
+from files_app.services.keys import verify_key
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """Makes the caller from the API key. Raises InvalidKeyError."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, None]:
+        """Return the caller; there is no anonymous one."""
+        return authenticate(request._request), None
+
+    def authenticate_header(self, request: Request) -> str:
+        """Return the challenge of a 401."""
+        return 'Bearer realm="files"'
+
+
+def authenticate(request: HttpRequest) -> Caller:
+    """Return the caller of a request. Raises InvalidKeyError and TooManyRequestsError."""
+    scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    try:
+        verified = verify_key(key.strip() if scheme.lower() == "bearer" else "")
+    except InvalidKeyError:
+        throttle.count_wrong_key(request.META.get("REMOTE_ADDR", ""))
+        raise
+    context.annotate(organization=verified.organization_name, caller=verified.name)
+    return Caller(
+        organization_id=verified.organization_id,
+        actor_type=AuditEvent.Actor.API_KEY,
+        actor=verified.name,
+        api_key_id=verified.id,
+        scopes=verified.scopes,
+        ip=request.META.get("REMOTE_ADDR") or None,
+        request_id=context.request_id(),
+    )

@@ -1,0 +1,185 @@
+"""Reads headers and query parameters strictly: what is not understood is refused, not ignored."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+
+from django.http import HttpRequest, QueryDict
+
+from files_app.exceptions import InvalidRequestError
+from files_app.services.accounts import PROVIDER_HEADER
+from files_app.services.listing import ListQuery
+from files_app.services.placement import PLACEMENT_HEADERS
+from providers.objects import ByteRange
+
+METADATA_HEADER = "x-tfy-metadata"
+_MAX_METADATA_ENTRIES = 16
+_MAX_METADATA_KEY = 64
+_MAX_METADATA_VALUE = 128
+_MAX_LIMIT = 10_000
+_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
+_METADATA_FILTER = re.compile(r"metadata\[([^\]\0]{1,64})\]")
+_LIST_PARAMETERS = frozenset(
+    {
+        "after",
+        "limit",
+        "order",
+        "purpose",
+        "provider",
+        "status",
+        "filename",
+        "created_after",
+        "created_before",
+    }
+)
+
+
+def provider_name(request: HttpRequest) -> str | None:
+    """Return the account that the request names, None without the header. Raises InvalidRequestError."""
+    name = request.META.get("HTTP_X_TFY_PROVIDER_NAME")
+    if name is None:
+        return None
+    if not name.strip():
+        raise InvalidRequestError(
+            f"The header {PROVIDER_HEADER} is empty: name a provider account.", param=PROVIDER_HEADER
+        )
+    return str(name.strip())
+
+
+def metadata(request: HttpRequest) -> dict[str, str]:
+    """Return the metadata of `x-tfy-metadata`: a JSON object of strings. Raises InvalidRequestError."""
+    text = request.META.get("HTTP_X_TFY_METADATA")
+    if text is None:
+        return {}
+    try:
+        # WSGI hands headers over as latin-1; JSON on the wire is UTF-8.
+        value = json.loads(text.encode("latin-1").decode())
+    except (ValueError, RecursionError):
+        raise _bad_metadata("is not a JSON object") from None
+    if not isinstance(value, dict):
+        raise _bad_metadata("is not a JSON object")
+    if len(value) > _MAX_METADATA_ENTRIES:
+        raise _bad_metadata(f"has more than {_MAX_METADATA_ENTRIES} entries")
+    for key, entry in value.items():
+        if not isinstance(entry, str):
+            raise _bad_metadata(f"has a value that is no string: '{key[:_MAX_METADATA_KEY]}'")
+        if not _is_storable(key + entry):
+            raise _bad_metadata("holds characters that are no text")
+        if not 1 <= len(key) <= _MAX_METADATA_KEY or len(entry) > _MAX_METADATA_VALUE:
+            raise _bad_metadata(
+                f"has a key over {_MAX_METADATA_KEY} or a value over {_MAX_METADATA_VALUE} characters"
+            )
+    return value
+
+
+def _is_storable(text: str) -> bool:
+    """Whether every database can hold the text: no NUL, no half of a character."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _bad_metadata(problem: str) -> InvalidRequestError:
+    return InvalidRequestError(f"The header {METADATA_HEADER} {problem}.", param=METADATA_HEADER)
+
+
+def sdk_retry_count(request: HttpRequest) -> int:
+    """Return which retry of an SDK this is, 0 for a first try."""
+    text = request.META.get("HTTP_X_STAINLESS_RETRY_COUNT", "")
+    return int(text) if re.fullmatch(r"[0-9]{1,3}", text) else 0
+
+
+def content_length(request: HttpRequest) -> int | None:
+    """Return the announced length, None for a chunked body. Raises InvalidRequestError."""
+    if request.META.get("HTTP_TRANSFER_ENCODING"):
+        return None
+    text = request.META.get("CONTENT_LENGTH", "")
+    if not text:
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise InvalidRequestError("The Content-Length is not a number.", param="Content-Length")
+    return int(text)
+
+
+def byte_range(request: HttpRequest, *, etag: str) -> ByteRange | None:
+    """Return the single range that is asked for; None for none, or for one that may be ignored (RFC 9110).
+
+    etag: of the file; a client that has a part of other bytes says so in `If-Range` and gets the whole file.
+    """
+    if request.META.get("HTTP_IF_RANGE", etag) != etag:
+        return None
+    match = _RANGE.fullmatch(request.META.get("HTTP_RANGE", "").strip())
+    if match is None or not (match[1] or match[2]):
+        return None
+    first = int(match[1]) if match[1] else None
+    last = int(match[2]) if match[2] else None
+    if first is not None and last is not None and last < first:
+        return None
+    return ByteRange(first, last)
+
+
+def placement(request: HttpRequest) -> dict[str, str]:
+    """Return where the client wants the file, by header name; services.placement decides."""
+    given = {header: request.headers.get(header, "").strip() for header in PLACEMENT_HEADERS}
+    return {header: value for header, value in given.items() if value}
+
+
+def list_query(query: QueryDict) -> ListQuery:
+    """Return the checked parameters of a list. Raises InvalidRequestError naming the first bad one."""
+    metadata_filter: dict[str, str] = {}
+    for name in query:
+        if match := _METADATA_FILTER.fullmatch(name):
+            metadata_filter[match[1]] = _single(query, name)
+        elif name not in _LIST_PARAMETERS:
+            raise InvalidRequestError(f"Unknown parameter: '{name[:64]}'.", param=name[:64])
+    if len(metadata_filter) > _MAX_METADATA_ENTRIES:
+        raise InvalidRequestError(
+            f"A list is filtered by {_MAX_METADATA_ENTRIES} entries of the metadata at most.",
+            param="metadata",
+        )
+    order = _single(query, "order") or "desc"
+    if order not in {"asc", "desc"}:
+        raise InvalidRequestError("'order' is 'asc' or 'desc'.", param="order")
+    return ListQuery(
+        after=_single(query, "after") or None,
+        limit=_limit(_single(query, "limit")),
+        ascending=order == "asc",
+        purpose=_single(query, "purpose") or None,
+        provider=_single(query, "provider") or None,
+        status=_single(query, "status") or None,
+        filename=_single(query, "filename") or None,
+        created_after=_time(query, "created_after"),
+        created_before=_time(query, "created_before"),
+        metadata=metadata_filter,
+    )
+
+
+def _single(query: QueryDict, name: str) -> str:
+    values = query.getlist(name)
+    if len(values) > 1:
+        raise InvalidRequestError(f"The parameter '{name[:64]}' was sent twice.", param=name[:64])
+    value = values[0] if values else ""
+    if "\0" in value or len(value) > 1024:
+        raise InvalidRequestError(f"The parameter '{name[:64]}' is not valid.", param=name[:64])
+    return str(value)
+
+
+def _limit(text: str) -> int:
+    if not text:
+        return _MAX_LIMIT
+    limit = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
+    if not 1 <= limit <= _MAX_LIMIT:
+        raise InvalidRequestError(f"'limit' is a whole number from 1 to {_MAX_LIMIT}.", param="limit")
+    return limit
+
+
+def _time(query: QueryDict, name: str) -> datetime | None:
+    text = _single(query, name)
+    if not text:
+        return None
+    try:
+        if not re.fullmatch(r"[0-9]{1,12}", text):
+            raise ValueError(text)
+        return datetime.fromtimestamp(int(text), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise InvalidRequestError(f"'{name}' is a time in Unix seconds.", param=name) from None

@@ -1,0 +1,236 @@
+"""Wire shapes of the API.
+
+Answers are made by plain functions: ten thousand rows of a list are too many for serializer instances. The
+serializers describe the same shapes for the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from rest_framework import serializers
+
+from files_app.models import File, Organization, ProviderAccount
+from files_app.services.accounts import driver_for
+from providers.exceptions import ProviderConfigurationError
+from providers.objects import Operation
+
+
+class FileObject(TypedDict, total=False):
+    """OpenAI's file object, and ours behind it."""
+
+    id: str
+    object: str
+    bytes: int
+    created_at: int
+    expires_at: int | None
+    filename: str
+    purpose: str
+    status: str
+    status_details: str | None
+    provider: str
+    uri: str
+    sha256: str
+    metadata: dict[str, str]
+
+
+def file_object(file: File) -> FileObject:
+    """Return a file as clients see it. Storage keys and object stores' remote ids are never in it."""
+    shown = FileObject(
+        id=file.file_id,
+        object="file",
+        bytes=file.bytes,
+        created_at=int(file.created_at.timestamp()),
+        expires_at=int(file.expires_at.timestamp()) if file.expires_at else None,
+        filename=file.filename,
+        purpose=file.purpose,
+        status=file.status,
+        status_details=file.status_details or None,
+        provider=file.account.name,
+    )
+    if file.uri:
+        shown["uri"] = file.uri
+    if file.sha256:
+        shown["sha256"] = file.sha256
+    if file.metadata:
+        shown["metadata"] = file.metadata
+    return shown
+
+
+def usage_object(organization: Organization) -> dict[str, str | int]:
+    """Return what an organization holds and may hold."""
+    return {
+        "object": "usage",
+        "organization": organization.name,
+        "used_bytes": organization.used_bytes,
+        "reserved_bytes": organization.reserved_bytes,
+        "quota_bytes": organization.quota_bytes,
+        "max_file_bytes": organization.max_file_bytes,
+        "file_count": organization.file_count,
+    }
+
+
+def provider_object(
+    account: ProviderAccount, organization: Organization, service_limits: dict[str, int]
+) -> dict[str, Any]:
+    """Return an account with what its driver can do and the limits that hold for this organization."""
+    shown: dict[str, Any] = {
+        "object": "provider",
+        "name": account.name,
+        "driver": account.driver,
+        "default": account.is_default,
+        "shared": account.is_shared,
+    }
+    try:
+        driver = driver_for(account)
+    except ProviderConfigurationError:
+        return {**shown, "status": "misconfigured"}
+    can = driver.capabilities
+    largest = can.max_bytes
+    return {
+        **shown,
+        "status": "ready",
+        "label": driver.label,
+        "operations": sorted(can.operations),
+        "purposes": sorted(can.purposes),
+        "limits": {
+            **service_limits,
+            "max_file_bytes": min(filter(None, (largest, organization.max_file_bytes))),
+            "max_bytes_by_purpose": dict(can.max_bytes_by_purpose),
+            "extensions": {purpose: list(endings) for purpose, endings in can.extensions.items()},
+        },
+        "expires_after": {
+            "native": can.expiry.native,
+            "min_seconds": can.expiry.min_seconds,
+            "max_seconds": can.expiry.max_seconds,
+            "default_seconds": can.expiry.default_seconds,
+        },
+        "storage": can.storage,
+        "mode": can.mode,
+        "ranges": can.ranges,
+    }
+
+
+class FileSerializer(serializers.Serializer[File]):
+    """OpenAI's file object; `provider`, `uri`, `sha256` and `metadata` are the gateway's."""
+
+    id = serializers.CharField(help_text="The provider's own id, or `file-...` in object stores.")
+    object = serializers.ChoiceField(["file"])
+    bytes = serializers.IntegerField(help_text="Size in bytes.")
+    created_at = serializers.IntegerField(help_text="Unix seconds.")
+    expires_at = serializers.IntegerField(allow_null=True, help_text="Unix seconds; null: kept.")
+    filename = serializers.CharField()
+    purpose = serializers.CharField()
+    status = serializers.ChoiceField(["uploaded", "processed", "error"])
+    status_details = serializers.CharField(
+        allow_null=True, help_text="Why a provider refused the file later."
+    )
+    provider = serializers.CharField(help_text="Name of the provider account that holds the file.")
+    uri = serializers.CharField(required=False, help_text="s3:// or gs:// address; works as an id too.")
+    sha256 = serializers.CharField(required=False, help_text="Of files that came through the gateway.")
+    metadata = serializers.DictField(child=serializers.CharField(), required=False)
+
+
+class FileListSerializer(serializers.Serializer[File]):
+    """A page of files, newest first unless asked otherwise."""
+
+    object = serializers.ChoiceField(["list"])
+    data = FileSerializer(many=True)  # type: ignore[assignment]  # `data` is the wire's name
+    first_id = serializers.CharField(allow_null=True)
+    last_id = serializers.CharField(allow_null=True, help_text="`after` of the next page.")
+    has_more = serializers.BooleanField()
+
+
+class FileDeletedSerializer(serializers.Serializer[File]):
+    """The answer to a delete."""
+
+    id = serializers.CharField()
+    object = serializers.ChoiceField(["file"])
+    deleted = serializers.BooleanField()
+
+
+class UsageSerializer(serializers.Serializer[Organization]):
+    """What an organization holds and may hold."""
+
+    object = serializers.ChoiceField(["usage"])
+    organization = serializers.CharField()
+    used_bytes = serializers.IntegerField()
+    reserved_bytes = serializers.IntegerField(help_text="Held by uploads in progress.")
+    quota_bytes = serializers.IntegerField()
+    max_file_bytes = serializers.IntegerField()
+    file_count = serializers.IntegerField()
+
+
+class ProviderLimitsSerializer(serializers.Serializer[ProviderAccount]):
+    """The limits of an upload: the service's, the organization's and the provider's."""
+
+    max_file_bytes = serializers.IntegerField()
+    max_bytes_by_purpose = serializers.DictField(child=serializers.IntegerField())
+    extensions = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()), help_text="File names by purpose."
+    )
+    batch_max_file_bytes = serializers.IntegerField()
+    batch_max_line_bytes = serializers.IntegerField()
+    batch_max_lines = serializers.IntegerField()
+    batch_max_depth = serializers.IntegerField(help_text="Nesting of a line's JSON.")
+    assistants_max_tokens = serializers.IntegerField(help_text="Of text files.")
+
+
+class ProviderExpirySerializer(serializers.Serializer[ProviderAccount]):
+    """How long files live."""
+
+    native = serializers.BooleanField(help_text="The provider deletes the file itself; else the gateway.")
+    min_seconds = serializers.IntegerField()
+    max_seconds = serializers.IntegerField()
+    default_seconds = serializers.IntegerField(
+        allow_null=True, help_text="When the provider deletes unasked; null: never."
+    )
+
+
+class ProviderSerializer(serializers.Serializer[ProviderAccount]):
+    """A provider account and what it can do; a misconfigured one shows only what it is."""
+
+    object = serializers.ChoiceField(["provider"])
+    name = serializers.CharField(help_text="For the header x-tfy-provider-name.")
+    driver = serializers.CharField()
+    default = serializers.BooleanField()
+    shared = serializers.BooleanField(help_text="Every organization uses it.")
+    status = serializers.ChoiceField(["ready", "misconfigured"])
+    label = serializers.CharField(required=False)  # type: ignore[assignment]  # the wire's name
+    operations = serializers.ListField(child=serializers.ChoiceField(list(Operation)), required=False)
+    purposes = serializers.ListField(child=serializers.CharField(), required=False)
+    limits = ProviderLimitsSerializer(required=False)
+    expires_after = ProviderExpirySerializer(required=False)
+    storage = serializers.ChoiceField(["provider", "s3", "gcs", "disk"], required=False)
+    mode = serializers.ChoiceField(["pass-through", "transformed", "object store"], required=False)
+    ranges = serializers.BooleanField(required=False, help_text="Whether `Range` is honoured.")
+
+
+class ProviderListSerializer(serializers.Serializer[ProviderAccount]):
+    """The accounts that the key may use."""
+
+    object = serializers.ChoiceField(["list"])
+    data = ProviderSerializer(many=True)  # type: ignore[assignment]  # `data` is the wire's name
+
+
+class ErrorDetailSerializer(serializers.Serializer[File]):
+    """What went wrong."""
+
+    message = serializers.CharField()
+    type = serializers.ChoiceField(
+        [
+            "invalid_request_error",
+            "permission_error",
+            "insufficient_quota",
+            "rate_limit_error",
+            "server_error",
+        ]
+    )
+    param = serializers.CharField(allow_null=True, help_text="The field, header or parameter at fault.")
+    code = serializers.CharField(allow_null=True, help_text="For programs; docs/api.md lists them.")
+
+
+class ErrorSerializer(serializers.Serializer[File]):
+    """OpenAI's error envelope."""
+
+    error = ErrorDetailSerializer()

@@ -1,0 +1,30 @@
+"""Routes of the API: under /v1, without a version, and under /api/llm for clients of the hosted gateway.
+
+Every path also answers with a trailing slash: a redirect would turn a POST into a GET.
+"""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, include, path, re_path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
+
+from files_app.api import views
+
+_FILE_ID = r"(?P<file_id>(?:s3|gs)://.+?|[^/]+)"
+
+api: list[URLPattern | URLResolver] = [
+    re_path(r"^files/?$", views.FilesView.as_view()),
+    re_path(rf"^files/{_FILE_ID}/content/?$", views.FileContentView.as_view()),
+    re_path(rf"^files/{_FILE_ID}/?$", views.FileView.as_view()),
+    re_path(r"^providers/?$", views.ProvidersView.as_view()),
+    re_path(r"^usage/?$", views.UsageView.as_view()),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("v1/", include(api)),
+    path("api/llm/v1/", include(api)),
+    path("api/llm/", include(api)),
+    path("", include(api)),
+    path("openapi.json", SpectacularJSONAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+]

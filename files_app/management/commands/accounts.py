@@ -1,0 +1,242 @@
+"""`manage.py accounts list|test|sync`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from files_app.management.base import GroupCommand, add_dry_run, add_organization, command_caller
+from files_app.management.output import age, counted, printable, write_json_list, write_table
+from files_app.models import Organization, ProviderAccount
+from files_app.services import audit
+from files_app.services.accounts import driver_for
+from files_app.services.connection import check_connection
+from files_app.services.naming import accounts_named, full_name, organization_named
+from files_app.services.reconcile import Finding, Orders, reconcile_account
+from files_app.services.sync import SyncReport, can_adopt, sync_account
+from providers.exceptions import ProviderConfigurationError, ProviderError
+
+
+class Command(GroupCommand):
+    """Provider accounts of every organization."""
+
+    help = (
+        "List provider accounts, test their connections and sync the index with what they hold. Accounts are "
+        "made and changed in the admin or with `manage.py apply`."
+    )
+    examples = """
+        manage.py accounts list
+        manage.py accounts test acme/openai
+        manage.py accounts SUBCOMMAND --help
+    """
+
+    def add_subcommands(self) -> None:
+        """Declare the three subcommands."""
+        self._declare_list()
+        self._declare_test()
+        self._declare_sync()
+
+    def _declare_list(self) -> None:
+        parser = self.subcommand(
+            "list",
+            self.list_accounts,
+            text="List provider accounts. Credentials are never shown.",
+            examples="""
+                manage.py accounts list
+                manage.py accounts list --organization acme --json
+            """,
+        )
+        add_organization(parser)
+
+    def list_accounts(self, arguments: Namespace) -> None:
+        """Print the accounts."""
+        rows = ProviderAccount.objects.select_related("organization").order_by("organization__name", "name")
+        if arguments.organization:
+            rows = rows.filter(organization=organization_named(arguments.organization))
+        if arguments.json:
+            self.write_json([_as_json(row) for row in rows])
+            return
+        headers = ["ACCOUNT", "DRIVER", "ENABLED", "DEFAULT", "LAST SYNC", "ERROR"]
+        if not write_table(self.stdout, headers, map(_as_row, rows)):
+            self.say("There is no account. `manage.py apply FILE` or the admin makes one.")
+
+    # -- test --------------------------------------------------------------------------------------
+
+    def _declare_test(self) -> None:
+        parser = self.subcommand(
+            "test",
+            self.test,
+            text="Test what an upload would need, step by step: configuration, network, credentials. "
+            "Exit code 1 when a step fails.",
+            examples="""
+                manage.py accounts test acme/openai
+                manage.py accounts test acme/openai --round-trip
+                manage.py accounts test                      every enabled account
+            """,
+        )
+        _add_accounts(parser)
+        parser.add_argument(
+            "--round-trip", action="store_true", help="also store a small file, read it back and delete it"
+        )
+
+    def test(self, arguments: Namespace) -> None:
+        """Test each account and print each step as it ends."""
+        accounts = self._accounts(arguments)
+        results = []
+        for account in accounts:
+            steps = self._tested(account, arguments)
+            ok = all(step["ok"] for step in steps)
+            results.append({"account": full_name(account), "ok": ok, "steps": steps})
+        if arguments.json:
+            self.write_json(results)
+        failed = sum(not result["ok"] for result in results)
+        if failed:
+            raise CommandError(f"{counted(failed, 'account')} of {len(accounts)} failed.")
+
+    def _tested(self, account: ProviderAccount, arguments: Namespace) -> list[dict[str, Any]]:
+        name = full_name(account)
+        caller = command_caller(account.organization_id)
+        audit.record(caller, "account.test", object_type="account", object_id=account.name)
+        steps = []
+        with self.progress(f"testing {name}") as progress:
+            for step in check_connection(account, round_trip=arguments.round_trip):
+                progress.clear()
+                facts = {"name": step.name, "ok": step.ok, "seconds": round(step.seconds, 3)}
+                steps.append(facts | {"detail": step.detail})
+                if not arguments.json:
+                    word = self.style.SUCCESS("ok    ") if step.ok else self.style.ERROR("failed")
+                    words = f"{name}  {step.name}  {step.seconds:.2f} s  {step.detail}"
+                    self.stdout.write(f"{word}  {printable(words)}")
+                progress.advance()
+        return steps
+
+    # -- sync --------------------------------------------------------------------------------------
+
+    def _declare_sync(self) -> None:
+        parser = self.subcommand(
+            "sync",
+            self.sync,
+            text="Bring the index up to date with providers: take in files made elsewhere, mark those lost "
+            "that are gone. Only accounts that one organization owns alone are synced.",
+            examples="""
+                manage.py accounts sync acme/openai
+                manage.py accounts sync acme/openai --dry-run
+                manage.py accounts sync                      every enabled account
+            """,
+        )
+        _add_accounts(parser)
+        add_dry_run(parser)
+
+    def sync(self, arguments: Namespace) -> None:
+        """Sync each account and report each."""
+        results = [self._synced(account, arguments) for account in self._accounts(arguments)]
+        if arguments.json:
+            write_json_list(self.stdout, results)
+        else:
+            for result in results:
+                self.stdout.write(printable(f"{result['account']}  {_sync_words(result)}"))
+        failed = sum("error" in result for result in results)
+        if failed:
+            raise CommandError(f"{counted(failed, 'account')} of {len(results)} could not be synced.")
+
+    def _synced(self, account: ProviderAccount, arguments: Namespace) -> dict[str, Any]:
+        result: dict[str, Any] = {"account": full_name(account)}
+        try:
+            if not can_adopt(account, driver_for(account)):
+                return result | {"skipped": _why_not(account)}
+            if arguments.dry_run:
+                return result | _expected(account)
+            caller = command_caller(account.organization_id)
+            audit.record(caller, "account.sync", object_type="account", object_id=account.name)
+            return result | self._sync(account)
+        except (ProviderError, ProviderConfigurationError) as exc:
+            return result | {"error": str(exc)}
+
+    def _sync(self, account: ProviderAccount) -> dict[str, Any]:
+        with self.progress(f"syncing {full_name(account)}") as progress:
+            report = sync_account(account, on_progress=lambda report: progress.set(report.seen))
+        if report is None:
+            return {"skipped": "another sync of this account is running"}
+        return _as_facts(report)
+
+    def _accounts(self, arguments: Namespace) -> list[ProviderAccount]:
+        organization: Organization | None = None
+        if arguments.organization:
+            organization = organization_named(arguments.organization)
+        accounts = accounts_named(arguments.accounts, organization)
+        if not accounts:
+            raise CommandError("No account is enabled. `manage.py accounts list` shows what there is.")
+        return accounts
+
+
+def _add_accounts(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "accounts",
+        metavar="ACCOUNT",
+        nargs="*",
+        help="NAME, ORGANIZATION/NAME or shared/NAME; default: every enabled one",
+    )
+    add_organization(parser)
+
+
+def _why_not(account: ProviderAccount) -> str:
+    if not account.is_enabled:
+        return "the account is disabled"
+    if account.is_shared:
+        return "a shared account's files may be anybody's"
+    return "the provider has no list, or another organization's account sees the same files"
+
+
+def _expected(account: ProviderAccount) -> dict[str, Any]:
+    found = reconcile_account(account, caller=command_caller(), orders=Orders(dry_run=True))
+    return {
+        "dry_run": True,
+        "seen": found.seen,
+        "adopted": found.count(Finding.NEW),
+        "lost": found.count(Finding.LOST),
+        "is_complete": found.is_complete,
+    }
+
+
+def _as_facts(report: SyncReport) -> dict[str, Any]:
+    names = ("seen", "adopted", "updated", "lost", "is_complete")
+    return {name: getattr(report, name) for name in names}
+
+
+def _sync_words(result: dict[str, Any]) -> str:
+    if "error" in result:
+        return f"failed: {result['error']}"
+    if "skipped" in result:
+        return f"not synced: {result['skipped']}"
+    would = "would be " if "dry_run" in result else ""
+    words = f"{result['seen']} seen, {result['adopted']} {would}taken in, {result['lost']} {would}lost"
+    return words if result["is_complete"] else f"{words}; the list could not be read to its end"
+
+
+def _as_row(row: ProviderAccount) -> tuple[Any, ...]:
+    return (
+        full_name(row),
+        row.driver,
+        row.is_enabled,
+        row.is_default,
+        age(row.last_synced_at),
+        row.last_sync_error,
+    )
+
+
+def _as_json(row: ProviderAccount) -> dict[str, Any]:
+    return {
+        "account": full_name(row),
+        "name": row.name,
+        "organization": row.organization.name if row.organization else None,
+        "driver": row.driver,
+        "options": row.options,
+        "has_credentials": bool(row.credentials),
+        "is_enabled": row.is_enabled,
+        "is_default": row.is_default,
+        "list_freshness_seconds": row.list_freshness_seconds,
+        "last_synced_at": row.last_synced_at,
+        "last_sync_error": row.last_sync_error,
+    }

@@ -1,0 +1,219 @@
+"""`manage.py keys create|list|revoke|rotate`."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentTypeError, Namespace
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from files_app.management.base import (
+    GroupCommand,
+    add_dry_run,
+    add_organization,
+    add_yes,
+    command_caller,
+)
+from files_app.management.output import age, printable, write_table
+from files_app.models import ApiKey
+from files_app.models.organizations import all_scopes
+from files_app.services.keys import check_new_key, create_key, revoke_key, rotate_key
+from files_app.services.naming import key_named, organization_named
+
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+
+
+class Command(GroupCommand):
+    """API keys of every organization."""
+
+    help = "Create, list, revoke and rotate API keys. A key is shown once, when it is made."
+    examples = """
+        manage.py keys create --organization acme --name ci
+        manage.py keys rotate ci --organization acme
+        manage.py keys SUBCOMMAND --help
+    """
+
+    def add_subcommands(self) -> None:
+        """Declare the four subcommands."""
+        self._declare_create()
+        self._declare_list()
+        for name, run, text in (
+            ("revoke", self.revoke, "Revoke a key. Every process refuses it within five seconds."),
+            ("rotate", self.rotate, "Replace a key by a new one of the same name, scopes and expiry."),
+        ):
+            parser = self.subcommand(
+                name,
+                run,
+                text=text,
+                examples=f"""
+                    manage.py keys {name} ci --organization acme
+                    manage.py keys {name} fgw_a1B2c3D4 --yes
+                    manage.py keys {name} ci --organization acme --dry-run
+                """,
+            )
+            parser.add_argument("key", metavar="KEY", help="the key's name, or its first twelve characters")
+            add_organization(parser)
+            add_yes(parser)
+            add_dry_run(parser)
+
+    # -- create ------------------------------------------------------------------------------------
+
+    def _declare_create(self) -> None:
+        parser = self.subcommand(
+            "create",
+            self.create,
+            text="Create a key and print it. Nothing can show it again.",
+            examples="""
+                manage.py keys create --organization acme --name ci
+                manage.py keys create --organization acme --name reader --scope files:read --expires-in 90d
+                manage.py keys create --organization acme --name ci --json | jq -r .key
+            """,
+        )
+        add_organization(parser, required=True)
+        parser.add_argument("--name", required=True, help="what the key is for")
+        parser.add_argument(
+            "--scope",
+            dest="scopes",
+            action="append",
+            choices=all_scopes(),
+            help="what the key may do, once or more; default: everything",
+        )
+        parser.add_argument("--expires-in", type=_lifetime, metavar="TIME", help="such as 12h, 90d or 8w")
+        add_dry_run(parser)
+
+    def create(self, arguments: Namespace) -> None:
+        """Create a key and show it."""
+        organization = organization_named(arguments.organization)
+        expires_at = timezone.now() + arguments.expires_in if arguments.expires_in else None
+        if arguments.dry_run:
+            row = ApiKey(
+                organization=organization, name=arguments.name, last_four="....", expires_at=expires_at
+            )
+            check_new_key(row)
+            self._show_plan(f"would create the key {row.name} of {organization.name}", arguments)
+            return
+        row, plain = create_key(
+            organization=organization,
+            name=arguments.name,
+            caller=command_caller(organization.pk),
+            scopes=arguments.scopes,
+            expires_at=expires_at,
+        )
+        self._show_new(row, plain, arguments)
+
+    def _show_new(self, row: ApiKey, plain: str, arguments: Namespace) -> None:
+        if arguments.json:
+            self.write_json(_as_json(row) | {"key": plain})
+            return
+        self.say(f"Key {row.name} of {row.organization.name}, shown only now:")
+        self.stdout.write(plain)
+
+    def _show_plan(self, plan: str, arguments: Namespace) -> None:
+        if arguments.json:
+            self.write_json({"dry_run": True, "plan": plan})
+        else:
+            self.stdout.write(printable(plan))
+
+    # -- list, revoke, rotate ----------------------------------------------------------------------
+
+    def _declare_list(self) -> None:
+        parser = self.subcommand(
+            "list",
+            self.list_keys,
+            text="List keys, without what is secret of them.",
+            examples="""
+                manage.py keys list
+                manage.py keys list --organization acme --all
+                manage.py keys list --json
+            """,
+        )
+        add_organization(parser)
+        parser.add_argument("--all", action="store_true", help="also revoked keys")
+
+    def list_keys(self, arguments: Namespace) -> None:
+        """Print the keys."""
+        rows = ApiKey.objects.select_related("organization").order_by("organization__name", "name", "pk")
+        if arguments.organization:
+            rows = rows.filter(organization=organization_named(arguments.organization))
+        if not arguments.all:
+            rows = rows.filter(revoked_at=None)
+        if arguments.json:
+            self.write_json([_as_json(row) for row in rows])
+            return
+        headers = ["ORGANIZATION", "NAME", "KEY", "SCOPES", "STATE", "LAST USE", "EXPIRES"]
+        if not write_table(self.stdout, headers, map(_as_row, rows)):
+            self.say("No key matches. `manage.py keys create` makes one.")
+
+    def revoke(self, arguments: Namespace) -> None:
+        """Revoke a key."""
+        row = _named(arguments)
+        if arguments.dry_run:
+            self._show_plan(f"would revoke {row} of {row.organization.name}", arguments)
+            return
+        self.confirm(f"Revoke {row} of {row.organization.name}? Its clients are refused at once.", arguments)
+        revoke_key(row, caller=command_caller(row.organization_id))
+        row.refresh_from_db()
+        if arguments.json:
+            self.write_json(_as_json(row))
+        else:
+            self.stdout.write(f"revoked {row} of {row.organization.name}")
+
+    def rotate(self, arguments: Namespace) -> None:
+        """Replace a key."""
+        row = _named(arguments)
+        if not row.is_usable:
+            raise CommandError(f"{row} has expired: make a new one with `manage.py keys create`.")
+        if arguments.dry_run:
+            self._show_plan(f"would replace {row} of {row.organization.name}", arguments)
+            return
+        self.confirm(f"Replace {row} of {row.organization.name}? The old one is refused at once.", arguments)
+        self._show_new(*rotate_key(row, caller=command_caller(row.organization_id)), arguments)
+
+
+def _named(arguments: Namespace) -> ApiKey:
+    organization = organization_named(arguments.organization) if arguments.organization else None
+    return key_named(arguments.key, organization)
+
+
+def _state(row: ApiKey) -> str:
+    if row.revoked_at:
+        return "revoked"
+    return "in use" if row.is_usable else "expired"
+
+
+def _as_row(row: ApiKey) -> tuple[Any, ...]:
+    return (
+        row.organization.name,
+        row.name,
+        f"{row.prefix}…{row.last_four}",
+        row.scopes,
+        _state(row),
+        age(row.last_used_at),
+        row.expires_at or "never",
+    )
+
+
+def _as_json(row: ApiKey) -> dict[str, Any]:
+    return {
+        "organization": row.organization.name,
+        "name": row.name,
+        "prefix": row.prefix,
+        "last_four": row.last_four,
+        "scopes": row.scopes,
+        "state": _state(row),
+        "created_at": row.created_at,
+        "created_by": row.created_by,
+        "expires_at": row.expires_at,
+        "revoked_at": row.revoked_at,
+        "last_used_at": row.last_used_at,
+    }
+
+
+def _lifetime(text: str) -> timedelta:
+    match = re.fullmatch(r"([1-9][0-9]{0,4})([hdw])", text)
+    if match is None:
+        raise ArgumentTypeError(f"{text!r} is no time such as 12h, 90d or 8w")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})

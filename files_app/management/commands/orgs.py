@@ -1,0 +1,165 @@
+"""`manage.py orgs list|usage|recount`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError, Namespace
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from files_app.management.base import GroupCommand, add_dry_run
+from files_app.management.output import counted, short_bytes, write_facts, write_table
+from files_app.models import Organization
+from files_app.services.naming import organization_named
+from files_app.services.overview import usage_history, usage_of
+from files_app.services.usage import Drift, recount
+
+_BAR_WIDTH = 30
+
+
+class Command(GroupCommand):
+    """Organizations, what they use, and the recount that mends their counters."""
+
+    help = (
+        "List organizations, show what they use of their quota, and recount. Organizations are made and "
+        "changed in the admin or with `manage.py apply`."
+    )
+    examples = """
+        manage.py orgs list
+        manage.py orgs usage acme --days 7
+        manage.py orgs recount --dry-run
+    """
+
+    def add_subcommands(self) -> None:
+        """Declare the three subcommands."""
+        self.subcommand(
+            "list",
+            self.list_organizations,
+            text="List organizations with their quota.",
+            examples="""
+                manage.py orgs list
+                manage.py orgs list --json
+            """,
+        )
+        self._declare_usage()
+        self._declare_recount()
+
+    def list_organizations(self, arguments: Namespace) -> None:
+        """Print the organizations."""
+        rows = Organization.objects.order_by("name")
+        if arguments.json:
+            self.write_json([_as_json(row) for row in rows])
+            return
+        headers = ["NAME", "ACTIVE", "FILES", "USED", "RESERVED", "QUOTA", "SHARE", "FILE LIMIT"]
+        if not write_table(self.stdout, headers, map(_as_row, rows)):
+            self.say("There is no organization. `manage.py bootstrap` or `manage.py apply FILE` makes one.")
+
+    def _declare_usage(self) -> None:
+        parser = self.subcommand(
+            "usage",
+            self.usage,
+            text="Show what an organization uses, and what it held on each of the last days.",
+            examples="""
+                manage.py orgs usage acme
+                manage.py orgs usage acme --days 7 --json
+            """,
+        )
+        parser.add_argument("organization", metavar="NAME")
+        parser.add_argument("--days", type=_days, default=30, help="1 to 366; default 30")
+
+    def usage(self, arguments: Namespace) -> None:
+        """Print one organization's usage."""
+        row = organization_named(arguments.organization)
+        history = usage_history(row, days=arguments.days)
+        if arguments.json:
+            days = [{"date": day.date.isoformat(), "used_bytes": day.used_bytes} for day in history]
+            self.write_json(_as_json(row) | {"days": days})
+            return
+        write_facts(self.stdout, _as_json(row).items())
+        most = max(row.quota_bytes, *(day.used_bytes for day in history)) or 1
+        for day in history:
+            bar = "#" * round(_BAR_WIDTH * day.used_bytes / most)
+            self.stdout.write(f"{day.date}  {short_bytes(day.used_bytes):>10}  {bar}".rstrip())
+
+    def _declare_recount(self) -> None:
+        parser = self.subcommand(
+            "recount",
+            self.recount,
+            text="Compare the counters of organizations with their files and mend them. With --dry-run the "
+            "exit code is 1 when a counter is wrong.",
+            examples="""
+                manage.py orgs recount --dry-run
+                manage.py orgs recount
+                manage.py orgs recount acme
+            """,
+        )
+        parser.add_argument("organizations", metavar="NAME", nargs="*", help="default: every organization")
+        add_dry_run(parser)
+
+    def recount(self, arguments: Namespace) -> None:
+        """Recount and report what was wrong."""
+        rows = [organization_named(name) for name in arguments.organizations]
+        rows = rows or list(Organization.objects.order_by("name"))
+        drifts = []
+        with self.progress("recounting", len(rows)) as progress:
+            for row in rows:
+                drifts.append(recount(row, dry_run=arguments.dry_run))
+                progress.advance()
+        wrong = [drift for drift in drifts if not drift.is_clean]
+        if arguments.json:
+            self.write_json([_drift_as_json(drift, arguments) for drift in drifts])
+        else:
+            self._show_drifts(wrong, len(drifts), arguments)
+        if wrong and arguments.dry_run:
+            raise CommandError(f"{counted(len(wrong), 'organization')} of {len(drifts)} need a recount.")
+
+    def _show_drifts(self, wrong: list[Drift], total: int, arguments: Namespace) -> None:
+        for drift in wrong:
+            for name, found in drift.counted.items():
+                if found != drift.actual[name]:
+                    words = f"{name} {'is' if arguments.dry_run else 'was'} {found}"
+                    self.stdout.write(f"{drift.organization}: {words}, the files say {drift.actual[name]}")
+        if not wrong:
+            self.stdout.write(f"The counters of {counted(total, 'organization')} are right.")
+
+
+def _as_row(row: Organization) -> tuple[Any, ...]:
+    return (
+        row.name,
+        row.is_active,
+        row.file_count,
+        short_bytes(row.used_bytes),
+        short_bytes(row.reserved_bytes),
+        short_bytes(row.quota_bytes),
+        f"{usage_of(row).percent:.0f} %",
+        short_bytes(row.max_file_bytes),
+    )
+
+
+def _as_json(row: Organization) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "is_active": row.is_active,
+        "file_count": row.file_count,
+        "used_bytes": row.used_bytes,
+        "reserved_bytes": row.reserved_bytes,
+        "quota_bytes": row.quota_bytes,
+        "max_file_bytes": row.max_file_bytes,
+        "created_at": row.created_at,
+    }
+
+
+def _drift_as_json(drift: Drift, arguments: Namespace) -> dict[str, Any]:
+    return {
+        "organization": drift.organization,
+        "counted": drift.counted,
+        "actual": drift.actual,
+        "is_clean": drift.is_clean,
+        "is_mended": not drift.is_clean and not arguments.dry_run,
+    }
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text[:6]) <= 366:
+        raise ArgumentTypeError(f"{text!r} is not a number of days from 1 to 366")
+    return int(text)

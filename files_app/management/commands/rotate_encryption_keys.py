@@ -1,0 +1,67 @@
+"""`manage.py rotate_encryption_keys`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections import Counter
+
+from django.core.management.base import CommandError, CommandParser
+
+from files_app.management.base import GatewayCommand, add_dry_run, command_caller
+from files_app.management.output import counted, printable
+from files_app.models import ProviderAccount
+from files_app.services.encryption import Rotation, rotate_credentials
+from files_app.services.naming import full_name
+
+
+class Command(GatewayCommand):
+    """Encrypt every account's credentials with the first of FIELD_ENCRYPTION_KEYS."""
+
+    help = (
+        "Encrypt the credentials of every provider account with the first of FIELD_ENCRYPTION_KEYS. Put a "
+        "new key in front of the list, restart every process, run this command, take the old key off the "
+        "list. A run that was broken off is simply started again. Exit code 1 when an account's credentials "
+        "cannot be decrypted with any key of the list."
+    )
+    examples = """
+        manage.py rotate_encryption_keys --dry-run
+        manage.py rotate_encryption_keys
+    """
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments."""
+        add_dry_run(parser)
+        parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+    def run(self, arguments: Namespace) -> None:
+        """Rotate and report."""
+        counts: Counter[Rotation] = Counter()
+        failures = []
+        total = ProviderAccount.objects.exclude(credentials="").count()
+        with self.progress("encrypting", total) as progress:
+            for result in rotate_credentials(caller=command_caller(), dry_run=arguments.dry_run):
+                counts[result.rotation] += 1
+                if result.rotation == Rotation.FAILED:
+                    failures.append({"account": full_name(result.account), "detail": result.detail})
+                progress.advance()
+        if arguments.json:
+            numbers = {rotation.value: counts[rotation] for rotation in Rotation}
+            self.write_json({"dry_run": arguments.dry_run, **numbers, "failures": failures})
+        else:
+            self._show(counts, failures, arguments)
+        if failures:
+            raise CommandError(
+                f"{counted(len(failures), 'account')} of {counts.total()} cannot be decrypted. Keep every "
+                "key on the list; add the missing one behind the first, or enter these credentials again."
+            )
+
+    def _show(self, counts: Counter[Rotation], failures: list[dict[str, str]], arguments: Namespace) -> None:
+        would = "would be " if arguments.dry_run else ""
+        rotated = counted(counts[Rotation.ROTATED], "account")
+        self.stdout.write(
+            f"{rotated} {would}encrypted anew, {counts[Rotation.CURRENT]} had the first key already"
+        )
+        for failure in failures:
+            self.stdout.write(printable(f"  {failure['account']}: {failure['detail']}"))
+        if not failures and not arguments.dry_run:
+            self.stdout.write("Every account has the first key: the others can be taken off the list.")

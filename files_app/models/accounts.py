@@ -1,0 +1,105 @@
+"""Provider accounts: named configurations of a driver."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from files_app.models.organizations import NAME_VALIDATOR, Organization
+from providers.base import Driver
+from providers.registry import driver_class
+
+
+def default_freshness_seconds() -> int:
+    """Return how old a sync may be before a list asks the provider first."""
+    return int(settings.LIST_FRESHNESS_SECONDS)
+
+
+class ProviderAccountQuerySet(models.QuerySet["ProviderAccount"]):
+    """Which accounts an organization may use."""
+
+    def usable_by(self, organization: Organization | int) -> ProviderAccountQuerySet:
+        """Return the enabled accounts of the organization and the shared ones."""
+        return self.filter(Q(organization=organization) | Q(organization=None), is_enabled=True)
+
+
+class ProviderAccount(models.Model):
+    """One driver with its endpoint, credentials or bucket, owned by one organization or shared by all.
+
+    `credentials` holds ciphertext; services.credentials reads and writes it.
+    `upstream_digest` is equal for two accounts that see the same files with the same credentials,
+    `location_digest` for two accounts at the same endpoint, whatever their credentials.
+    """
+
+    uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    organization = models.ForeignKey(
+        Organization,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="provider_accounts",
+        help_text="Empty: shared by every organization.",
+    )
+    name = models.CharField(max_length=64, validators=[NAME_VALIDATOR])
+    driver = models.CharField(max_length=32)
+    options = models.JSONField(default=dict, blank=True)
+    credentials = models.TextField(blank=True, editable=False)
+    credentials_changed_at = models.DateTimeField(null=True, editable=False)
+    is_default = models.BooleanField(default=False, help_text="Serves when a client names no account.")
+    is_enabled = models.BooleanField(default=True)
+    list_freshness_seconds = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        default=default_freshness_seconds,
+        help_text="Age of the last sync above which a list asks the provider first. 0: always. Empty: never.",
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    upstream_digest = models.CharField(max_length=64, blank=True, editable=False, db_index=True)
+    location_digest = models.CharField(max_length=64, blank=True, editable=False, db_index=True)
+    last_synced_at = models.DateTimeField(null=True, editable=False)
+    last_sync_error = models.CharField(max_length=500, blank=True, editable=False)
+    sync_lease_expires_at = models.DateTimeField(null=True, editable=False)
+    sync_token = models.CharField(max_length=32, blank=True, editable=False)
+
+    objects = ProviderAccountQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        permissions: ClassVar = [("operate_provideraccount", "Can test and sync provider accounts")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["organization", "name"],
+                name="account_name_in_organization",
+                violation_error_message="The organization has an account of this name already.",
+            ),
+            models.UniqueConstraint(
+                fields=["name"],
+                condition=Q(organization__isnull=True),
+                name="shared_account_name",
+                violation_error_message="There is a shared account of this name already.",
+            ),
+            models.UniqueConstraint(
+                fields=["organization"],
+                condition=Q(is_default=True),
+                name="one_default_in_organization",
+                violation_error_message="Another account is the default already: change that one first.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether every organization may use the account."""
+        return self.organization_id is None
+
+    @property
+    def driver_class(self) -> type[Driver]:
+        """The driver's class. Raises ProviderConfigurationError when the driver does not exist."""
+        return driver_class(self.driver)

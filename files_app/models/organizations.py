@@ -1,0 +1,143 @@
+"""Tenants and their API keys."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+NAME_VALIDATOR = RegexValidator(
+    r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
+    "Use 1 to 64 letters, digits, dots, hyphens or underscores, beginning with a letter or digit.",
+)
+
+
+def default_quota_bytes() -> int:
+    """Return the quota of a new organization in bytes."""
+    return int(settings.ORGANIZATION_QUOTA_BYTES)
+
+
+def default_max_file_bytes() -> int:
+    """Return the file limit of a new organization in bytes."""
+    return int(settings.MAX_FILE_BYTES)
+
+
+class OrganizationQuerySet(models.QuerySet["Organization"]):
+    """Quota arithmetic: conditional updates, never a value that was read before."""
+
+    def reserve(self, pk: int, amount: int) -> bool:
+        """Reserve `amount` more bytes; False when they do not fit."""
+        fits = Q(used_bytes__lte=F("quota_bytes") - F("reserved_bytes") - amount)
+        updated = self.filter(fits, pk=pk).update(reserved_bytes=F("reserved_bytes") + amount)
+        return updated == 1
+
+    def release(self, pk: int, amount: int) -> None:
+        """Give `amount` reserved bytes back."""
+        self.filter(pk=pk).update(reserved_bytes=F("reserved_bytes") - amount)
+
+    def settle(self, pk: int, amount: int) -> None:
+        """Turn `amount` reserved bytes into used ones, for one more file."""
+        self.filter(pk=pk).update(
+            reserved_bytes=F("reserved_bytes") - amount,
+            used_bytes=F("used_bytes") + amount,
+            file_count=F("file_count") + 1,
+        )
+
+    def add(self, pk: int, amount: int) -> None:
+        """Count one more file of `amount` bytes that nothing was reserved for."""
+        self.filter(pk=pk).update(used_bytes=F("used_bytes") + amount, file_count=F("file_count") + 1)
+
+    def free(self, pk: int, amount: int) -> None:
+        """Take `amount` bytes and one file off what is used."""
+        self.filter(pk=pk).update(used_bytes=F("used_bytes") - amount, file_count=F("file_count") - 1)
+
+    def take_back(self, pk: int, amount: int) -> None:
+        """Count a file again that had been taken off; it exists, whether or not the quota still has room."""
+        self.filter(pk=pk).update(used_bytes=F("used_bytes") + amount, file_count=F("file_count") + 1)
+
+
+class Organization(models.Model):
+    """A tenant. The three counters change only through `OrganizationQuerySet` and the recount."""
+
+    name = models.CharField(max_length=64, unique=True, validators=[NAME_VALIDATOR])
+    is_active = models.BooleanField(default=True, help_text="An inactive organization's keys are refused.")
+    quota_bytes = models.PositiveBigIntegerField(default=default_quota_bytes)
+    max_file_bytes = models.PositiveBigIntegerField(default=default_max_file_bytes)
+    used_bytes = models.BigIntegerField(default=0, editable=False)
+    reserved_bytes = models.BigIntegerField(default=0, editable=False)
+    file_count = models.BigIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = OrganizationQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def namespace(self) -> str:
+        """The segment of storage keys that belongs to this organization; survives a rename."""
+        return f"org-{self.pk}"
+
+    @property
+    def free_bytes(self) -> int:
+        """What may still be uploaded, never negative."""
+        return max(0, self.quota_bytes - self.used_bytes - self.reserved_bytes)
+
+
+class Scope(models.TextChoices):
+    """What a key may do."""
+
+    READ = "files:read", "Read files"
+    WRITE = "files:write", "Upload files"
+    DELETE = "files:delete", "Delete files"
+
+
+def all_scopes() -> list[str]:
+    """Return every scope: what a key may do unless its creator narrows it."""
+    return [scope.value for scope in Scope]
+
+
+class ApiKey(models.Model):
+    """A client's credential. Only a keyed digest is stored; the key itself is shown once."""
+
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=64, validators=[NAME_VALIDATOR])
+    prefix = models.CharField(max_length=12, editable=False, db_index=True)
+    last_four = models.CharField(max_length=4, editable=False)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = models.JSONField(default=all_scopes)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_by = models.CharField(max_length=150, blank=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        verbose_name = "API key"
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["organization", "name"],
+                condition=Q(revoked_at__isnull=True),
+                name="one_live_key_of_a_name",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…{self.last_four})"
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the key is neither revoked nor expired; its organization may still be inactive."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
+    def allows(self, scope: str) -> bool:
+        """Whether the key may do what `scope` names."""
+        return scope in self.scopes

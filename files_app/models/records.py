@@ -1,0 +1,99 @@
+"""Records of what happened: the audit trail and the answers kept for idempotent retries."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NoReturn
+
+from django.db import models
+from django.db.models import F
+from django.utils import timezone
+
+from files_app.models.organizations import Organization
+
+
+class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
+    """Append-only: rows are written once and removed only by retention."""
+
+    def update(self, **kwargs: Any) -> NoReturn:
+        """Refuse."""
+        raise TypeError("Audit events are append-only.")
+
+    def delete(self) -> NoReturn:
+        """Refuse; retention goes through `prune`."""
+        raise TypeError("Audit events are append-only; retention is AuditEvent.objects.prune().")
+
+    def prune(self, before: Any) -> int:
+        """Remove events older than `before` and return how many."""
+        return int(self.filter(created_at__lt=before)._raw_delete(using=self.db))
+
+
+class AuditEvent(models.Model):
+    """Who did what to which object, with which result. Holds no secret and no reference that can vanish."""
+
+    class Actor(models.TextChoices):
+        API_KEY = "api_key", "API key"
+        USER = "user", "Staff user"
+        SYSTEM = "system", "Gateway"
+        COMMAND = "command", "Command line"
+
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
+    actor_type = models.CharField(max_length=16, choices=Actor)
+    actor = models.CharField(max_length=150, blank=True)
+    action = models.CharField(max_length=64)
+    object_type = models.CharField(max_length=32, blank=True)
+    object_id = models.CharField(max_length=255, blank=True)
+    account_name = models.CharField(max_length=64, blank=True)
+    result = models.CharField(max_length=64, default="ok")
+    ip = models.GenericIPAddressField(null=True, blank=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    details = models.JSONField(default=dict, blank=True)
+
+    objects = AuditEventQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-id"]
+        indexes: ClassVar = [
+            models.Index(F("organization"), F("created_at").desc(), name="audit_by_organization"),
+            models.Index(fields=["object_type", "object_id"], name="audit_by_object"),
+            models.Index(fields=["action", "created_at"], name="audit_by_action"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.object_id} ({self.result})"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Write once."""
+        if not self._state.adding:
+            raise TypeError("Audit events are append-only.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse."""
+        raise TypeError("Audit events are append-only.")
+
+
+class IdempotencyRecord(models.Model):
+    """One `Idempotency-Key` of one organization.
+
+    fingerprint: digest of the request (name, purpose, expiry, account, bytes), empty while in flight.
+    response: the file object that was answered, None while in flight.
+    """
+
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    token = models.CharField(max_length=32)
+    fingerprint = models.CharField(max_length=64, blank=True)
+    response = models.JSONField(null=True)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+    lease_expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["organization", "key"], name="one_record_of_a_key")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key[:32]} ({'answered' if self.response else 'in flight'})"

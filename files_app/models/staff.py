@@ -1,0 +1,40 @@
+"""Which organizations a staff user may see, and when the background processes were last alive."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from files_app.models.organizations import Organization
+
+
+class StaffAccess(models.Model):
+    """What one staff user may see. A user without a row sees nothing, a superuser needs none.
+
+    Deleting an organization therefore never widens what somebody sees.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="staff_access"
+    )
+    sees_all_organizations = models.BooleanField(
+        default=False, help_text="Every organization, and the provider accounts that all of them share."
+    )
+    organizations = models.ManyToManyField(Organization, blank=True, related_name="+")
+
+    class Meta:
+        verbose_name = "access to organizations"
+        verbose_name_plural = "access to organizations"
+
+    def __str__(self) -> str:
+        return f"access of {self.user}"
+
+
+class Heartbeat(models.Model):
+    """When a background process last did its work: `name` is the process, `worker`."""
+
+    name = models.CharField(max_length=32, unique=True)
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.seen_at:%Y-%m-%d %H:%M:%S}"

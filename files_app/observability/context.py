@@ -1,0 +1,55 @@
+"""What is known about the request in hand, for its log line, its metrics and the audit trail."""
+
+import re
+import secrets
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+import structlog
+
+UNSAFE_IN_CLIENT_ID = re.compile(r"[^\x21-\x7e]")
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    request_id: str
+    started: float  # time.perf_counter()
+    bytes_in: int = 0
+    fields: dict[str, str | int] = field(default_factory=dict)
+
+
+_current: ContextVar[RequestRecord | None] = ContextVar("request_record", default=None)
+
+
+def begin(*, client_request_id: str = "") -> RequestRecord:
+    """Start the record of a request; the client's own id is logged beside ours and never replaces it."""
+    record = RequestRecord(f"req_{secrets.token_hex(16)}", time.perf_counter())
+    _current.set(record)
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=record.request_id)
+    if client_request_id:
+        annotate(client_request_id=UNSAFE_IN_CLIENT_ID.sub("?", client_request_id[:128]))
+    return record
+
+
+def request_id() -> str:
+    """Return the id of the request in hand; empty in commands and tasks."""
+    record = _current.get()
+    return record.request_id if record else ""
+
+
+def annotate(**fields: str | int) -> None:
+    """Add fields to every further log line of this request, its final line included.
+
+    The final line's `provider` (an account's name) also labels the byte counters.
+    """
+    structlog.contextvars.bind_contextvars(**fields)
+    if record := _current.get():
+        record.fields.update(fields)
+
+
+def count_received(size: int) -> None:
+    """Add bytes of the request's body that were read; Content-Length only says what was intended."""
+    if record := _current.get():
+        record.bytes_in += size

@@ -1,0 +1,51 @@
+"""Gauges that are read from the database when `/metrics` is asked."""
+
+from collections.abc import Iterator
+
+from django.db.models import Count, Sum
+from django.db.models.functions import Coalesce
+from prometheus_client.core import GaugeMetricFamily
+
+from files_app.models import File, FileCopy, Organization
+from files_app.models.files import CopyState, FileState
+from files_app.observability.metrics import GaugeSource
+
+QUOTA_FIELDS = {
+    "used_bytes": "Bytes of files that count against the quota.",
+    "reserved_bytes": "Bytes reserved by uploads in progress.",
+    "quota_bytes": "Bytes that may be used.",
+    "file_count": "Files that count against the quota.",
+}
+
+
+def outbox_gauges(by_organization: bool) -> Iterator[GaugeMetricFamily]:
+    """Count deletes that a provider has not confirmed, and uploads in progress."""
+    states = dict(
+        FileCopy.objects.filter(state__in=[CopyState.DELETING, CopyState.DEAD, CopyState.UNCONFIRMED])
+        .values_list("state")
+        .annotate(Count("pk"))
+    )
+    for name, state, text in (
+        ("pending_deletes", CopyState.DELETING, "Deletes that a provider has yet to carry out."),
+        ("dead_deletes", CopyState.DEAD, "Deletes that were given up: an operator has to look."),
+        ("unconfirmed_copies", CopyState.UNCONFIRMED, "Uploads whose provider's answer was lost."),
+    ):
+        yield GaugeMetricFamily(f"files_gateway_{name}", text, value=states.get(state, 0))
+    uploading = File.objects.filter(state=FileState.UPLOADING).count()
+    yield GaugeMetricFamily("files_gateway_uploads_in_progress", "Uploads in progress.", value=uploading)
+
+
+def quota_gauges(by_organization: bool) -> Iterator[GaugeMetricFamily]:
+    """Report what organizations use, each by its name or all in one sum."""
+    labels = ["organization"] if by_organization else []
+    for field, text in QUOTA_FIELDS.items():
+        gauge = GaugeMetricFamily(f"files_gateway_{field}", text, labels=labels)
+        if by_organization:
+            for name, value in Organization.objects.values_list("name", field):
+                gauge.add_metric([name], value)
+        else:
+            gauge.add_metric([], Organization.objects.aggregate(total=Coalesce(Sum(field), 0))["total"])
+        yield gauge
+
+
+GAUGE_SOURCES: tuple[GaugeSource, ...] = (outbox_gauges, quota_gauges)

@@ -1,0 +1,100 @@
+"""Checks behind `/readyz`, each bounded: a database or broker that hangs fails within a second."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+from celery import current_app
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+log = structlog.get_logger(__name__)
+
+CHECK_TIMEOUT_SECONDS = 1.0
+
+
+class BoundedCheck:
+    """Runs a check in a thread of its own, so that the caller can stop waiting for it.
+
+    A check that hangs keeps its thread until its own time-out; further calls wait for that one thread.
+    """
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._failure = ""
+
+    def start(self) -> None:
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, daemon=True)
+                self._thread.start()
+
+    def failure(self, timeout_seconds: float) -> str:
+        """Return why the check that was started fails; empty when it passes."""
+        thread = self._thread
+        if thread is None:
+            raise RuntimeError("start() comes first")
+        thread.join(max(timeout_seconds, 0))
+        return f"no answer within {CHECK_TIMEOUT_SECONDS:g} s" if thread.is_alive() else self._failure
+
+    def _run(self) -> None:
+        try:
+            self._check()
+        except Exception as error:  # any error at all means "not ready"
+            log.warning("readiness check failed", exc_info=error)
+            self._failure = type(error).__name__
+        else:
+            self._failure = ""
+        finally:
+            connection.close()
+
+
+def check_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def check_broker() -> None:
+    """Open a connection as a publisher does, without its retries."""
+    with current_app.connection_for_write() as broker:
+        broker.connect()
+        with broker.channel():
+            pass
+
+
+class MigrationsError(Exception):
+    """The database lacks migrations that this code has."""
+
+
+class MigrationCheck:
+    """Compares the database with the migrations once; what has been applied stays applied."""
+
+    def __init__(self) -> None:
+        self._passed = False
+
+    def __call__(self) -> None:
+        if self._passed:
+            return
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            raise MigrationsError
+        self._passed = True
+
+
+CHECKS = {
+    "database": BoundedCheck(check_database),
+    "broker": BoundedCheck(check_broker),
+    "migrations": BoundedCheck(MigrationCheck()),
+}
+
+
+def failures() -> dict[str, str]:
+    """Run the checks side by side; return by name why some fail."""
+    deadline = time.monotonic() + CHECK_TIMEOUT_SECONDS
+    for check in CHECKS.values():
+        check.start()
+    reasons = {name: check.failure(deadline - time.monotonic()) for name, check in CHECKS.items()}
+    return {name: reason for name, reason in reasons.items() if reason}

@@ -1,0 +1,98 @@
+"""Set up structlog and the standard library's logging to write one format to one stream."""
+
+import logging
+import logging.config
+import sys
+from typing import Literal, TypedDict
+
+import structlog
+from django.utils.log import CallbackFilter
+from structlog.typing import Processor
+
+from files_app.observability.redaction import redact
+
+# Loggers that print a line a request or a line a poll of their own, or whose debug output holds headers.
+QUIET_LOGGERS = {
+    "django.security": "CRITICAL",
+    "celery": "WARNING",
+    "kombu": "WARNING",
+    "axes": "WARNING",
+    "urllib3": "WARNING",
+    "requests": "WARNING",
+    "boto3": "WARNING",
+    "botocore": "WARNING",
+    "s3transfer": "WARNING",
+    "google": "WARNING",
+}
+
+
+class LoggingSettings(TypedDict):
+    format: str  # "json" or "console"
+    level: str
+
+
+Stream = Literal["stdout", "stderr"]
+
+
+def configure(settings: LoggingSettings, stream: Stream = "stdout") -> None:
+    """Send all logs through the same processors; called by Django with settings.LOGGING.
+
+    stream: commands whose standard output is a result log to standard error.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+    renderers = [redact, _renderer(settings["format"])]
+    structlog.configure(
+        processors=[*shared, *renderers],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings["level"])),
+        # The stream is looked up for each logger, so that a test (or a daemon) may replace it.
+        logger_factory=lambda *args: structlog.WriteLogger(getattr(sys, stream)),
+        cache_logger_on_first_use=False,
+    )
+    logging.config.dictConfig(
+        _standard_library(settings["level"], stream, [structlog.stdlib.add_logger_name, *shared], renderers)
+    )
+
+
+def is_unhandled(record: logging.LogRecord) -> bool:
+    """Whether a record tells of an exception."""
+    return bool(record.exc_info)
+
+
+def _renderer(name: str) -> Processor:
+    if name == "json":
+        return structlog.processors.JSONRenderer(ensure_ascii=False)
+    return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0)
+
+
+def _standard_library(
+    level: str, stream: Stream, foreign: list[Processor], renderers: list[Processor]
+) -> dict[str, object]:
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "structlog": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": foreign,
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+            }
+        },
+        "handlers": {
+            "stream": {
+                "class": "logging.StreamHandler",
+                "stream": f"ext://sys.{stream}",
+                "formatter": "structlog",
+            }
+        },
+        "root": {"handlers": ["stream"], "level": level},
+        # A 502 that the API answered has its own line; here only what nobody handled is news.
+        "filters": {"unhandled": {"()": CallbackFilter, "callback": is_unhandled}},
+        "loggers": {name: {"level": quiet} for name, quiet in QUIET_LOGGERS.items()}
+        | {"django.request": {"level": "ERROR", "filters": ["unhandled"]}},
+    }

@@ -1,0 +1,116 @@
+"""Gives each request an id, and one log line and one count when its response is finished."""
+
+import ipaddress
+import time
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponse, HttpResponseBase, StreamingHttpResponse
+
+from files_app.observability import context, metrics
+from files_app.observability.context import RequestRecord
+
+log = structlog.get_logger("request")
+
+Outcome = Literal["complete", "aborted", "failed"]
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+LONGEST_LOGGED_PATH = 2_048
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+class RequestMiddleware:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if settings.PROXY_COUNT:
+            request.META["REMOTE_ADDR"] = client_address(request)
+        record = context.begin(client_request_id=request.META.get("HTTP_X_CLIENT_REQUEST_ID", ""))
+        response = self.get_response(request)
+        response.headers["x-request-id"] = record.request_id
+        if isinstance(response, StreamingHttpResponse):
+            stream = iter(response.streaming_content)  # type: ignore[arg-type]  # the service is WSGI: never async
+            response.streaming_content = ObservedStream(
+                stream, lambda sent, outcome: finish(request, response, record, sent, outcome)
+            )
+        elif isinstance(response, HttpResponse):
+            size = len(response.content)
+            if response.status_code != 304:  # there it would be the length of what is not sent
+                response.headers.setdefault("Content-Length", str(size))  # or it would be sent chunked
+            finish(request, response, record, size, "complete")
+        return response
+
+
+def client_address(request: HttpRequest) -> str:
+    """Return the address that our outermost proxy saw; anyone can write what stands before it."""
+    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
+    candidate = hops[-settings.PROXY_COUNT] if len(hops) >= settings.PROXY_COUNT else ""
+    try:
+        return str(ipaddress.ip_address(candidate))
+    except ValueError:
+        return str(request.META.get("REMOTE_ADDR", ""))
+
+
+class ObservedStream:
+    """Passes chunks on, and reports how many bytes went out and how it ended, once.
+
+    Django calls `close` when the server is done with the response, also when the client went away early.
+    """
+
+    def __init__(self, stream: Iterator[bytes], report: Callable[[int, Outcome], None]) -> None:
+        self._stream = stream
+        self._report: Callable[[int, Outcome], None] | None = report
+        self._sent = 0
+        self._outcome: Outcome = "aborted"
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            chunk = next(self._stream)
+        except StopIteration:
+            self._outcome = "complete"
+            raise
+        except BaseException:
+            self._outcome = "failed"
+            raise
+        self._sent += len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        if self._report:
+            report, self._report = self._report, None
+            report(self._sent, self._outcome)
+
+
+def finish(
+    request: HttpRequest, response: HttpResponseBase, record: RequestRecord, bytes_out: int, outcome: Outcome
+) -> None:
+    """Count the request and write its line."""
+    seconds = time.perf_counter() - record.started
+    method = request.method if request.method in METHODS else "OTHER"
+    match = request.resolver_match
+    metrics.count_request(
+        route=match.route if match else "unmatched",
+        method=method,
+        status=response.status_code,
+        seconds=seconds,
+    )
+    metrics.count_bytes(str(record.fields.get("provider", "")), received=record.bytes_in, sent=bytes_out)
+    write = log.debug if request.path in PROBES and response.status_code < 400 else log.info
+    write(
+        "request",
+        **record.fields | {"request_id": record.request_id},
+        method=method,
+        path=request.path[:LONGEST_LOGGED_PATH],
+        status=response.status_code,
+        outcome=outcome,
+        duration_ms=round(seconds * 1000, 2),
+        bytes_in=record.bytes_in,
+        bytes_out=bytes_out,
+        remote_addr=request.META.get("REMOTE_ADDR", ""),
+    )

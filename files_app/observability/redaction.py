@@ -1,0 +1,64 @@
+"""Keeps secrets, and line breaks that would forge a line, out of every log."""
+
+import re
+from collections.abc import MutableMapping
+from functools import lru_cache
+from typing import Any
+
+from django.views.debug import SafeExceptionReporterFilter
+from structlog.typing import WrappedLogger
+
+from providers.masking import MASK, mask
+
+__all__ = ["MASK", "ReporterFilter", "mask", "redact"]
+
+SECRET_FIELD = re.compile(
+    r"(^|[_-])(key|keys|secret|token|password|pepper|credentials|cookie|authorization)$|^(api-?key|set-cookie)$",
+    re.I,
+)
+# Fields that end in a word above and hold no secret.
+OPEN_FIELDS = frozenset({"idempotency_key", "storage_key"})
+
+MULTILINE_FIELDS = frozenset({"exception", "stack"})
+LINE_BREAKS = {
+    ord("\r"): "\\r",
+    ord("\n"): "\\n",
+    0x2028: "\\u2028",
+    0x2029: "\\u2029",
+    0x85: "\\x85",
+    0x1B: "\\x1b",
+}
+
+
+@lru_cache(maxsize=1024)
+def is_secret_field(field: str) -> bool:
+    """Whether a field's name says that its value is a secret."""
+    return bool(SECRET_FIELD.search(field)) and field not in OPEN_FIELDS
+
+
+def redact(logger: WrappedLogger, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Mask secrets in a log event, at any depth, and escape what could start a second line."""
+    for field, value in event.items():
+        event[field] = _redacted(field, value)
+    return event
+
+
+def _redacted(field: str, value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if is_secret_field(field):
+        return MASK
+    if isinstance(value, dict):
+        return {key: _redacted(str(key), item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_redacted("", item) for item in value]
+    masked = mask(value if isinstance(value, str) else str(value))
+    return masked if field in MULTILINE_FIELDS else masked.translate(LINE_BREAKS)
+
+
+class ReporterFilter(SafeExceptionReporterFilter):
+    """Django's filter for error reports, which also hides settings whose URL may hold a password."""
+
+    hidden_settings = re.compile(
+        SafeExceptionReporterFilter.hidden_settings.pattern + "|PEPPER|DATABASE|BROKER", flags=re.IGNORECASE
+    )

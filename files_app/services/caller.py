@@ -1,0 +1,20 @@
+"""Who asks: the same value for an API key, a staff user, a command and the gateway itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from files_app.models import AuditEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The origin of a request, for lookups and for the audit trail."""
+
+    organization_id: int
+    actor_type: str = AuditEvent.Actor.SYSTEM
+    actor: str = ""
+    api_key_id: int | None = None
+    scopes: frozenset[str] = frozenset()
+    ip: str | None = None
+    request_id: str = ""

@@ -1,0 +1,75 @@
+"""Usage: what an organization holds, and the recount that mends drift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+from django.db import transaction
+from django.db.models import Count, Q, Sum
+
+from files_app.models import File, Organization
+from files_app.models.files import FileState
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What a recount found: counters as they were, and as the rows say."""
+
+    organization: str
+    counted: dict[str, int]
+    actual: dict[str, int]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the counters were right."""
+        return self.counted == self.actual
+
+
+def recount(organization: Organization, *, dry_run: bool = False) -> Drift:
+    """Compare the counters of an organization with its rows and mend them.
+
+    Locks the organization row first, so that no settle or delete can come between.
+    """
+    with transaction.atomic():
+        locked = Organization.objects.select_for_update().get(pk=organization.pk)
+        if not dry_run:
+            # Takes the row lock where the database has no SELECT FOR UPDATE.
+            Organization.objects.filter(pk=locked.pk).update(name=locked.name)
+            locked.refresh_from_db()
+        counted = {
+            "used_bytes": locked.used_bytes,
+            "reserved_bytes": locked.reserved_bytes,
+            "file_count": locked.file_count,
+        }
+        actual = actual_usage(locked)
+        drift = Drift(locked.name, counted, actual)
+        if not drift.is_clean:
+            log.warning("usage_drift", organization=locked.name, counted=counted, actual=actual)
+            if not dry_run:
+                Organization.objects.filter(pk=locked.pk).update(**actual)
+    return drift
+
+
+def actual_usage(organization: Organization) -> dict[str, int]:
+    """Return the counters as the rows say."""
+    files = File.objects.for_organization(organization)
+    held = Q(state=FileState.AVAILABLE, is_counted=True)
+    sums = files.filter(Q(state=FileState.AVAILABLE) | Q(state=FileState.UPLOADING)).aggregate(
+        used=Sum("bytes", filter=held),
+        count=Count("pk", filter=held),
+        reserved=Sum("reserved_bytes", filter=Q(state=FileState.UPLOADING)),
+    )
+    return {
+        "used_bytes": sums["used"] or 0,
+        "reserved_bytes": sums["reserved"] or 0,
+        "file_count": sums["count"] or 0,
+    }
+
+
+def recount_all(*, dry_run: bool = False) -> list[Drift]:
+    """Recount every organization and return those that had drifted."""
+    drifts = [recount(organization, dry_run=dry_run) for organization in Organization.objects.all()]
+    return [drift for drift in drifts if not drift.is_clean]

@@ -1,0 +1,48 @@
+"""Reads an upload whose whole body is the file: what a browser sends for a dropped file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from files_app.exceptions import BodyIncompleteError, InvalidRequestError
+from files_app.streams.filenames import clean_filename
+from files_app.streams.form import MAX_EXPIRY_SECONDS, MIN_EXPIRY_SECONDS, media_type
+from providers.objects import ExpiresAfterPart, FilePart, PurposePart, UploadPart
+
+
+@dataclass(frozen=True, slots=True)
+class RawSource:
+    """A body that is the file and nothing else; `length` is its Content-Length, which has to be known.
+
+    A client that vanished looks like a plain end of file, so fewer bytes than announced are an error.
+    """
+
+    read: Callable[[int], bytes]
+    length: int
+    filename: str
+    content_type: str
+    purpose: str
+    expires_after_seconds: int | None = None
+    chunk_bytes: int = 262_144
+    max_overhead_bytes: int = 0
+
+    def parts(self) -> Iterator[UploadPart]:
+        """Yield the upload's parts. Raises InvalidRequestError and BodyIncompleteError."""
+        yield PurposePart(self.purpose)
+        if self.expires_after_seconds is not None:
+            if not MIN_EXPIRY_SECONDS <= self.expires_after_seconds <= MAX_EXPIRY_SECONDS:
+                raise InvalidRequestError(
+                    "A file can expire after 1 hour at the earliest and 30 days at the latest."
+                )
+            yield ExpiresAfterPart(self.expires_after_seconds)
+        yield FilePart(clean_filename(self.filename), media_type(self.content_type), self._chunks())
+
+    def _chunks(self) -> Iterator[bytes]:
+        rest = self.length
+        while rest:
+            chunk = self.read(min(self.chunk_bytes, rest))
+            if not chunk:
+                raise BodyIncompleteError("The upload ended before the file was complete. Send it again.")
+            rest -= len(chunk)
+            yield chunk

@@ -1,0 +1,56 @@
+"""Celery tasks: each calls one service and is safe to run twice."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from files_app.services import deletes, expiry, heartbeats, sweep, sync, usage
+
+
+@shared_task
+def deliver_delete(copy_pk: int) -> None:
+    """Delete one copy at its provider."""
+    deletes.deliver(copy_pk)
+
+
+@shared_task
+def deliver_deletes() -> None:
+    """Publish the deletes that are due: first attempts whose message was lost, and retries."""
+    deletes.send_due()
+
+
+@shared_task
+def sweep_uploads() -> None:
+    """Fail uploads that died, and look for what lost answers left at the providers."""
+    heartbeats.beat()
+    sweep.sweep_uploads()
+
+
+@shared_task
+def sweep_stores() -> None:
+    """Remove half-written objects from object stores."""
+    sweep.sweep_stores()
+
+
+@shared_task
+def expire_files() -> None:
+    """Delete files whose time is over."""
+    expiry.expire_files()
+
+
+@shared_task
+def sync_accounts() -> None:
+    """Bring the index up to date with the providers."""
+    sync.sync_due_accounts()
+
+
+@shared_task
+def recount_usage() -> None:
+    """Mend the usage counters."""
+    usage.recount_all()
+
+
+@shared_task
+def prune_records() -> None:
+    """Remove records that have served their time."""
+    sweep.prune_records()

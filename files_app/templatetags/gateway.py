@@ -1,0 +1,206 @@
+"""What the admin's templates need to say sizes, ages and states, and to draw filters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from django import template
+from django.contrib.admin.views.main import ChangeList
+from django.core.cache import cache
+from django.db.models import Max, Min
+
+from files_app.admin import formatting
+from files_app.admin.filters import ChoiceFilter
+from files_app.admin.meters import meter
+from files_app.admin.requests import reach_for
+
+register = template.Library()
+
+_BOUNDS_SECONDS = 300
+_MAX_PERIODS = 24
+
+register.filter("readable", formatting.readable)
+register.filter("age", formatting.shown_age)
+register.filter("exact", formatting.exact)
+register.filter("state_badge", formatting.state_badge)
+register.filter("identifier", formatting.identifier)
+register.simple_tag(formatting.badge)
+register.simple_tag(meter)
+
+
+@register.inclusion_tag("files_app/admin/copy.html")
+def copy_button(text: str, label: str = "Copy") -> dict[str, str]:
+    """Return a button that copies a text."""
+    return {"text": text, "label": label}
+
+
+@register.simple_tag
+def is_narrowed(changelist: ChangeList) -> bool:
+    """Whether a search or a filter is on."""
+    chosen = (spec.chosen_display for spec in changelist.filter_specs if isinstance(spec, ChoiceFilter))
+    return bool(changelist.query or _chosen_period(changelist) or any(chosen))
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A month or a day that can be chosen."""
+
+    label: str
+    link: str
+    is_chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """What the filter by date offers."""
+
+    chosen: str
+    all_link: str
+    choices: list[Period]
+
+
+@register.simple_tag(takes_context=True)
+def periods(context: dict[str, Any], changelist: ChangeList) -> Periods | None:
+    """Return the months between the oldest row and the newest, and the days of a chosen month.
+
+    Django's own hierarchy asks for the distinct months of all rows; the two ends cost nothing.
+    """
+    if not changelist.date_hierarchy:
+        return None
+    first, last = _bounds(context, changelist)
+    if first is None or last is None:
+        return None
+    year, month, day = _parts(changelist)
+    if year and month:
+        choices = list(_days(changelist, year, month, day, last))
+    else:
+        choices = [_month(changelist, *pair) for pair in _months(first, last)][:_MAX_PERIODS]
+    return Periods(_chosen_period(changelist), _without_period(changelist), choices)
+
+
+def _bounds(context: dict[str, Any], changelist: ChangeList) -> tuple[datetime | None, datetime | None]:
+    request = context["request"]
+    key = f"bounds:{changelist.model._meta.label}:{reach_for(request).cache_key}"
+    bounds = cache.get(key)
+    if bounds is None:
+        field = str(changelist.date_hierarchy)
+        found = changelist.root_queryset.order_by().aggregate(first=Min(field), last=Max(field))
+        bounds = (found["first"], found["last"])
+        cache.set(key, bounds, _BOUNDS_SECONDS)
+    first, last = bounds
+    return first, last
+
+
+def _months(first: datetime, last: datetime) -> Iterator[tuple[int, int]]:
+    year, month = last.year, last.month
+    while (year, month) >= (first.year, first.month):
+        yield year, month
+        year, month = (year, month - 1) if month > 1 else (year - 1, 12)
+
+
+def _month(changelist: ChangeList, year: int, month: int) -> Period:
+    return Period(f"{date(year, month, 1):%B %Y}", _period_link(changelist, year=year, month=month))
+
+
+def _days(changelist: ChangeList, year: int, month: int, chosen: int, last: datetime) -> Iterator[Period]:
+    for number in range(31, 0, -1):
+        try:
+            day = date(year, month, number)
+        except ValueError:
+            continue
+        if day <= last.date():
+            link = _period_link(changelist, year=year, month=month, day=number)
+            yield Period(f"{day:%a %d %B}", link, number == chosen)
+
+
+def _period_link(changelist: ChangeList, **parts: int) -> str:
+    names = _period_names(changelist)
+    new = {f"{changelist.date_hierarchy}__{part}": str(value) for part, value in parts.items()}
+    return changelist.get_query_string(new, [name for name in names if name not in new])
+
+
+def _period_names(changelist: ChangeList) -> list[str]:
+    return [f"{changelist.date_hierarchy}__{part}" for part in ("year", "month", "day")]
+
+
+def _without_period(changelist: ChangeList) -> str:
+    return changelist.get_query_string(remove=_period_names(changelist))
+
+
+def _parts(changelist: ChangeList) -> tuple[int, int, int]:
+    texts = [changelist.params.get(name, "") for name in _period_names(changelist)]
+    year, month, day = (int(text) if str(text).isdecimal() else 0 for text in texts)
+    return year, month, day
+
+
+def _chosen_period(changelist: ChangeList) -> str:
+    if not changelist.date_hierarchy:
+        return ""
+    year, month, day = _parts(changelist)
+    try:
+        chosen = date(year, month or 1, day or 1) if year else None
+    except ValueError:
+        chosen = None
+    if chosen is None:
+        return ""
+    return f"{chosen:%d %B %Y}" if day else f"{chosen:%B %Y}" if month else f"{year}"
+
+
+@dataclass(frozen=True, slots=True)
+class PageBar:
+    """Where the reader is in a list. `total` ends with + where counting stopped."""
+
+    first: int
+    last: int
+    total: str
+    previous: str
+    next: str
+
+
+@register.simple_tag
+def page_bar(changelist: ChangeList) -> PageBar:
+    """Return which rows are shown, of how many, and the pages beside."""
+    paginator, number = changelist.paginator, changelist.page_num
+    count = paginator.count
+    first = (number - 1) * paginator.per_page + 1 if count else 0
+    is_capped = getattr(paginator, "is_capped", False)
+    return PageBar(
+        first,
+        min(count, number * paginator.per_page),
+        f"{count:,}{'+' if is_capped else ''}",
+        changelist.get_query_string({"p": number - 1}) if number > 1 else "",
+        changelist.get_query_string({"p": number + 1}) if number < paginator.num_pages else "",
+    )
+
+
+@register.filter
+def choices_of(changelist: ChangeList, spec: Any) -> list[Any]:
+    """Return the lines of a filter."""
+    return list(spec.choices(changelist))
+
+
+@register.filter
+def numbered(lines: list[str]) -> list[tuple[int, str]]:
+    """Return lines with their numbers."""
+    return list(enumerate(lines, start=1))
+
+
+@register.filter
+def intcomma(number: int) -> str:
+    """Return a number with its thousands apart."""
+    return f"{number:,}"
+
+
+@register.filter
+def wordlist(text: str) -> list[str]:
+    """Return the words of a text."""
+    return text.split()
+
+
+@register.filter
+def item(mapping: Mapping[str, str], name: str) -> str:
+    """Return one value of a mapping; empty where there is none."""
+    return mapping.get(name, "")

@@ -1,0 +1,35 @@
+"""The Celery application; its settings are the CELERY_* names in `gateway/settings.py`."""
+
+import os
+from typing import Any
+
+import structlog
+from celery import Celery, Task
+from celery.signals import before_task_publish, setup_logging, task_prerun
+
+from gateway import redis_broker  # noqa: F401  # mends kombu's transport when it is imported
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+
+app = Celery("gateway")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def keep_django_logging(**kwargs: Any) -> None:
+    """Do nothing: with a receiver of this signal Celery leaves logging as Django configured it."""
+
+
+@before_task_publish.connect
+def send_request_id(headers: dict[str, Any], **kwargs: Any) -> None:
+    headers["request_id"] = structlog.contextvars.get_contextvars().get("request_id")
+
+
+@task_prerun.connect
+def bind_task(task_id: str, task: "Task[Any, Any]", **kwargs: Any) -> None:
+    """Name the task, and the request that asked for it, in every line that the task logs."""
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
+    if request_id := task.request.get("request_id"):
+        structlog.contextvars.bind_contextvars(request_id=request_id)

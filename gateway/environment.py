@@ -1,0 +1,103 @@
+"""Typed readers of environment variables. Only `gateway/settings.py` calls them.
+
+Each raises ImproperlyConfigured with a message that names the variable and says what it accepts.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
+FALSE_WORDS = frozenset({"0", "false", "no", "off"})
+
+
+def text(name: str, default: str = "", *, choices: Collection[str] = ()) -> str:
+    """Return the variable, or the default when it is unset or empty."""
+    value = os.environ.get(name, "").strip() or default
+    if choices and value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(sorted(choices))}; it is {value!r}")
+    return value
+
+
+def boolean(name: str, default: bool = False) -> bool:
+    value = os.environ.get(name, "").strip().lower()
+    if not value:
+        return default
+    if value in TRUE_WORDS or value in FALSE_WORDS:
+        return value in TRUE_WORDS
+    raise ImproperlyConfigured(f"{name} must be true or false; it is {value!r}")
+
+
+def integer(name: str, default: int, *, minimum: int = 0) -> int:
+    value = os.environ.get(name, "").strip()
+    if not value:
+        return default
+    try:
+        number = int(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a whole number; it is {value!r}") from None
+    if number < minimum:
+        raise ImproperlyConfigured(f"{name} must be at least {minimum}; it is {number}")
+    return number
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """Return a list written with commas: `a.example, b.example`."""
+    return _split(text(name, default))
+
+
+def secret(name: str) -> str:
+    """Return NAME, or the content of the file that NAME_FILE names; empty when neither is set."""
+    path = os.environ.get(f"{name}_FILE", "").strip()
+    value = os.environ.get(name, "").strip()
+    if not path:
+        return value
+    if value:
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set: keep one of them")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}_FILE: cannot read {path}: {error.strerror}") from error
+
+
+def secret_words(name: str) -> list[str]:
+    """Return a list of secrets, written with commas or one a line."""
+    return _split(secret(name).replace("\n", ","))
+
+
+def directory(name: str, default: Path) -> Path:
+    """Return the path in the variable, created when missing and checked to be writable."""
+    path = Path(text(name, str(default))).expanduser().absolute()
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{name}: cannot write to {path}: {error.strerror}. "
+            f"Set {name} to a directory that this user can write to."
+        ) from error
+
+
+def generated_secret(path: Path, generate: Callable[[], str]) -> str:
+    """Return the secret kept in the file, written on first use with mode 0600.
+
+    Several processes may start at once: the link succeeds for one of them, and all read what that one wrote.
+    """
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8") as draft:
+            draft.write(generate())
+            draft.flush()
+            os.fsync(draft.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(draft.name, path)
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _split(value: str) -> list[str]:
+    return [word.strip() for word in value.split(",") if word.strip()]

@@ -1,0 +1,402 @@
+"""All settings, read from the environment (and from `.env`, which never overrides a variable that is set).
+
+Secrets marked * may also be given as NAME_FILE, the path of a file that holds the value.
+
+    where it runs       BIND, PORT, WEB_WORKERS, WEB_THREADS, WORKER_CONCURRENCY, SHUTDOWN_GRACE_SECONDS
+    state               DATA_DIR, SPOOL_DIR, DATABASE_URL*, CELERY_BROKER_URL*, STATIC_ROOT
+    secrets             SECRET_KEY*, FIELD_ENCRYPTION_KEYS*, API_KEY_PEPPERS*, METRICS_TOKEN*
+    first start         BOOTSTRAP_API_KEY*, BOOTSTRAP_ADMIN_PASSWORD*
+    HTTP                ALLOWED_HOSTS, CSRF_TRUSTED_ORIGINS, BEHIND_TLS_PROXY, PROXY_COUNT, ADMIN_PATH
+    logs                LOG_FORMAT, LOG_LEVEL, DEBUG
+    limits              MAX_FILE_BYTES, ORGANIZATION_QUOTA_BYTES, BATCH_MAX_FILE_BYTES,
+                        BATCH_MAX_LINE_BYTES, BATCH_MAX_LINES, BATCH_MAX_DEPTH, ASSISTANTS_MAX_TOKENS,
+                        MULTIPART_OVERHEAD_BYTES
+    transfers           UPLOAD_CHUNK_BYTES, DOWNLOAD_CHUNK_BYTES, CLIENT_IDLE_SECONDS,
+                        UPLOAD_LEASE_SECONDS, SDK_RETRY_WINDOW_SECONDS, IDEMPOTENCY_TTL_SECONDS
+    rate limits         WRONG_KEYS_PER_MINUTE, UPLOADS_PER_MINUTE, THROTTLE_STORAGE_URL*
+    providers           PROVIDER_CONNECT_TIMEOUT_SECONDS, PROVIDER_READ_TIMEOUT_SECONDS,
+                        PROVIDER_WRITE_TIMEOUT_SECONDS, ALLOW_PRIVATE_UPSTREAMS
+    sync and clean-up   LIST_FRESHNESS_SECONDS, SYNC_WAIT_SECONDS, SYNC_INTERVAL_SECONDS,
+                        CLEANUP_PROTECTION_SECONDS, AUDIT_RETENTION_DAYS
+
+`docs/configuration.md` says what each means; each default stands beside its name below.
+"""
+
+import base64
+import os
+import secrets
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+
+from gateway.environment import (
+    boolean,
+    directory,
+    generated_secret,
+    integer,
+    secret,
+    secret_words,
+    text,
+    words,
+)
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+environ.Env.read_env(BASE_DIR / ".env")
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+# -- where it runs ---------------------------------------------------------------------------------
+
+DEBUG = boolean("DEBUG", False)
+BIND = text("BIND", "127.0.0.1")
+PORT = integer("PORT", 8000, minimum=1)
+IS_LOOPBACK = BIND in {"127.0.0.1", "localhost", "::1"}
+WEB_WORKERS = integer("WEB_WORKERS", 2, minimum=1)
+WEB_THREADS = integer("WEB_THREADS", 64, minimum=2)  # one transfer holds one thread, which mostly waits
+WORKER_CONCURRENCY = integer("WORKER_CONCURRENCY", 2, minimum=1)
+SHUTDOWN_GRACE_SECONDS = integer("SHUTDOWN_GRACE_SECONDS", 30, minimum=1)
+
+# -- state -----------------------------------------------------------------------------------------
+
+DATA_DIR = directory("DATA_DIR", BASE_DIR / "var")
+SPOOL_DIR = directory("SPOOL_DIR", DATA_DIR / "spool")
+
+# prometheus_client reads the variable when it is imported. The web and Celery processes of a host share it.
+METRICS_DIR = directory("PROMETHEUS_MULTIPROC_DIR", DATA_DIR / "metrics")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS_DIR)
+
+DATABASE_DEFAULTS: dict[str, dict[str, Any]] = {
+    "django.db.backends.sqlite3": {
+        # Transactions take the write lock when they begin: one that read first and upgrades later fails at
+        # once when another writer was faster, whatever the timeout.
+        # FULL, because an answered upload has to survive a power cut.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; "
+            "PRAGMA journal_size_limit=67108864"
+        ),
+    },
+    "django.db.backends.postgresql": {
+        "pool": {"min_size": 1, "max_size": 16, "timeout": 5},
+        "connect_timeout": 5,
+        "options": "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s",
+    },
+}
+
+
+def database(url: str) -> dict[str, Any]:
+    """Return Django's configuration for the URL; options in its query string win over ours."""
+    config: dict[str, Any] = dict(environ.Env.db_url_config(url))
+    defaults = DATABASE_DEFAULTS.get(config["ENGINE"], {})
+    config["OPTIONS"] = {**defaults, **config.get("OPTIONS", {})}
+    # A pool lends a connection for one request. SQLite has none; opening its file is slow.
+    config["CONN_MAX_AGE"] = 0 if "pool" in config["OPTIONS"] else None
+    return config
+
+
+DATABASES = {"default": database(secret("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'gateway.sqlite3'}")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# -- secrets ---------------------------------------------------------------------------------------
+
+# Names of the secrets that nobody supplied. `check --deploy` refuses them where each host would make its own.
+GENERATED_SECRETS: list[str] = []
+
+
+def secret_or_generated(name: str, generate: Any) -> list[str]:
+    """Return the secrets in the variable, else one that is made once and kept in DATA_DIR."""
+    if given := secret_words(name):
+        return given
+    GENERATED_SECRETS.append(name)
+    return [generated_secret(DATA_DIR / "secrets" / name.lower(), generate)]
+
+
+def fernet_key() -> str:
+    return base64.urlsafe_b64encode(os.urandom(32)).decode()
+
+
+SECRET_KEY = secret_or_generated("SECRET_KEY", lambda: secrets.token_urlsafe(50))[0]
+FIELD_ENCRYPTION_KEYS = secret_or_generated(
+    "FIELD_ENCRYPTION_KEYS", fernet_key
+)  # the first encrypts, all decrypt
+API_KEY_PEPPERS = secret_or_generated(
+    "API_KEY_PEPPERS", lambda: secrets.token_hex(32)
+)  # the first for new keys
+METRICS_TOKEN = secret("METRICS_TOKEN")
+BOOTSTRAP_API_KEY = secret("BOOTSTRAP_API_KEY")
+BOOTSTRAP_ADMIN_PASSWORD = secret("BOOTSTRAP_ADMIN_PASSWORD")
+
+# -- limits of the service -------------------------------------------------------------------------
+
+MAX_FILE_BYTES = integer("MAX_FILE_BYTES", 512 * MIB)
+ORGANIZATION_QUOTA_BYTES = integer("ORGANIZATION_QUOTA_BYTES", 100 * GIB)
+BATCH_MAX_FILE_BYTES = integer("BATCH_MAX_FILE_BYTES", 50 * MIB)
+BATCH_MAX_LINE_BYTES = integer("BATCH_MAX_LINE_BYTES", 4 * MIB)
+BATCH_MAX_DEPTH = integer("BATCH_MAX_DEPTH", 64)
+BATCH_MAX_LINES = integer("BATCH_MAX_LINES", 50_000)
+ASSISTANTS_MAX_TOKENS = integer("ASSISTANTS_MAX_TOKENS", 2_000_000)
+MULTIPART_OVERHEAD_BYTES = integer("MULTIPART_OVERHEAD_BYTES", 64 * KIB)
+
+# -- transfers and providers -----------------------------------------------------------------------
+
+UPLOAD_CHUNK_BYTES = integer("UPLOAD_CHUNK_BYTES", 256 * KIB, minimum=4 * KIB)
+DOWNLOAD_CHUNK_BYTES = integer("DOWNLOAD_CHUNK_BYTES", 256 * KIB, minimum=4 * KIB)
+CLIENT_IDLE_SECONDS = integer("CLIENT_IDLE_SECONDS", 60, minimum=1)
+UPLOAD_LEASE_SECONDS = integer("UPLOAD_LEASE_SECONDS", 120, minimum=1)
+SDK_RETRY_WINDOW_SECONDS = integer("SDK_RETRY_WINDOW_SECONDS", 900)
+IDEMPOTENCY_TTL_SECONDS = integer("IDEMPOTENCY_TTL_SECONDS", 86_400)
+WRONG_KEYS_PER_MINUTE = integer("WRONG_KEYS_PER_MINUTE", 60)  # from one address; 0: no limit
+UPLOADS_PER_MINUTE = integer("UPLOADS_PER_MINUTE", 1_000)  # of one organization, as OpenAI's; 0: no limit
+THROTTLE_STORAGE_URL = secret("THROTTLE_STORAGE_URL") or "memory://"  # redis://host counts for all processes
+PROVIDER_CONNECT_TIMEOUT_SECONDS = integer("PROVIDER_CONNECT_TIMEOUT_SECONDS", 5, minimum=1)
+PROVIDER_READ_TIMEOUT_SECONDS = integer("PROVIDER_READ_TIMEOUT_SECONDS", 300, minimum=1)
+PROVIDER_WRITE_TIMEOUT_SECONDS = integer("PROVIDER_WRITE_TIMEOUT_SECONDS", 60, minimum=1)
+ALLOW_PRIVATE_UPSTREAMS = boolean("ALLOW_PRIVATE_UPSTREAMS", False)
+
+# -- sync and clean-up -----------------------------------------------------------------------------
+
+LIST_FRESHNESS_SECONDS = integer("LIST_FRESHNESS_SECONDS", 30)
+SYNC_WAIT_SECONDS = integer("SYNC_WAIT_SECONDS", 5)
+SYNC_INTERVAL_SECONDS = integer("SYNC_INTERVAL_SECONDS", 300)
+CLEANUP_PROTECTION_SECONDS = integer("CLEANUP_PROTECTION_SECONDS", 86_400)
+AUDIT_RETENTION_DAYS = integer("AUDIT_RETENTION_DAYS", 365)  # 0: for ever
+
+# -- applications and middleware -------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold.apps.BasicAppConfig",  # before the admin, whose templates it replaces
+    "files_app.apps.GatewayAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "axes",
+    "files_app",
+    "gateway",
+]
+
+MIDDLEWARE = [
+    "files_app.observability.middleware.RequestMiddleware",  # first: it times and logs all the others
+    "files_app.observability.security_headers.SecurityHeadersMiddleware",
+    "files_app.observability.hosts.HostMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "gateway.people.SessionMiddleware",
+    "gateway.people.CsrfViewMiddleware",
+    "gateway.people.AuthenticationMiddleware",
+    "gateway.people.MessageMiddleware",
+    "gateway.people.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # last, as its documentation asks
+]
+
+ROOT_URLCONF = "gateway.urls"
+WSGI_APPLICATION = "gateway.wsgi.application"
+ADMIN_PATH = text("ADMIN_PATH", "admin").strip("/") + "/"
+APPEND_SLASH = False  # a redirect would turn a client's POST into a GET
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+STATIC_URL = "/static/"
+# Static files are served from where the packages keep them, so there is no collectstatic step to forget.
+# STATIC_ROOT is for a deployment whose web server serves them.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+STATIC_ROOT = text("STATIC_ROOT") or None
+
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# -- security --------------------------------------------------------------------------------------
+
+ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost, 127.0.0.1, [::1]")
+CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
+CSRF_FAILURE_VIEW = "files_app.api.errors.csrf_failure"
+PROXY_COUNT = integer(
+    "PROXY_COUNT", 0
+)  # our own proxies in front: so many entries of X-Forwarded-For are true
+BEHIND_TLS_PROXY = boolean("BEHIND_TLS_PROXY", False)  # the proxy sets X-Forwarded-Proto on every request
+if BEHIND_TLS_PROXY:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# Secure cookies would make the admin unusable over http://127.0.0.1, which is where `make run` serves it.
+HAS_TLS = BEHIND_TLS_PROXY or not IS_LOOPBACK
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HAS_TLS
+SESSION_COOKIE_NAME = "__Host-sessionid" if HAS_TLS else "sessionid"
+CSRF_COOKIE_NAME = "__Host-csrftoken" if HAS_TLS else "csrftoken"
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_AGE = 8 * 60 * 60
+SECURE_HSTS_SECONDS = 31_536_000 if HAS_TLS else 0
+SILENCED_SYSTEM_CHECKS = [
+    "security.W002",  # looks for Django's middleware by name; `gateway.people` has a subclass of it
+    "security.W003",  # the same
+    "security.W005",  # what other names below the domain do is not ours to decide
+    "security.W008",  # SECURE_SSL_REDIRECT would turn a client's POST into a GET
+    "security.W021",  # the same as W005, for browsers' preload lists
+]
+X_FRAME_OPTIONS = "DENY"
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [
+    ["username", "ip_address"]
+]  # by name alone, a stranger could lock out the operator
+AXES_ENABLE_ADMIN = False
+AXES_LOCKOUT_TEMPLATE = "files_app/admin/locked.html"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "files_app.observability.redaction.ReporterFilter"
+
+# -- admin -----------------------------------------------------------------------------------------
+
+LOGIN_REDIRECT_URL = f"/{ADMIN_PATH}"
+UNFOLD = {
+    "SITE_TITLE": "Files Gateway",
+    "SITE_HEADER": "Files Gateway",
+    "SITE_SUBHEADER": "One Files API, every provider",
+    "SITE_ICON": lambda request: f"{STATIC_URL}files_app/icon.svg",
+    "SITE_URL": None,
+    "SITE_FAVICONS": [{"rel": "icon", "href": lambda request: f"{STATIC_URL}files_app/icon.svg"}],
+    "SHOW_HISTORY": True,
+    "SHOW_BACK_BUTTON": True,
+    "STYLES": [lambda request: f"{STATIC_URL}files_app/admin.css"],
+    "SCRIPTS": [lambda request: f"{STATIC_URL}files_app/admin.js"],
+    "SIDEBAR": {"show_search": False, "navigation": "files_app.admin.navigation.sidebar"},
+    "ACCOUNT": {"navigation": "files_app.admin.navigation.account_links"},
+}
+
+# -- API -------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["files_app.api.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["files_app.api.permissions.HasApiKey"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "files_app.api.negotiation.IgnoreAccept",
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "files_app.api.exception_handler.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Files gateway",
+    "DESCRIPTION": "One OpenAI-compatible Files API in front of every LLM provider.",
+    "VERSION": "1",
+    "PREPROCESSING_HOOKS": ["files_app.api.schema.select_endpoints"],
+    "POSTPROCESSING_HOOKS": ["files_app.api.schema.tidy"],
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# -- Celery ----------------------------------------------------------------------------------------
+
+
+def broker_transport_options(url: str) -> dict[str, Any]:
+    """Return what the broker's transport needs so that nothing waits for it much longer than a second."""
+    if url.startswith("filesystem:"):
+        queue, control = DATA_DIR / "broker" / "queue", DATA_DIR / "broker" / "control"
+        for folder in queue, control:
+            folder.mkdir(parents=True, exist_ok=True)
+        return {
+            "data_folder_in": str(queue),  # the same as out, or a worker would read what nobody writes
+            "data_folder_out": str(queue),
+            "control_folder": str(control),
+            "polling_interval": 0.1,
+        }
+    once_more = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+    if url.startswith(("redis", "valkey", "unix")):
+        return {
+            **once_more,
+            "visibility_timeout": 900,  # longer than the time limit of a task, or it runs twice
+            "unacked_restore_interval": 10,
+            "unacked_restore_throttle": 1,  # at kombu's default a dead worker's task waits for 100 s
+            "socket_timeout": 1,
+            "socket_connect_timeout": 1,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+        }
+    return {**once_more, "connect_timeout": 1, "read_timeout": 1, "write_timeout": 1}
+
+
+CELERY_BROKER_URL = secret("CELERY_BROKER_URL") or "filesystem://localhost"
+CELERY_BROKER_TRANSPORT_OPTIONS = broker_transport_options(CELERY_BROKER_URL)
+CELERY_BROKER_CONNECTION_TIMEOUT = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_PUBLISH_RETRY = False  # a message is only a hint: beat sends again what the database says is due
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_SOFT_TIME_LIMIT = 240
+CELERY_TASK_TIME_LIMIT = 300
+CELERY_TASK_CREATE_MISSING_QUEUES = True
+CELERY_WORKER_CONCURRENCY = WORKER_CONCURRENCY
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000  # KiB
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 25
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    task: {
+        "task": f"files_app.tasks.{task}",
+        "schedule": seconds,
+        # A message that waited longer than its period is stale: the next one does the same work.
+        "options": {"expires": seconds},
+    }
+    for task, seconds in {
+        "deliver_deletes": 5.0,
+        "sweep_uploads": 30.0,
+        "sweep_stores": 3600.0,
+        "expire_files": 30.0,
+        "sync_accounts": 60.0,
+        "recount_usage": 3600.0,
+        "prune_records": 3600.0,
+    }.items()
+}
+
+# -- logs ------------------------------------------------------------------------------------------
+
+LOG_FORMAT = text("LOG_FORMAT", "console" if sys.stdout.isatty() else "json", choices={"json", "console"})
+LOG_LEVEL = text("LOG_LEVEL", "INFO", choices={"DEBUG", "INFO", "WARNING", "ERROR"})
+LOGGING_CONFIG = "files_app.observability.logs.configure"
+LOGGING = {"format": LOG_FORMAT, "level": LOG_LEVEL}
