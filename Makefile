@@ -1,0 +1,58 @@
+# `make run` starts the gateway, `make test` runs the whole suite; both do all set-up themselves.
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install -c constraints.txt
+
+.PHONY: run test check format lint types bench screenshots help
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run      start web server, worker and beat on http://127.0.0.1:8000 (PORT, DATA_DIR)"
+	@echo "make test     run all tests"
+	@echo "make check    format, lint, types, test: what CI runs"
+	@echo "make bench    measure transfers and requests"
+
+$(BIN)/python:
+	@command -v "$(PYTHON)" >/dev/null || { echo "error: Python 3.11 or newer is needed: install it, or name it with make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed and $(PYTHON) is older: name a newer one with make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "error: $(PYTHON) lacks the venv module: install it (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@echo "Creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(BIN)/python requirements.txt constraints.txt
+	@echo "Installing dependencies (only when they change)"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	@echo "Installing development dependencies (only when they change)"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+run: $(VENV)/.installed
+	@$(BIN)/python manage.py run
+
+test: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+
+check: format lint types test
+
+format: $(VENV)/.installed-dev
+	@$(BIN)/ruff format
+
+lint: $(VENV)/.installed-dev
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/lint-imports
+	@DATA_DIR=$$(mktemp -d) $(BIN)/python manage.py makemigrations --check --dry-run
+
+types: $(VENV)/.installed-dev
+	@$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+screenshots: $(VENV)/.installed-dev
+	@SCREENSHOTS_DIR=docs/images $(BIN)/python -m pytest tests/admin/browser -k "not accessible" -q $(ARGS)

@@ -1,0 +1,101 @@
+"""Fixtures for all tests: real services where they are installed, and the whole gateway as processes."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import PostgreSQL, RabbitMQ, Redis, Server, find_postgresql, find_rabbitmq, find_redis
+from tests.stack import Stack
+
+
+def find_weed() -> str:
+    """Return SeaweedFS, which a wheel installs beside the interpreter."""
+    return shutil.which("weed", path=str(Path(sys.executable).parent)) or ""
+
+
+def find_chromium() -> str:
+    return shutil.which("chromium") or shutil.which("chromium-browser") or ""
+
+
+SERVICES: dict[str, Callable[[], str]] = {
+    "PostgreSQL": find_postgresql,
+    "Redis": find_redis,
+    "RabbitMQ": find_rabbitmq,
+    "nginx": lambda: shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "",
+    "Chromium": find_chromium,
+    "Node": lambda: shutil.which("node") or "",
+    "weed": find_weed,
+}
+
+
+def pytest_report_header() -> list[str]:
+    return [f"{name}: {find() or 'not found'}" for name, find in SERVICES.items()]
+
+
+@pytest.fixture(scope="session")
+def need_service() -> Callable[[str], str]:
+    """Return a function that gives a service's program; without one the test is skipped.
+
+    REQUIRE_SERVICES=1 makes it fail instead.
+    """
+
+    def need(name: str) -> str:
+        if program := SERVICES[name]():
+            return program
+        message = f"{name} is not installed"
+        if os.environ.get("REQUIRE_SERVICES") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+
+    return need
+
+
+def _running(server: Server) -> Iterator[Server]:
+    server.prepare()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql(
+    need_service: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A PostgreSQL cluster for the session; a test that freezes it thaws it."""
+    need_service("PostgreSQL")
+    yield from _running(PostgreSQL(tmp_path_factory.mktemp("postgresql")))
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSQL, request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database of this test's own."""
+    return postgresql.create_database(f"t{abs(hash(request.node.nodeid))}")
+
+
+@pytest.fixture
+def redis_server(need_service: Callable[[str], str], tmp_path: Path) -> Iterator[Server]:
+    """A Redis that the test may freeze or kill."""
+    need_service("Redis")
+    yield from _running(Redis(tmp_path / "redis"))
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(
+    need_service: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A RabbitMQ for the session; a test that freezes it thaws it."""
+    need_service("RabbitMQ")
+    yield from _running(RabbitMQ(tmp_path_factory.mktemp("rabbitmq")))
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    """The embedded gateway, running: SQLite, the filesystem broker, the account `local`."""
+    with Stack(tmp_path / "stack") as running:
+        yield running

@@ -1,0 +1,148 @@
+"""Counts the calls that leave the process, and lets the nth of them fail, as SQLite's own tests do.
+
+Boundary calls: every SQL statement, every commit, every request to a provider, every step on the disk and
+every message to the broker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import pytest
+from django.db import OperationalError, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from kombu.exceptions import OperationalError as BrokerError
+
+from files_app import tasks
+from files_app.services import database, deletes
+from providers.exceptions import ProviderUnavailableError
+from providers.transports import disk
+from providers.transports.http import HTTPTransport
+
+T = TypeVar("T")
+
+#: before: the call does nothing. after: it does its work, and only its answer is lost.
+Moment = Literal["before", "after"]
+Times = Literal["once", "forever"]
+
+
+@dataclass
+class Fault:
+    """The nth call fails, and with `forever` all behind it. `calls` is what was called, in order."""
+
+    nth: int
+    moment: Moment
+    times: Times
+    calls: list[str] = field(default_factory=list)
+
+    @property
+    def has_fired(self) -> bool:
+        return len(self.calls) >= self.nth
+
+    def __str__(self) -> str:
+        return f"{self.moment}/{self.times} at call {self.nth} of {self.calls}"
+
+    def hits(self) -> bool:
+        """Whether the call that was noted last has to fail."""
+        return len(self.calls) == self.nth or (self.times == "forever" and self.has_fired)
+
+
+class Boundary:
+    """Where calls leave the process. They fail inside of `failing`, and nowhere else."""
+
+    def __init__(self) -> None:
+        self._fault: Fault | None = None
+
+    @contextmanager
+    def failing(self, nth: int, moment: Moment, times: Times) -> Iterator[Fault]:
+        self._fault = Fault(nth, moment, times)
+        try:
+            yield self._fault
+        finally:
+            self._fault = None
+
+    def call(
+        self, label: str, work: Callable[[], T], error: Callable[[bool], Exception], *, is_final: bool = True
+    ) -> T:
+        """Do `work`, or fail with `error`, which is told whether the work was done.
+
+        is_final: whether the work stays done; what a transaction does is undone with its connection.
+        """
+        fault = self._fault
+        if fault is None:
+            return work()
+        fault.calls.append(label)
+        if not fault.hits():
+            return work()
+        was_done = fault.moment == "after" and is_final
+        if was_done:
+            work()
+        raise error(was_done)
+
+
+def database_away(was_done: bool) -> Exception:
+    return OperationalError("the connection was lost")
+
+
+def provider_away(was_done: bool) -> Exception:
+    return ProviderUnavailableError("The connection to the provider broke.", answered=not was_done)
+
+
+def disk_broken(was_done: bool) -> Exception:
+    return ProviderUnavailableError(
+        "The gateway's disk failed.", code="storage_failed", answered=not was_done
+    )
+
+
+def broker_away(was_done: bool) -> Exception:
+    return BrokerError("no broker")
+
+
+@pytest.fixture
+def boundary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Boundary]:
+    """The boundary of this process; nothing behind it waits."""
+    it = Boundary()
+    monkeypatch.setattr(HTTPTransport, "_wait", lambda self, seconds: None)
+    monkeypatch.setattr(deletes, "_broker", deletes._BrokerPause())
+    monkeypatch.setattr(deletes, "_BROKER_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0.15)  # a second try, no third
+    monkeypatch.setattr(
+        tasks.deliver_delete, "delay", lambda pk: it.call("publish", lambda: None, broker_away)
+    )
+    _watch(monkeypatch, it, BaseDatabaseWrapper, "_commit", database_away)
+    _watch(monkeypatch, it, HTTPTransport, "_send_once", provider_away)
+    _watch(monkeypatch, it, disk.DiskStore, "begin", disk_broken, is_final=False)
+    for owner, name in (
+        (disk.DiskStore, "delete"),
+        (disk._DiskWriting, "write"),
+        (disk._DiskWriting, "_link"),
+    ):
+        _watch(monkeypatch, it, owner, name, disk_broken)
+
+    def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        verb = sql.partition(" ")[0]
+        is_final = verb != "BEGIN" and not connection.in_atomic_block
+        return it.call(verb, lambda: run(sql, params, many, context), database_away, is_final=is_final)
+
+    with connection.execute_wrapper(execute):
+        yield it
+
+
+def _watch(
+    monkeypatch: pytest.MonkeyPatch,
+    boundary: Boundary,
+    owner: type,
+    name: str,
+    error: Callable[[bool], Exception],
+    *,
+    is_final: bool = True,
+) -> None:
+    original = getattr(owner, name)
+
+    def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return boundary.call(name, lambda: original(self, *args, **kwargs), error, is_final=is_final)
+
+    monkeypatch.setattr(owner, name, watched)

@@ -1,0 +1,35 @@
+"""What time, beat and worker do after a fault, one after the other and in one process."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from files_app.models import File, FileCopy
+from files_app.services import deletes, sweep
+
+
+def let_time_pass() -> None:
+    """Let every lease run out and every retry be due, as an hour without progress would."""
+    past = timezone.now() - timedelta(hours=1)
+    File.objects.filter(lease_expires_at__isnull=False).update(lease_expires_at=past)
+    FileCopy.objects.filter(lease_expires_at__isnull=False).update(lease_expires_at=past)
+    FileCopy.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at=past)
+
+
+def deliver_deletes() -> dict[str, int]:
+    """Deliver what is due; return how many copies ended in which state."""
+    ended: dict[str, int] = {}
+    for pk in list(FileCopy.objects.due().values_list("pk", flat=True)):
+        state = str(deletes.deliver(pk) or "not claimed")
+        ended[state] = ended.get(state, 0) + 1
+    return ended
+
+
+def recover() -> None:
+    """Do what beat and worker do after a crash, when its leases have run out."""
+    for _ in range(2):  # what the search finds is delivered in the second round
+        let_time_pass()
+        sweep.sweep_uploads()
+        deliver_deletes()

@@ -1,0 +1,177 @@
+"""The first, the second, the nth boundary call fails, once or from then on, until none is left to fail.
+
+After each round everything is healed and swept, and the invariants are checked: what the gateway shows,
+what its quota says and what the provider holds are one.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from django.db import OperationalError
+
+from files_app.models import File, FileCopy
+from files_app.models.files import FileState
+from files_app.services import deletes, sweep
+from files_app.services.accounts import driver_for, forget_recent_accounts
+from files_app.services.keys import forget_cached_keys
+from tests.fake_provider import FakeProvider, behaviours
+from tests.faults.boundary import Boundary, Moment, Times, boundary
+from tests.faults.gateway import digest
+from tests.faults.recovery import let_time_pass, recover
+from tests.files_app.cast import Tenant, counters, local_account, make_tenant, openai_account
+from tests.files_app.forms import BOUNDARY, encode, file_part, purpose_part
+from tests.providers.stores import read
+
+pytestmark = pytest.mark.django_db(transaction=True)
+__all__ = ["boundary"]
+
+CONTENT = b"some content of the file" * 1000
+FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+FAULTS = pytest.mark.parametrize(
+    ("moment", "times"),
+    [("before", "once"), ("before", "forever"), ("after", "once"), ("after", "forever")],
+)
+WHERE = pytest.mark.parametrize("where", ["provider", "disk"])
+MAX_CALLS = 200
+ENDED = {"available", "deleted", "failed", "unconfirmed"}
+
+
+@pytest.fixture
+def tenant(fake: FakeProvider, where: str) -> Tenant:
+    """An organization that owns its only account alone."""
+    forget_cached_keys()
+    forget_recent_accounts()
+    tenant = make_tenant("acme")
+    account = (
+        openai_account(tenant.organization, fake, is_default=True)
+        if where == "provider"
+        else local_account(tenant.organization, is_default=True)
+    )
+    tenant.accounts[where] = account
+    return tenant
+
+
+def upload(tenant: Tenant, content: bytes = CONTENT) -> int:
+    form = encode([purpose_part("evals"), file_part(content)])
+    reply = tenant.api.post("/files", headers=FORM, body=form)
+    if reply.status != 200:
+        assert reply.error
+        assert reply.status in {502, 503}, reply.body
+    return reply.status
+
+
+def stored(tenant: Tenant, fake: FakeProvider) -> dict[str, str]:
+    """Return what the provider holds: digests by remote id."""
+    if "provider" in tenant.accounts:
+        return {each.remote_id: each.sha256 for each in fake.store("openai")}
+    driver = driver_for(tenant.accounts["disk"])
+    return {
+        each.remote_id: digest(read(driver, each.remote_id)) for each in driver.list_files(cursor=None).files
+    }
+
+
+def assert_one_truth(tenant: Tenant, fake: FakeProvider) -> set[str]:
+    """Index, quota and provider agree and nothing is pending; return the ids of the files there are.
+
+    `unconfirmed` stays what the provider was never found to have.
+    """
+    counters(tenant.organization)
+    shown = {file["id"] for file in tenant.api.get("/files").json()["data"]}
+    rows = File.objects.filter(state=FileState.AVAILABLE)
+    assert {row.file_id for row in rows} == shown
+    held = FileCopy.objects.filter(file__in=rows)
+    assert {copy.remote_id: copy.file.sha256 for copy in held.select_related("file")} == stored(tenant, fake)
+    assert set(FileCopy.objects.values_list("state", flat=True)) <= ENDED
+    return shown
+
+
+def remove_all(tenant: Tenant) -> None:
+    for file in tenant.api.get("/files").json()["data"]:
+        assert tenant.api.delete(f"/files/{file['id']}").status == 200
+    recover()
+
+
+@WHERE
+@FAULTS
+def test_an_upload_ends_whole_or_leaves_nothing(
+    tenant: Tenant, fake: FakeProvider, boundary: Boundary, moment: Moment, times: Times
+) -> None:
+    for number in range(1, MAX_CALLS):
+        with boundary.failing(number, moment, times) as fault:
+            status = upload(tenant)
+        recover()
+        there = assert_one_truth(tenant, fake)
+        if status == 200:
+            assert len(there) == 1, fault
+        elif (moment, times) != ("after", "forever"):
+            # Else a commit was done whose answer never came, nor any other: what is there is whole.
+            assert not there, fault
+        if not fault.has_fired:
+            assert status == 200
+            return
+        remove_all(tenant)
+    pytest.fail("there is no end of calls")
+
+
+@WHERE
+@FAULTS
+def test_a_delete_is_done_or_was_never_asked(
+    tenant: Tenant, fake: FakeProvider, boundary: Boundary, moment: Moment, times: Times
+) -> None:
+    for number in range(1, MAX_CALLS):
+        assert upload(tenant) == 200
+        [file_id] = assert_one_truth(tenant, fake)
+        with boundary.failing(number, moment, times) as fault:
+            status = tenant.api.delete(f"/files/{file_id}").status
+        if status == 200:
+            assert tenant.api.get(f"/files/{file_id}").status == 404, fault
+        else:
+            assert status == 503, fault
+        recover()
+        there = assert_one_truth(tenant, fake)
+        assert not there if status == 200 else there <= {file_id}, fault
+        if not fault.has_fired:
+            assert status == 200
+            return
+        remove_all(tenant)
+    pytest.fail("there is no end of calls")
+
+
+@WHERE
+@FAULTS
+def test_a_delivery_that_fails_is_made_up_for(
+    tenant: Tenant, fake: FakeProvider, boundary: Boundary, moment: Moment, times: Times
+) -> None:
+    for number in range(1, MAX_CALLS):
+        assert upload(tenant) == 200
+        [file_id] = assert_one_truth(tenant, fake)
+        assert tenant.api.delete(f"/files/{file_id}").status == 200
+        copy = FileCopy.objects.get(state="deleting")
+        with boundary.failing(number, moment, times) as fault, suppress(OperationalError):
+            deletes.deliver(copy.pk)
+        recover()
+        assert not assert_one_truth(tenant, fake), fault
+        if not fault.has_fired:
+            return
+    pytest.fail("there is no end of calls")
+
+
+@FAULTS
+@pytest.mark.parametrize("where", ["provider"])
+def test_a_sweep_that_fails_is_made_up_for(
+    tenant: Tenant, fake: FakeProvider, boundary: Boundary, moment: Moment, times: Times
+) -> None:
+    for number in range(1, MAX_CALLS):
+        fake.script({"method": "POST", "path": "/files$"}, behaviours.store_then_drop())
+        assert upload(tenant) == 502
+        assert len(stored(tenant, fake)) == 1
+        let_time_pass()
+        with boundary.failing(number, moment, times) as fault, suppress(OperationalError):
+            sweep.sweep_uploads()
+        recover()
+        assert not assert_one_truth(tenant, fake), fault
+        if not fault.has_fired:
+            return
+    pytest.fail("there is no end of calls")

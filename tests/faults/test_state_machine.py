@@ -1,0 +1,209 @@
+"""Any order of uploads, failures, deletes, expiries and sweeps leaves index, quota and provider as one."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from files_app.models import File, FileCopy
+from files_app.services import deletes, expiry, sweep
+from files_app.services.accounts import driver_for, forget_recent_accounts
+from files_app.services.keys import forget_cached_keys
+from providers.transports.http import HTTPTransport
+from tests.fake_provider import Behaviour, FakeProvider, behaviours
+from tests.faults.gateway import digest
+from tests.faults.recovery import let_time_pass, recover
+from tests.files_app.cast import Tenant, counters, local_account, make_tenant, openai_account
+from tests.files_app.forms import encode, file_part, purpose_part
+from tests.providers.stores import read
+
+QUOTA_BYTES = 4_000
+UPLOAD_FAULTS: dict[str, Behaviour] = {
+    "500": behaviours.fail(500),
+    "429": behaviours.fail(429, retry_after="1"),
+    "400": behaviours.fail(400),
+    "early 401": behaviours.fail(401, after_body_bytes=0),
+    "drop": behaviours.drop(),
+    "drop midway": behaviours.drop(after_body_bytes=50),
+    "stored and dropped": behaviours.store_then_drop(),
+    "stored and 500": behaviours.fail(500, stored=True),
+    "stored and html": behaviours.html(stored=True),
+    "stored without id": behaviours.without_id(),
+}
+DELETE_FAULTS: dict[str, Behaviour] = {
+    "500": behaviours.fail(500),
+    "done and 404": behaviours.fail(404, stored=True),
+    "drop": behaviours.drop(),
+    "done and dropped": behaviours.store_then_drop(),
+}
+ACCOUNTS = ("remote", "disk")
+_names = count()
+
+
+class FilesMachine(RuleBasedStateMachine):
+    """The model: which files are there, by account; what it allows is checked after every step."""
+
+    fake: FakeProvider
+    files = Bundle("files")
+
+    def __init__(self) -> None:
+        super().__init__()
+        forget_cached_keys()
+        forget_recent_accounts()
+        FileCopy.objects.all().delete()
+        File.objects.all().delete()
+        self.fake.reset()
+        self.tenant: Tenant = make_tenant(f"machine-{next(_names)}", quota_bytes=QUOTA_BYTES)
+        organization = self.tenant.organization
+        self.remote = openai_account(organization, self.fake, "remote", base_url=self._own_url())
+        self.disk = local_account(organization, "disk")
+        self.model: dict[str, tuple[str, bytes]] = {}
+
+    def _own_url(self) -> str:
+        """Return the endpoint; what earlier machines had there is another upstream for good."""
+        type(self.tenant.organization).objects.exclude(pk=self.tenant.organization.pk).update(is_active=False)
+        for account in self.tenant.organization.provider_accounts.model.objects.all():
+            account.upstream_digest = account.location_digest = f"retired-{account.pk}"
+            account.save(update_fields=["upstream_digest", "location_digest"])
+        return self.fake.url("openai")
+
+    def _free(self) -> int:
+        return QUOTA_BYTES - sum(len(content) for _, content in self.model.values())
+
+    @rule(target=files, account=st.sampled_from(ACCOUNTS), size=st.integers(1, 1_500))
+    def upload(self, account: str, size: int) -> str:
+        content = random.Random(size).randbytes(size)
+        reply = self.tenant.api.upload(content, "evals", f"{next(_names)}.txt", account=account)
+        if size > self._free():
+            assert (reply.status, reply.error["code"]) == (403, "storage_quota_exceeded")
+            return ""
+        assert reply.status == 200, reply.body
+        file_id: str = reply.json()["id"]
+        self.model[file_id] = (account, content)
+        return file_id
+
+    @rule(fault=st.sampled_from(sorted(UPLOAD_FAULTS)), size=st.integers(1, 300))
+    def upload_that_the_provider_fails(self, fault: str, size: int) -> None:
+        self.fake.script({"method": "POST"}, UPLOAD_FAULTS[fault])
+        reply = self.tenant.api.upload(b"f" * size, "evals", f"{next(_names)}.txt", account="remote")
+        assert reply.status >= 400
+        if self.fake.unused_behaviours():  # the quota refused it before
+            assert reply.status == 403
+            self.fake.app.scripted.clear()
+
+    @rule(account=st.sampled_from(ACCOUNTS), share=st.floats(0, 0.99))
+    def upload_that_the_client_breaks_off(self, account: str, share: float) -> None:
+        form = encode([purpose_part("evals"), file_part(b"g" * 200)])
+        cut = form[: int(len(form) * share)]
+        reply = self.tenant.api.upload_body(cut, length=len(form), account=account)
+        assert reply.status in {400, 403}
+
+    @rule(file_id=consumes(files))
+    def delete(self, file_id: str) -> None:
+        is_there = file_id in self.model
+        reply = self.tenant.api.delete(f"/files/{file_id or 'file-never'}")
+        assert reply.status == (200 if is_there else 404)
+        self.model.pop(file_id, None)
+
+    @rule(file_id=consumes(files))
+    def expire(self, file_id: str) -> None:
+        past = timezone.now() - timedelta(seconds=1)
+        File.objects.filter(file_id=file_id).update(expires_at=past)
+        if file_id in self.model:
+            assert self.tenant.api.get(f"/files/{file_id}").status == 404
+            assert file_id not in self._shown()
+        expiry.expire_files()
+        self.model.pop(file_id, None)
+
+    @rule()
+    def deliver(self) -> None:
+        for pk in FileCopy.objects.due().values_list("pk", flat=True):
+            deletes.deliver(pk)
+
+    @rule(fault=st.sampled_from(sorted(DELETE_FAULTS)))
+    def deliver_with_a_fault(self, fault: str) -> None:
+        let_time_pass()
+        self.fake.script({"method": "DELETE"}, DELETE_FAULTS[fault])
+        for pk in FileCopy.objects.due().values_list("pk", flat=True)[:1]:
+            deletes.deliver(pk)
+        self.fake.app.scripted.clear()
+
+    @rule()
+    def sweep_up(self) -> None:
+        let_time_pass()
+        sweep.sweep_uploads()
+
+    @rule()
+    def settle_everything(self) -> None:
+        """After a sweep and a delivery the providers hold what the model says, and no byte more (I2, I4)."""
+        recover()
+        held = {stored.remote_id: stored.sha256 for stored in self.fake.store("openai")}
+        driver = driver_for(self.disk)
+        on_disk = {
+            driver.file_id_of(each.remote_id): digest(read(driver, each.remote_id))  # type: ignore[attr-defined]
+            for each in driver.list_files().files
+        }
+        expected = {file_id: digest(content) for file_id, (_, content) in self.model.items()}
+        assert {**held, **on_disk} == expected
+
+    @rule(file_id=files)
+    def read_back(self, file_id: str) -> None:
+        reply = self.tenant.api.get(f"/files/{file_id or 'file-never'}/content")
+        if file_id in self.model:
+            assert (reply.status, reply.body) == (200, self.model[file_id][1])
+        else:
+            assert reply.status == 404
+
+    @invariant()
+    def lists_show_the_model(self) -> None:
+        assert self._shown() == set(self.model)
+
+    @invariant()
+    def the_quota_counts_the_model(self) -> None:
+        used = sum(len(content) for _, content in self.model.values())
+        assert counters(self.tenant.organization) == (used, 0, len(self.model))
+
+    def _shown(self) -> set[str]:
+        """Page through the list, two at a time."""
+        shown: list[str] = []
+        query: dict[str, Any] = {"limit": 2}
+        while True:
+            page = self.tenant.api.get("/files", query=query).json()
+            shown += [file["id"] for file in page["data"]]
+            if not page["has_more"]:
+                assert len(shown) == len(set(shown))
+                return set(shown)
+            query["after"] = page["last_id"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_any_order_of_events_keeps_the_invariants(
+    fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HTTPTransport, "_wait", lambda self, seconds: None)
+    monkeypatch.setattr(deletes, "send", lambda pk: True)  # no broker: the machine delivers
+    monkeypatch.setattr(FilesMachine, "fake", fake, raising=False)
+    run_state_machine_as_test(
+        FilesMachine,
+        settings=settings(
+            max_examples=20,
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,471 @@
+"""POST /files"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any
+
+import pytest
+import time_machine
+from django.utils import timezone
+from pytest_django import Settings
+
+from files_app.models import File, FileCopy
+from files_app.services.uploads import AlreadyUploadedError
+from tests.fake_provider import FakeProvider
+from tests.files_app.api.client import breaking, with_side_effect
+from tests.files_app.cast import Tenant, counters, openai_account
+from tests.files_app.forms import Feed, Part, encode, expiry_parts, file_part, purpose_part
+
+LINE = json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": {}}).encode() + b"\n"
+FORM = encode([purpose_part(), file_part(b"x" * 3000)])
+
+
+def test_it_answers_with_the_file_object(acme: Tenant) -> None:
+    created = acme.api.create(b"hello", filename="greeting.txt")
+    row = File.objects.get()
+    assert created == {
+        "id": row.file_id,
+        "object": "file",
+        "bytes": 5,
+        "created_at": int(row.created_at.timestamp()),
+        "expires_at": None,
+        "filename": "greeting.txt",
+        "purpose": "user_data",
+        "status": "processed",
+        "status_details": None,
+        "provider": "local",
+        "sha256": hashlib.sha256(b"hello").hexdigest(),
+    }
+    assert counters(acme.organization) == (5, 0, 1)
+
+
+def test_ids_of_files_on_disk_cannot_be_guessed(acme: Tenant) -> None:
+    ids = {acme.api.create()["id"] for _ in range(20)}
+    assert len(ids) == 20
+    for file_id in ids:
+        assert len(file_id) == 31
+        assert set(file_id.removeprefix("file-")) <= set("abcdefghijklmnopqrstuvwxyz234567")
+
+
+def test_a_file_at_a_provider_keeps_the_providers_id(remote: Tenant, fake: FakeProvider) -> None:
+    created = remote.api.create(b"hello", filename="greeting.txt")
+    (stored,) = fake.store("openai")
+    assert created["id"] == stored.remote_id
+    assert (stored.filename, stored.purpose, stored.content()) == ("greeting.txt", "user_data", b"hello")
+    assert created["provider"] == "openai"
+
+
+@pytest.mark.parametrize("length", ["declared", None])
+@pytest.mark.parametrize("file_first", [True, False])
+def test_fields_reach_the_provider_in_the_order_of_the_client(
+    remote: Tenant, fake: FakeProvider, file_first: bool, length: str | None
+) -> None:
+    fields = [purpose_part("batch"), *expiry_parts(7200)]
+    file = file_part(LINE, "b.jsonl")
+    form = encode([file, *fields] if file_first else [*fields, file])
+    reply = remote.api.upload_body([form], length=len(form) if length else None)
+    created = reply.json()
+    assert created["expires_at"] == created["created_at"] + 7200
+    names = ["purpose", "expires_after[anchor]", "expires_after[seconds]"]
+    assert fake.requests[-1].part_names == (["file", *names] if file_first else [*names, "file"])
+    assert fake.requests[-1].headers.get("Content-Length") is None
+
+
+@pytest.mark.parametrize("name", ["märz 🎉.txt", 'quote%22d".txt', "semi;colon.txt", "per%41cent.txt"])
+def test_file_names_survive_the_way_to_the_provider(remote: Tenant, fake: FakeProvider, name: str) -> None:
+    created = remote.api.create(parts=[purpose_part(), file_part(filename=name.replace('"', "%22"))])
+    assert created["filename"] == fake.store("openai")[0].filename.replace("%22", '"')
+    assert created["filename"] == name.replace("%22", '"')
+
+
+def test_a_part_without_a_file_name_is_a_file(acme: Tenant) -> None:
+    created = acme.api.create(parts=[purpose_part(), Part("file", b"raw bytes")])
+    assert (created["filename"], created["bytes"]) == ("upload", 9)
+
+
+@pytest.mark.parametrize("seconds", [3600, 2_592_000])
+def test_expiry_is_kept_by_the_gateway_where_the_provider_has_none(acme: Tenant, seconds: int) -> None:
+    created = acme.api.create(parts=[*expiry_parts(seconds), purpose_part(), file_part()])
+    assert created["expires_at"] == created["created_at"] + seconds
+
+
+def test_expiry_counts_from_the_end_of_a_slow_upload(acme: Tenant) -> None:
+    form = encode([*expiry_parts(3600), purpose_part(), file_part()])
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        body = with_side_effect(form, 100, lambda: clock.shift(120))
+        created = acme.api.upload_body(body, length=len(form)).json()
+    assert created["expires_at"] == created["created_at"] + 3600
+
+
+def test_metadata_is_stored_and_shown(acme: Tenant) -> None:
+    metadata = json.dumps({"team": "search", "ü": "ä"}, ensure_ascii=False).encode().decode("latin-1")
+    created = acme.api.create(headers={"x-tfy-metadata": metadata})
+    assert created["metadata"] == {"team": "search", "ü": "ä"}
+    assert acme.api.get(f"/files/{created['id']}").json() == created
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "",
+        "null",
+        "[]",
+        "{",
+        '"text"',
+        '{"a": 1}',
+        '{"a": null}',
+        '{"a": {"b": "c"}}',
+        '{"": "empty key"}',
+        '{"a": "\\u0000"}',
+        json.dumps({"k" * 65: "v"}),
+        json.dumps({"k": "v" * 129}),
+        json.dumps({f"k{n}": "v" for n in range(17)}),
+        "[" * 100_000,
+        '{"a": "\xff"}',
+    ],
+)
+def test_bad_metadata_is_refused_before_the_body_is_read(acme: Tenant, metadata: str) -> None:
+    feed = Feed(iter([FORM]))
+    reply = acme.api.upload_body(FORM, headers={"x-tfy-metadata": metadata}, feed=feed)
+    assert (reply.status, reply.error["param"]) == (400, "x-tfy-metadata")
+    assert feed.taken == 0
+
+
+def test_the_edges_of_metadata_are_inside(acme: Tenant) -> None:
+    metadata = {f"{n:02}".ljust(64, "k"): "v" * 128 for n in range(16)}
+    assert acme.api.create(headers={"x-tfy-metadata": json.dumps(metadata)})["metadata"] == metadata
+
+
+@pytest.mark.parametrize("metadata", ['{"a": "\\ud800"}', '{"\\udfff": "a"}'])
+def test_metadata_that_no_database_can_hold_is_refused(acme: Tenant, metadata: str) -> None:
+    reply = acme.api.upload(headers={"x-tfy-metadata": metadata})
+    assert (reply.status, reply.error["param"]) == (400, "x-tfy-metadata")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "param"),
+    [
+        ("", "Content-Type"),
+        ("application/json", "Content-Type"),
+        ("multipart/form-data", "Content-Type"),
+        ("multipart/form-data; boundary=" + "b" * 71, "Content-Type"),
+    ],
+)
+def test_a_body_that_is_no_form_is_refused(acme: Tenant, content_type: str, param: str) -> None:
+    reply = acme.api.post("/files", headers={"Content-Type": content_type}, body=b"{}")
+    assert (reply.status, reply.error["param"]) == (400, param)
+    assert not File.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        (b"", None),
+        (b"not a form", None),
+        (FORM.replace(b"\r\n", b"\n"), None),
+        (encode([purpose_part()]), "file"),
+        (encode([file_part()]), "purpose"),
+        (encode([purpose_part("nonsense"), file_part()]), "purpose"),
+        (encode([file_part(), purpose_part("nonsense")]), "purpose"),
+        (encode([purpose_part(), purpose_part(), file_part()]), "purpose"),
+        (encode([purpose_part(), file_part(), file_part()]), "file"),
+        (encode([purpose_part(), file_part(b"")]), "file"),
+        (encode([purpose_part(), Part("model", b"x"), file_part()]), "model"),
+        (encode([purpose_part(), expiry_parts()[0], file_part()]), "expires_after"),
+        (encode([purpose_part(), file_part(), *expiry_parts(1)]), "expires_after[seconds]"),
+        (encode([purpose_part("batch"), file_part(LINE, "a.json")]), "file"),
+        (encode([file_part(LINE, "a.json"), purpose_part("batch")]), "file"),
+        (encode([purpose_part("batch"), file_part(b"{}", "a.jsonl")]), "file"),
+        (encode([file_part(b"{}", "a.jsonl"), purpose_part("batch")]), "file"),
+    ],
+)
+def test_a_refused_form_leaves_nothing_behind(
+    remote: Tenant, fake: FakeProvider, body: bytes, param: str | None
+) -> None:
+    reply = remote.api.upload_body(body)
+    assert (reply.status, reply.error["param"]) == (400, param)
+    assert fake.store("openai") == []
+    assert counters(remote.organization) == (0, 0, 0)
+    assert remote.api.listed()["data"] == []
+    assert FileCopy.objects.get().state == "failed"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        encode([purpose_part("vision"), file_part()]),
+        encode([purpose_part("nonsense"), file_part()]),
+        encode([purpose_part("batch"), file_part(LINE, "a.txt")]),
+    ],
+)
+def test_what_the_provider_could_not_take_is_refused_before_any_request(
+    remote: Tenant, fake: FakeProvider, form: bytes
+) -> None:
+    openai_account(remote.organization, fake, "groq", driver="groq")
+    assert remote.api.upload_body(form, account="groq").status == 400
+    assert fake.requests == []
+
+
+def test_a_file_over_a_known_limit_is_refused_before_any_request(remote: Tenant, fake: FakeProvider) -> None:
+    feed = Feed(iter([FORM]))
+    reply = remote.api.upload_body(FORM, feed=feed, length=512 * 2**20 + 65_537)
+    assert (reply.status, reply.error["code"]) == (413, "file_too_large")
+    assert "536,870,912" in str(reply.error["message"])
+    assert reply.headers["x-should-retry"] == "false"
+    assert (feed.taken, fake.requests) == (0, [])
+    assert counters(remote.organization) == (0, 0, 0)
+
+
+def test_a_key_that_is_no_good_is_refused_before_the_body_is_read(remote: Tenant, fake: FakeProvider) -> None:
+    for key in ("", "wrong", "Bearer", remote.api.key[:-1] + "x"):
+        feed = Feed(repeat(b"x" * 65_536))
+        client = type(remote.api)(key)
+        reply = client.upload_body(b"", feed=feed, length=512 * 2**20)
+        assert (reply.status, reply.error["code"]) == (401, "invalid_api_key")
+        assert reply.headers["WWW-Authenticate"].startswith("Bearer")
+        assert feed.taken == 0
+    assert fake.requests == []
+
+
+def test_an_encoded_body_is_refused(acme: Tenant) -> None:
+    reply = acme.api.upload(headers={"Content-Encoding": "gzip"})
+    assert (reply.status, reply.error["param"]) == (400, "Content-Encoding")
+
+
+@pytest.mark.parametrize("length", ["-1", "1e3", "", "٣", "1" * 30])
+def test_a_content_length_that_is_no_number(acme: Tenant, length: str) -> None:
+    reply = acme.api.upload(headers={"Content-Length": length})
+    assert reply.status in ({200} if length == "" else {400})
+
+
+# -- limits, scaled down ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize(("size", "status"), [(1000, 200), (1001, 413), (999, 200), (1, 200), (0, 400)])
+def test_the_file_limit_is_exact(
+    remote: Tenant, fake: FakeProvider, size: int, status: int, declared: bool
+) -> None:
+    remote.set_limits(max_file_bytes=1000)
+    form = encode([purpose_part(), file_part(b"x" * size)])
+    reply = remote.api.upload_body([form], length=len(form) if declared else None)
+    assert reply.status == status
+    assert len(fake.store("openai")) == (1 if status == 200 else 0)
+    assert counters(remote.organization)[:2] == ((size if status == 200 else 0), 0)
+
+
+def test_an_upload_without_end_is_cut_off_at_the_limit(remote: Tenant, fake: FakeProvider) -> None:
+    remote.set_limits(max_file_bytes=2**20)
+    head = encode([purpose_part(), file_part(b"x")]).rsplit(b"x", 1)[0]
+
+    def endless() -> Iterator[bytes]:
+        yield head
+        yield from repeat(b"x" * 65_536)
+
+    feed = Feed(endless())
+    reply = remote.api.upload_body(b"", feed=feed, length=None)
+    assert (reply.status, reply.error["code"]) == (413, "file_too_large")
+    assert feed.taken < 2 * 2**20
+    fake.wait_until_idle()
+    assert fake.store("openai") == []
+    assert counters(remote.organization) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize(("size", "status"), [(1000, 200), (1001, 403)])
+def test_the_quota_is_exact(
+    remote: Tenant, fake: FakeProvider, size: int, status: int, declared: bool
+) -> None:
+    remote.set_limits(quota_bytes=1000)
+    form = encode([purpose_part(), file_part(b"x" * size)])
+    reply = remote.api.upload_body([form], length=len(form) if declared else None)
+    assert reply.status == status
+    assert len(fake.store("openai")) == (1 if status == 200 else 0)
+    assert counters(remote.organization)[:2] == ((size if status == 200 else 0), 0)
+    if status == 403:
+        assert (reply.error["type"], reply.error["code"]) == ("insufficient_quota", "storage_quota_exceeded")
+        assert "1,000 bytes" in str(reply.error["message"])
+        assert reply.headers["x-should-retry"] == "false"
+
+
+def test_a_full_quota_takes_no_more_and_a_delete_makes_room(acme: Tenant) -> None:
+    acme.set_limits(quota_bytes=10)
+    first = acme.api.create(b"123456")
+    assert acme.api.upload(b"12345").status == 403
+    acme.api.create(b"1234")
+    assert acme.api.upload(b"1").status == 403
+    acme.api.delete(f"/files/{first['id']}")
+    acme.api.create(b"123456")
+    assert counters(acme.organization) == (10, 0, 2)
+
+
+def test_a_declared_length_over_the_quota_is_refused_before_the_body(acme: Tenant) -> None:
+    acme.set_limits(quota_bytes=1000)
+    feed = Feed(repeat(b"x" * 65_536))
+    assert acme.api.upload_body(b"", feed=feed, length=200_000).status == 403
+    assert feed.taken == 0
+
+
+def test_an_upload_of_unknown_length_fits_into_what_is_left(acme: Tenant) -> None:
+    size = 300_000
+    acme.set_limits(quota_bytes=size)
+    form = encode([purpose_part(), file_part(b"x" * size)])
+    assert acme.api.upload_body([form], length=None).status == 200
+    assert counters(acme.organization) == (size, 0, 1)
+
+
+def test_two_uploads_at_once_share_what_is_left(acme: Tenant) -> None:
+    acme.set_limits(quota_bytes=10)
+    form = encode([purpose_part(), file_part(b"x" * 6)])
+    replies: list[int] = []
+
+    def arriving() -> Iterator[bytes]:
+        yield form[:-30]
+        replies.append(acme.api.upload(b"y" * 6).status)
+        yield form[-30:]
+
+    replies.append(acme.api.upload_body(arriving(), length=len(form)).status)
+    assert sorted(replies) == [200, 403]
+    assert counters(acme.organization) == (6, 0, 1)
+
+
+@pytest.mark.parametrize("file_first", [True, False])
+def test_batches_and_assistants_have_limits_of_their_own(
+    acme: Tenant, settings: Settings, file_first: bool
+) -> None:
+    settings.BATCH_MAX_FILE_BYTES = len(LINE)
+    settings.ASSISTANTS_MAX_TOKENS = 20
+
+    def status(content: bytes, purpose: str, name: str) -> int:
+        parts = [file_part(content, name), purpose_part(purpose)]
+        return acme.api.upload(parts=parts if file_first else parts[::-1]).status
+
+    assert status(LINE, "batch", "a.jsonl") == 200
+    assert status(LINE + b"\n", "batch", "a.jsonl") == 413
+    assert status(b"one " * 18, "assistants", "a.txt") == 200
+    assert status(b"one " * 30, "assistants", "a.txt") == 400
+    assert status(b"one " * 30, "user_data", "a.txt") == 200
+
+
+def test_every_bad_line_is_named(acme: Tenant) -> None:
+    content = LINE + b"{}\n" + b"[]\n" + LINE
+    reply = acme.api.upload(content, "batch", "a.jsonl")
+    assert reply.status == 400
+    for words in ("line 2: 'custom_id' is missing", "line 3: is not", "line 4: 'custom_id' was used"):
+        assert words in str(reply.error["message"])
+
+
+# -- clients that go away --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("silently", [True, False])
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("after", [0, 1, 30, 150, 500, len(FORM) - 25, len(FORM) - 3])
+def test_a_client_that_goes_away_leaves_nothing_behind(
+    remote: Tenant, fake: FakeProvider, after: int, declared: bool, silently: bool
+) -> None:
+    length = len(FORM) if declared else None
+    reply = remote.api.upload_body(breaking(FORM, after=after, silently=silently), length=length)
+    assert (reply.status, reply.error["code"]) == (400, "incomplete_body")
+    fake.wait_until_idle()
+    assert fake.store("openai") == []
+    assert counters(remote.organization) == (0, 0, 0)
+    assert File.objects.get().state == "failed"
+
+
+# -- which account ---------------------------------------------------------------------------------
+
+
+def test_the_header_names_the_account(remote: Tenant, fake: FakeProvider) -> None:
+    assert remote.api.create(account="local")["provider"] == "local"
+    assert fake.requests == []
+    assert remote.api.create(account="openai")["provider"] == "openai"
+    assert remote.api.create()["provider"] == "openai"
+
+
+@pytest.mark.parametrize("name", ["", " ", "unknown", "LOCAL", "x" * 500, "a\0b", "openai,local"])
+def test_an_account_that_is_not_there(remote: Tenant, name: str) -> None:
+    reply = remote.api.upload(account=name)
+    assert (reply.status, reply.error["param"]) == (400, "x-tfy-provider-name")
+    if name.strip():
+        assert "local, openai" in str(reply.error["message"])
+
+
+def test_without_a_default_account_the_header_is_needed(acme: Tenant) -> None:
+    acme.organization.provider_accounts.update(is_default=False)
+    reply = acme.api.upload()
+    assert (reply.status, reply.error["param"]) == (400, "x-tfy-provider-name")
+    assert acme.api.upload(account="local").status == 200
+
+
+def test_anothers_account_is_unknown(acme: Tenant, other: Tenant, fake: FakeProvider) -> None:
+    openai_account(other.organization, fake, "theirs")
+    foreign, missing = acme.api.upload(account="theirs"), acme.api.upload(account="nobody")
+    assert foreign.status == missing.status == 400
+    assert foreign.body.replace(b"theirs", b"") == missing.body.replace(b"nobody", b"")
+
+
+def test_an_owned_account_hides_a_shared_one_of_the_same_name(acme: Tenant, fake: FakeProvider) -> None:
+    openai_account(None, fake, "local")
+    assert acme.api.create(account="local")["provider"] == "local"
+    assert fake.requests == []
+
+
+def test_a_switched_off_account_is_unknown(acme: Tenant) -> None:
+    acme.switch_off_accounts()
+    assert acme.api.upload(account="local").status == 400
+    assert acme.api.upload().status == 400
+
+
+# -- the SDKs' own retries -------------------------------------------------------------------------
+
+
+def retry(client: Any, content: bytes = b"hello", **kwargs: Any) -> dict[str, Any]:
+    created: dict[str, Any] = client.create(content, headers={"x-stainless-retry-count": "1"}, **kwargs)
+    return created
+
+
+def test_a_retry_of_a_finished_upload_is_answered_with_its_file(remote: Tenant, fake: FakeProvider) -> None:
+    first = remote.api.create(headers={"x-stainless-retry-count": "0"})
+    assert retry(remote.api) == first
+    assert len(fake.store("openai")) == 1
+    assert counters(remote.organization) == (5, 0, 1)
+
+
+def test_a_first_try_is_never_taken_for_a_retry(acme: Tenant) -> None:
+    first = acme.api.create(headers={"x-stainless-retry-count": "0"})
+    assert acme.api.create(headers={"x-stainless-retry-count": "0"})["id"] != first["id"]
+    assert acme.api.create(headers={"x-stainless-retry-count": "nonsense"})["id"] != first["id"]
+
+
+def test_a_retry_of_something_else_is_an_upload(acme: Tenant, fake: FakeProvider) -> None:
+    openai_account(acme.organization, fake)
+    first = acme.api.create()["id"]
+    assert retry(acme.api, b"hellO")["id"] != first
+    assert retry(acme.api, filename="b.txt")["id"] != first
+    assert retry(acme.api, purpose="vision")["id"] != first
+    assert retry(acme.api, account="openai")["id"] != first
+    assert retry(acme.client()[0])["id"] != first
+
+
+def test_a_retry_long_after_is_an_upload(acme: Tenant, settings: Settings) -> None:
+    settings.SDK_RETRY_WINDOW_SECONDS = 0
+    first = acme.api.create()["id"]
+    assert retry(acme.api)["id"] != first
+
+
+def test_a_retry_after_a_delete_is_an_upload(acme: Tenant) -> None:
+    first = acme.api.create()["id"]
+    acme.api.delete(f"/files/{first}")
+    assert retry(acme.api)["id"] != first
+
+
+def test_a_retry_is_no_error(acme: Tenant) -> None:
+    acme.api.create()
+    retry(acme.api)
+    assert File.objects.filter(state="failed").get().failure == ""
+    assert not issubclass(AlreadyUploadedError, OSError)

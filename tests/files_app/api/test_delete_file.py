@@ -1,0 +1,129 @@
+"""DELETE /files/{id}, and expiry"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from files_app.models import AuditEvent, File, FileCopy
+from files_app.services.expiry import expire_files
+from tests.fake_provider import FakeProvider, behaviours
+from tests.files_app.api.client import with_side_effect
+from tests.files_app.cast import Tenant, counters, deliver_deletes
+from tests.files_app.forms import encode, expiry_parts, file_part, purpose_part
+
+
+def test_it_answers_at_once_and_the_provider_follows(remote: Tenant, fake: FakeProvider) -> None:
+    file_id = remote.api.create()["id"]
+    asked = len(fake.requests)
+    reply = remote.api.delete(f"/files/{file_id}")
+    assert reply.json() == {"id": file_id, "object": "file", "deleted": True}
+    assert len(fake.requests) == asked
+    assert counters(remote.organization) == (0, 0, 0)
+    for gone in (
+        remote.api.get(f"/files/{file_id}"),
+        remote.api.get(f"/files/{file_id}/content"),
+        remote.api.delete(f"/files/{file_id}"),
+    ):
+        assert gone.status == 404
+    assert remote.api.listed()["data"] == []
+    deliver_deletes()
+    assert fake.store("openai") == []
+    assert (File.objects.get().state, FileCopy.objects.get().state) == ("deleted", "deleted")
+    assert remote.api.get(f"/files/{file_id}").status == 404
+
+
+def test_a_deleted_file_is_not_adopted_again_while_the_provider_has_it(
+    remote: Tenant, fake: FakeProvider
+) -> None:
+    file_id = remote.api.create()["id"]
+    remote.api.delete(f"/files/{file_id}")
+    assert len(fake.store("openai")) == 1
+    assert remote.api.get(f"/files/{file_id}").status == 404
+    assert remote.api.get(f"/files/{file_id}", account="openai").status == 404
+    assert fake.requests[-1].method == "POST"
+
+
+def test_the_bytes_on_disk_are_removed(acme: Tenant) -> None:
+    file_id = acme.api.create()["id"]
+    acme.api.delete(f"/files/{file_id}")
+    deliver_deletes()
+    assert FileCopy.objects.get().state == "deleted"
+
+
+def test_deleting_needs_the_right_account(remote: Tenant) -> None:
+    file_id = remote.api.create(account="local")["id"]
+    assert remote.api.delete(f"/files/{file_id}", account="openai").status == 404
+    assert remote.api.delete(f"/files/{file_id}", account="local").status == 200
+
+
+def test_a_delete_is_written_down(acme: Tenant) -> None:
+    file_id = acme.api.create()["id"]
+    acme.api.delete(f"/files/{file_id}")
+    event = AuditEvent.objects.get(action="file.delete")
+    assert (event.object_id, event.actor, event.result) == (file_id, "main", "ok")
+
+
+def test_a_provider_that_fails_delays_the_delete_and_not_the_answer(
+    remote: Tenant, fake: FakeProvider
+) -> None:
+    file_id = remote.api.create()["id"]
+    fake.script({"method": "DELETE"}, behaviours.fail(500))
+    fake.script({"method": "DELETE"}, behaviours.not_deleted(file_id))
+    fake.script({"method": "DELETE"}, behaviours.fail(429, retry_after="7"))
+    assert remote.api.delete(f"/files/{file_id}").status == 200
+    for attempts in (1, 2, 3):
+        deliver_deletes()
+        copy = FileCopy.objects.get()
+        assert (copy.state, copy.attempts) == ("deleting", attempts)
+        assert copy.next_attempt_at is not None
+        assert copy.next_attempt_at > timezone.now()
+    deliver_deletes()
+    assert fake.store("openai") == []
+    assert FileCopy.objects.get().state == "deleted"
+
+
+def test_a_file_that_is_gone_already_counts_as_deleted(remote: Tenant, fake: FakeProvider) -> None:
+    file_id = remote.api.create()["id"]
+    fake.remove_file("openai", file_id)
+    remote.api.delete(f"/files/{file_id}")
+    deliver_deletes()
+    assert FileCopy.objects.get().state == "deleted"
+
+
+def test_an_upload_in_flight_has_no_id_to_delete(acme: Tenant) -> None:
+    form = encode([purpose_part(), file_part()])
+    statuses: list[int] = []
+
+    def delete() -> None:
+        statuses.append(acme.api.delete(f"/files/{File.objects.get().file_id}").status)
+
+    assert acme.api.upload_body(with_side_effect(form, 90, delete), length=len(form)).status == 200
+    assert statuses == [404]
+
+
+def test_a_running_download_survives_the_delete(remote: Tenant, fake: FakeProvider) -> None:
+    file_id = remote.api.create(b"x" * 100_000, "vision")["id"]
+    with remote.api.open("GET", f"/files/{file_id}/content") as reply:
+        first = next(reply.chunks)
+        remote.api.delete(f"/files/{file_id}")
+        assert first + b"".join(reply.chunks) == b"x" * 100_000
+
+
+@pytest.mark.parametrize("account", ["local", "openai"])
+def test_an_expired_file_is_cleaned_up_once(remote: Tenant, fake: FakeProvider, account: str) -> None:
+    parts = [*expiry_parts(3600), purpose_part(), file_part()]
+    remote.api.create(parts=parts, account=account)
+    assert expire_files() == 0
+    with time_machine.travel(timezone.now() + timedelta(seconds=3601)):
+        assert remote.api.listed()["data"] == []
+        assert expire_files() == 1
+        assert expire_files() == 0
+        assert counters(remote.organization) == (0, 0, 0)
+        deliver_deletes()
+    assert File.objects.get().deleted_reason == "expired"
+    assert FileCopy.objects.get().state == "deleted"
+    assert AuditEvent.objects.filter(action="file.expire").count() == 1

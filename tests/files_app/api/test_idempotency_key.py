@@ -1,0 +1,147 @@
+"""`Idempotency-Key` on uploads"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.db import OperationalError
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from files_app.models import File, IdempotencyRecord
+from files_app.services import database
+from tests.fake_provider import FakeProvider, behaviours
+from tests.files_app.api.client import Reply, breaking, with_side_effect
+from tests.files_app.cast import Tenant, counters
+from tests.files_app.forms import encode, expiry_parts, file_part, purpose_part
+
+KEY = {"Idempotency-Key": "k-1"}
+FORM = encode([purpose_part(), file_part(b"hello" * 20)])
+
+
+def test_a_repetition_gets_the_same_answer_without_a_provider_call(
+    remote: Tenant, fake: FakeProvider
+) -> None:
+    first = remote.api.upload(headers=KEY)
+    again = remote.api.upload(headers=KEY)
+    assert first.status == again.status == 200
+    assert first.json() == again.json()
+    assert len(fake.requests) == 1
+    assert counters(remote.organization) == (5, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"content": b"hellO"},
+        {"filename": "b.txt"},
+        {"purpose": "vision"},
+        {"account": "local"},
+        {"headers": {**KEY, "x-tfy-metadata": '{"a": "b"}'}},
+        {"parts": [purpose_part(), *expiry_parts(), file_part()]},
+    ],
+)
+def test_the_key_of_another_request_is_refused(
+    remote: Tenant, fake: FakeProvider, changed: dict[str, object]
+) -> None:
+    remote.api.upload(headers=KEY)
+    reply = remote.api.upload(**{"headers": KEY, **changed})  # type: ignore[arg-type]  # keywords of `upload`
+    assert (reply.status, reply.error["code"]) == (422, "idempotency_key_reused")
+    assert reply.error["param"] == "Idempotency-Key"
+    assert len(fake.requests) == 1
+    assert counters(remote.organization) == (5, 0, 1)
+
+
+def test_an_upload_counts_though_its_key_cannot_be_kept(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def update(rows: QuerySet[IdempotencyRecord], **values: object) -> int:
+        if rows.model is IdempotencyRecord:
+            raise OperationalError("the database is away")
+        return original(rows, **values)
+
+    original = QuerySet.update
+    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(QuerySet, "update", update)
+    assert acme.api.upload(headers=KEY).status == 200
+    assert counters(acme.organization) == (5, 0, 1)
+
+
+def test_the_order_of_the_fields_is_not_another_request(acme: Tenant) -> None:
+    first = acme.api.upload(parts=[purpose_part(), file_part()], headers=KEY)
+    assert acme.api.upload(parts=[file_part(), purpose_part()], headers=KEY).json() == first.json()
+
+
+def test_a_request_that_is_still_running_is_a_conflict(acme: Tenant) -> None:
+    inner: list[Reply] = []
+    body = with_side_effect(FORM, 100, lambda: inner.append(acme.api.upload_body(FORM, headers=KEY)))
+    outer = acme.api.upload_body(body, length=len(FORM), headers=KEY)
+    assert (outer.status, inner[0].status) == (200, 409)
+    assert inner[0].error["code"] == "idempotency_key_in_use"
+    assert 0 < int(inner[0].headers["Retry-After"]) <= 120
+    assert counters(acme.organization) == (100, 0, 1)
+
+
+def test_after_a_day_the_key_is_new(acme: Tenant) -> None:
+    first = acme.api.create(headers=KEY)
+    with time_machine.travel(timezone.now() + timedelta(hours=23, minutes=59)):
+        assert acme.api.create(headers=KEY) == first
+        assert acme.api.upload(b"other", headers=KEY).status == 422
+    with time_machine.travel(timezone.now() + timedelta(hours=24, seconds=1)):
+        assert acme.api.create(b"other", headers=KEY)["id"] != first["id"]
+
+
+def test_the_key_of_another_organization_is_another_key(acme: Tenant, other: Tenant) -> None:
+    assert acme.api.create(headers=KEY)["id"] != other.api.create(b"other", headers=KEY)["id"]
+    assert IdempotencyRecord.objects.count() == 2
+
+
+def test_other_keys_of_the_organization_share_it(acme: Tenant) -> None:
+    first = acme.api.create(headers=KEY)
+    assert acme.client()[0].create(headers=KEY) == first
+
+
+def test_a_failed_upload_frees_the_key(remote: Tenant, fake: FakeProvider) -> None:
+    fake.script({"method": "POST"}, behaviours.fail(500))
+    assert remote.api.upload(headers=KEY).status == 502
+    assert remote.api.upload(b"", headers=KEY).status == 400
+    broken = remote.api.upload_body(breaking(FORM, after=50, silently=True), length=len(FORM), headers=KEY)
+    assert broken.status == 400
+    assert not IdempotencyRecord.objects.exists()
+    assert remote.api.upload(b"corrected", headers=KEY).status == 200
+    assert len(fake.store("openai")) == 1
+
+
+def test_a_broken_repetition_is_no_answer(acme: Tenant) -> None:
+    acme.api.upload_body(FORM, headers=KEY)
+    again = acme.api.upload_body(breaking(FORM, after=90, silently=True), length=len(FORM), headers=KEY)
+    assert (again.status, again.error["code"]) == (400, "incomplete_body")
+    assert acme.api.upload_body(FORM, headers=KEY).status == 200
+
+
+def test_the_sdks_own_counter_does_not_matter_beside_a_key(acme: Tenant) -> None:
+    first = acme.api.create()
+    second = acme.api.create(headers={**KEY, "x-stainless-retry-count": "1"})
+    assert second["id"] != first["id"]
+
+
+def test_a_crash_does_not_hold_the_key_for_ever(acme: Tenant) -> None:
+    first = acme.api.create(headers=KEY)
+    IdempotencyRecord.objects.update(response=None, fingerprint="")
+    assert acme.api.upload(headers=KEY).status == 409
+    with time_machine.travel(timezone.now() + timedelta(hours=2)):
+        assert acme.api.create(headers=KEY)["id"] != first["id"]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "ü", "a\tb", "a\x7f"])
+def test_a_key_that_cannot_be_kept_is_refused(acme: Tenant, key: str) -> None:
+    reply = acme.api.upload(headers={"Idempotency-Key": key})
+    assert (reply.status, reply.error["param"]) == (400, "Idempotency-Key")
+    assert not File.objects.exists()
+
+
+def test_the_longest_key_is_kept(acme: Tenant) -> None:
+    headers = {"Idempotency-Key": "~" * 255}
+    assert acme.api.create(headers=headers) == acme.api.create(headers=headers)

@@ -1,0 +1,76 @@
+"""GET /providers and GET /usage"""
+
+from __future__ import annotations
+
+from pytest_django import Settings
+
+from tests.fake_provider import FakeProvider
+from tests.files_app.cast import Tenant, openai_account
+from tests.files_app.forms import encode, file_part, purpose_part
+
+
+def test_usage_counts_what_is_there(acme: Tenant) -> None:
+    acme.set_limits(quota_bytes=1000, max_file_bytes=100)
+    file_id = acme.api.create(b"12345")["id"]
+    assert acme.api.usage() == {
+        "object": "usage",
+        "organization": "acme",
+        "used_bytes": 5,
+        "reserved_bytes": 0,
+        "quota_bytes": 1000,
+        "max_file_bytes": 100,
+        "file_count": 1,
+    }
+    acme.api.delete(f"/files/{file_id}")
+    assert (acme.api.usage()["used_bytes"], acme.api.usage()["file_count"]) == (0, 0)
+
+
+def test_an_upload_in_flight_is_reserved(acme: Tenant) -> None:
+    form = encode([purpose_part(), file_part(b"x" * 200_000)])
+    seen: list[int] = []
+
+    def body() -> object:
+        yield form[:150_000]
+        seen.append(acme.api.usage()["reserved_bytes"])
+        yield form[150_000:]
+
+    assert acme.api.upload_body(body(), length=len(form)).status == 200  # type: ignore[arg-type]
+    assert 100_000 < seen[0] <= 200_000
+    assert acme.api.usage()["reserved_bytes"] == 0
+
+
+def test_the_defaults_are_binary(acme: Tenant) -> None:
+    assert acme.api.usage()["quota_bytes"] == 107_374_182_400
+    assert acme.api.usage()["max_file_bytes"] == 536_870_912
+
+
+def test_providers_are_those_that_the_key_may_use(
+    acme: Tenant, other: Tenant, fake: FakeProvider, settings: Settings
+) -> None:
+    settings.BATCH_MAX_LINES = 77
+    openai_account(None, fake, "shared")
+    openai_account(None, fake, "local")
+    openai_account(other.organization, fake, "theirs")
+    body = acme.api.get("/providers").json()
+    assert body["object"] == "list"
+    assert [(each["name"], each["driver"], each["shared"]) for each in body["data"]] == [
+        ("local", "local", False),
+        ("shared", "openai", True),
+    ]
+    shared = body["data"][1]
+    assert shared["operations"] == ["content", "create", "delete", "list", "retrieve"]
+    assert "batch" in shared["purposes"]
+    assert shared["limits"]["max_file_bytes"] == 536_870_912
+    assert shared["limits"]["batch_max_lines"] == 77
+    assert shared["limits"]["extensions"]["batch"] == [".jsonl"]
+
+
+def test_no_secret_is_shown(remote: Tenant, fake: FakeProvider) -> None:
+    body = remote.api.get("/providers").body
+    assert b"api_key" not in body
+    assert b"127.0.0.1" not in body
+
+
+def test_a_smaller_limit_of_the_organization_is_shown(acme: Tenant) -> None:
+    acme.set_limits(max_file_bytes=10)
+    assert acme.api.get("/providers").json()["data"][0]["limits"]["max_file_bytes"] == 10

@@ -1,0 +1,52 @@
+"""Two organizations that must never see each other's files, and the fake provider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from files_app.services.accounts import forget_recent_accounts
+from files_app.services.keys import forget_cached_keys
+from tests.fake_provider import FakeProvider
+from tests.files_app.cast import Tenant, local_account, make_tenant, openai_account
+
+
+@pytest.fixture(autouse=True)
+def nothing_cached() -> None:
+    """A rolled back test gives its rows' keys to the next one."""
+    forget_cached_keys()
+    forget_recent_accounts()
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeProvider]:
+    """A provider of the test's own: a request that an earlier test broke off may still be arriving."""
+    with FakeProvider() as fake:
+        yield fake
+
+
+@pytest.fixture
+def acme(db: None) -> Tenant:
+    """An organization whose default account is on disk."""
+    tenant = make_tenant("acme")
+    tenant.accounts["local"] = local_account(tenant.organization, is_default=True)
+    return tenant
+
+
+@pytest.fixture
+def other(db: None) -> Tenant:
+    """Another organization, with a disk of its own."""
+    tenant = make_tenant("other")
+    tenant.accounts["local"] = local_account(tenant.organization, is_default=True)
+    return tenant
+
+
+@pytest.fixture
+def remote(acme: Tenant, fake: FakeProvider) -> Tenant:
+    """The organization acme with an account at the fake OpenAI, which serves by default."""
+    account = acme.accounts["local"]
+    account.is_default = False
+    account.save(update_fields=["is_default"])
+    acme.accounts["openai"] = openai_account(acme.organization, fake, is_default=True)
+    return acme

@@ -1,0 +1,164 @@
+"""`manage.py doctor`"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import namedtuple
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.utils import timezone
+from pytest_django import Settings
+
+from files_app.models import ApiKey, FileCopy, Heartbeat, Organization, ProviderAccount
+from files_app.models.files import CopyState
+from files_app.observability import health
+from files_app.services import heartbeats
+from tests.fake_provider import FakeProvider
+from tests.files_app.cast import Tenant, openai_account
+from tests.files_app.management.shell import failing, good, manage
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(autouse=True)
+def healthy(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is alive; the checks behind /readyz see a database of their own connections."""
+    heartbeats.beat()
+    monkeypatch.setattr(health, "failures", dict)
+
+
+def findings(*arguments: str) -> list[dict[str, Any]]:
+    """Return what is not in order."""
+    found: list[dict[str, Any]] = manage("doctor", "--json", *arguments).json["findings"]
+    return [finding for finding in found if finding["level"] != "ok"]
+
+
+def only(*arguments: str) -> dict[str, Any]:
+    """Return the one thing that is not in order."""
+    (finding,) = findings(*arguments)
+    assert finding["fix"]
+    return finding
+
+
+def test_a_healthy_gateway_has_no_findings() -> None:
+    done = good("doctor", "--strict")
+    areas = {line.split()[1] for line in done.out.splitlines()}
+    assert areas >= {
+        "settings",
+        "disk",
+        "secrets",
+        "database",
+        "migrations",
+        "broker",
+        "worker",
+        "encryption",
+    }
+    assert areas >= {"quota", "usage", "deletions", "uploads", "accounts"}
+
+
+def test_a_silent_worker_is_a_problem() -> None:
+    Heartbeat.objects.update(seen_at=timezone.now() - timedelta(hours=1))
+    assert "silent since" in only()["detail"]
+    Heartbeat.objects.all().delete()
+    assert "never seen" in only()["detail"]
+    assert "1 problem, 0 warnings." in failing("doctor").err
+
+
+@pytest.mark.parametrize("name", ["database", "migrations", "broker"])
+def test_a_service_that_fails_is_named_with_a_fix(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "failures", lambda: {name: "OperationalError"})
+    assert only()["area"] == name
+
+
+def test_keys_that_do_not_fit_are_a_problem(acme: Tenant, settings: Settings, fake: FakeProvider) -> None:
+    openai_account(acme.organization, fake)
+    settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    assert [finding["area"] for finding in findings("--offline")] == ["encryption", "accounts"]
+
+
+def test_keys_that_are_none_are_a_problem(settings: Settings) -> None:
+    settings.FIELD_ENCRYPTION_KEYS = ["short"]
+    assert "gateway.E002" in only("--offline")["detail"]
+
+
+def test_an_account_that_cannot_connect_is_a_problem(acme: Tenant, fake: FakeProvider) -> None:
+    openai_account(acme.organization, fake, key="wrong-key")
+    finding = only()
+    assert finding["detail"].startswith("acme/openai: List files failed")
+    assert "accounts test acme/openai" in finding["fix"]
+    asked = len(fake.requests)
+    good("doctor", "--offline", "--strict")
+    assert len(fake.requests) == asked
+
+
+def test_a_sync_that_fails_or_is_stale_is_a_warning(acme: Tenant) -> None:
+    ProviderAccount.objects.update(last_sync_error="401 from provider")
+    assert "the last sync failed: 401 from provider" in only()["detail"]
+    ProviderAccount.objects.update(last_sync_error="", last_synced_at=timezone.now() - timedelta(days=1))
+    assert "last synced" in only()["detail"]
+    assert good("doctor").code == 0
+    assert "0 problems, 1 warning." in failing("doctor", "--strict").err
+
+
+def test_wrong_counters_are_a_problem_and_stay(acme: Tenant) -> None:
+    Organization.objects.update(used_bytes=5)
+    assert "orgs recount" in only()["fix"]
+    assert Organization.objects.get().used_bytes == 5
+
+
+@pytest.mark.parametrize(
+    ("values", "level", "words"),
+    [
+        ({"state": CopyState.DEAD}, "problem", "1 deletes were given up"),
+        ({"state": CopyState.DELETING}, "warning", "more than an hour"),
+        ({"state": CopyState.UNCONFIRMED}, "warning", "may have left a file behind"),
+    ],
+)
+def test_deletes_that_hang_are_named(
+    acme: Tenant, stored: str, values: dict[str, Any], level: str, words: str
+) -> None:
+    FileCopy.objects.update(**values, state_changed_at=timezone.now() - timedelta(hours=2))
+    finding = only()
+    assert (finding["area"], finding["level"]) == ("deletions", level)
+    assert words in finding["detail"]
+
+
+@pytest.mark.parametrize(("share", "level"), [(0.79, None), (0.81, "warning"), (0.96, "problem")])
+def test_a_quota_that_is_nearly_full_is_named(
+    acme: Tenant, stored: str, share: float, level: str | None
+) -> None:
+    acme.set_limits(quota_bytes=round(acme.fresh().used_bytes / share))
+    assert [finding["level"] for finding in findings()] == ([level] if level else [])
+
+
+@pytest.mark.parametrize(("free", "level"), [(10**6, "problem"), (10**9, "warning"), (10**11, None)])
+def test_a_disk_that_is_nearly_full_is_named(
+    monkeypatch: pytest.MonkeyPatch, free: int, level: str | None
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 10**12 - free, free))
+    assert {finding["level"] for finding in findings()} == ({level} if level else set())
+
+
+def test_secrets_that_others_can_read_are_a_problem(settings: Settings, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path
+    (tmp_path / "secrets").mkdir()
+    secret = tmp_path / "secrets" / "secret_key"
+    secret.touch(mode=0o644)
+    os.chmod(secret, 0o644)
+    assert "secret_key" in only()["detail"]
+    os.chmod(secret, 0o600)
+    assert not findings()
+
+
+def test_an_empty_gateway_is_told_what_to_do_first() -> None:
+    ProviderAccount.objects.all().delete()
+    assert only()["area"] == "accounts"
+    ApiKey.objects.all().delete()
+    assert {finding["area"] for finding in findings()} == {"accounts", "keys"}
+    Organization.objects.all().delete()
+    assert {finding["area"] for finding in findings()} == {"accounts", "organizations"}

@@ -1,0 +1,45 @@
+"""`manage.py orgs`"""
+
+from __future__ import annotations
+
+import pytest
+
+from files_app.models import Organization
+from tests.files_app.cast import Tenant, counters
+from tests.files_app.management.conftest import CONTENT
+from tests.files_app.management.shell import failing, good
+
+
+def test_a_list_shows_quotas(acme: Tenant, stored: str) -> None:
+    (row,) = good("orgs", "list", "--json").json
+    assert (row["name"], row["used_bytes"], row["file_count"]) == ("acme", len(CONTENT), 1)
+    assert "100.0 KiB" in good("orgs", "list").out
+
+
+def test_usage_ends_with_what_is_used_now(acme: Tenant, stored: str) -> None:
+    days = good("orgs", "usage", "acme", "--days", "3", "--json").json["days"]
+    assert [day["used_bytes"] for day in days] == [0, 0, len(CONTENT)]
+    assert "##" not in good("orgs", "usage", "acme").out
+    acme.set_limits(quota_bytes=len(CONTENT))
+    assert "#" * 30 in good("orgs", "usage", "acme").out
+
+
+@pytest.mark.parametrize("days", ["0", "367", "x", "99999999999999999999"])
+def test_days_have_a_range(acme: Tenant, days: str) -> None:
+    failing("orgs", "usage", "acme", "--days", days)
+
+
+def test_a_recount_mends_counters(acme: Tenant, other: Tenant, stored: str) -> None:
+    Organization.objects.filter(name="acme").update(used_bytes=5, reserved_bytes=7, file_count=9)
+    done = failing("orgs", "recount", "--dry-run")
+    assert f"acme: used_bytes is 5, the files say {len(CONTENT)}" in done.out
+    assert "1 organization of 2" in done.err
+    assert Organization.objects.get(name="acme").used_bytes == 5
+    assert "file_count was 9" in good("orgs", "recount", "acme").out
+    assert counters(acme.organization) == (len(CONTENT), 0, 1)
+    assert "2 organizations are right" in good("orgs", "recount", "--dry-run").out
+
+
+def test_an_unknown_organization_is_answered_with_those_there_are(acme: Tenant) -> None:
+    for command in (["orgs", "usage", "nobody"], ["orgs", "recount", "acme", "nobody"]):
+        assert "Known organizations: acme." in failing(*command).err

@@ -1,0 +1,84 @@
+"""How settings are read from the environment."""
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from gateway import environment
+
+
+@pytest.mark.parametrize(("value", "expected"), [("true", True), ("ON", True), ("0", False), ("", False)])
+def test_a_boolean_is_read(monkeypatch: pytest.MonkeyPatch, value: str, expected: bool) -> None:
+    monkeypatch.setenv("FLAG", value)
+    assert environment.boolean("FLAG") is expected
+
+
+def test_a_typo_in_a_boolean_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLAG", "ture")
+    with pytest.raises(ImproperlyConfigured, match="FLAG must be true or false; it is 'ture'"):
+        environment.boolean("FLAG")
+
+
+@pytest.mark.parametrize("value", ["ten", "1.5", "-1"])
+def test_a_number_that_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("LIMIT", value)
+    with pytest.raises(ImproperlyConfigured, match="LIMIT must be"):
+        environment.integer("LIMIT", 5)
+
+
+def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMIT", "")
+    assert environment.integer("LIMIT", 5) == 5
+    assert environment.words("LIMIT", "a, b") == ["a", "b"]
+
+
+def test_an_unknown_choice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORMAT", "xml")
+    with pytest.raises(ImproperlyConfigured, match="FORMAT must be one of console, json"):
+        environment.text("FORMAT", choices={"json", "console"})
+
+
+def test_a_secret_is_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("new\nold\n")
+    monkeypatch.setenv("KEYS_FILE", str(tmp_path / "keys"))
+    assert environment.secret_words("KEYS") == ["new", "old"]
+
+
+def test_a_secret_given_twice_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KEY", "value")
+    monkeypatch.setenv("KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(ImproperlyConfigured, match="KEY and KEY_FILE are both set"):
+        environment.secret("KEY")
+
+
+def test_a_secret_file_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KEY_FILE", str(tmp_path / "missing"))
+    with pytest.raises(ImproperlyConfigured, match=r"KEY_FILE: cannot read .*missing"):
+        environment.secret("KEY")
+
+
+def test_a_directory_that_cannot_be_written_says_what_to_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "file" / "data"))
+    with pytest.raises(ImproperlyConfigured, match=r"DATA_DIR: cannot write to .* Set DATA_DIR to"):
+        environment.directory("DATA_DIR", tmp_path)
+
+
+def test_processes_that_start_together_agree_on_a_generated_secret(tmp_path: Path) -> None:
+    numbers = count()
+    with ThreadPoolExecutor(16) as pool:
+        made = pool.map(
+            lambda _: environment.generated_secret(
+                tmp_path / "new" / "key", lambda: f"secret {next(numbers)}"
+            ),
+            range(64),
+        )
+    assert len(set(made)) == 1
+    assert stat.S_IMODE((tmp_path / "new" / "key").stat().st_mode) == 0o600
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["key"]

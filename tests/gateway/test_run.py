@@ -1,0 +1,149 @@
+"""`manage.py run` as a person meets it, with the real server, worker and beat."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes import Process, free_port, wait_until
+from tests.stack import PROJECT, inherited_environment
+
+RUN = [sys.executable, str(PROJECT / "manage.py"), "run"]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {
+        **inherited_environment(),
+        "DATA_DIR": str(tmp_path / "data"),
+        "PORT": str(free_port()),
+        "WEB_WORKERS": "1",
+        "SHUTDOWN_GRACE_SECONDS": "10",
+    }
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, environment: dict[str, str]) -> Iterator[Process]:
+    process = Process(RUN, log=tmp_path / "run.log", environment=environment)
+    yield process
+    if process.is_running:
+        process.terminate()
+
+
+def start(gateway: Process) -> str:
+    """Start the gateway and return what it printed when it was ready."""
+    seen = len(gateway.output())
+    gateway.start()
+
+    def is_ready() -> bool:
+        assert gateway.is_running, gateway.output()
+        return "from openai import" in gateway.output()[seen:]
+
+    wait_until(is_ready, seconds=60, what="the banner")
+    return gateway.output()[seen:]
+
+
+def fail(environment: dict[str, str]) -> str:
+    """Run, expect exit code 1 without a traceback, and return the one line it says."""
+    done = subprocess.run(RUN, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_what_the_banner_shows_works_when_pasted(gateway: Process, tmp_path: Path) -> None:
+    banner = start(gateway)
+    (tmp_path / "README.md").write_text("# Files for every provider\n")
+
+    curl = next(line for line in banner.splitlines() if line.startswith("curl "))
+    uploaded = subprocess.run(
+        ["sh", "-c", curl], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True
+    )
+    assert json.loads(uploaded.stdout)["object"] == "file"
+
+    python = banner[banner.index("from openai import") :]
+    program = "\n".join(python.splitlines()[:4])
+    printed = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True
+    )
+    assert printed.stdout == "# Files for every provider\n\n"
+
+    (admin,) = re.findall(r"http://\S+/admin/", banner)
+    with urllib.request.urlopen(f"{admin}login/", timeout=10) as page:
+        stylesheets = re.findall(r'href="(/static/[^"]+\.css)"', page.read().decode())
+    assert stylesheets
+    for path in stylesheets:
+        with urllib.request.urlopen(admin.removesuffix("/admin/") + path, timeout=10) as stylesheet:
+            assert stylesheet.status == 200
+
+
+def test_ctrl_c_stops_everything_and_a_second_start_keeps_keys(
+    gateway: Process, environment: dict[str, str]
+) -> None:
+    def credentials(banner: str) -> list[str]:
+        return [line for line in banner.splitlines() if line.startswith(("  Admin", "  API key"))]
+
+    first = credentials(start(gateway))
+    gateway.send(signal.SIGINT)
+    wait_until(lambda: not gateway.is_running, seconds=30, what="the gateway to stop")
+    assert gateway.exit_code == 0
+    assert gateway.output().rstrip().endswith("Stopped.")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(environment["PORT"])), timeout=1)
+
+    assert credentials(start(gateway)) == first
+
+
+def test_a_dead_child_stops_the_rest_with_a_clear_line(gateway: Process) -> None:
+    start(gateway)
+    children = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()
+    beat = next(pid for pid in children if b"\0beat\0" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    os.kill(int(beat), signal.SIGKILL)
+    wait_until(lambda: not gateway.is_running, seconds=30, what="the gateway to stop")
+    assert gateway.exit_code == 1
+    assert "CommandError: the Celery beat ended with exit code -9" in gateway.output()
+
+
+def test_children_do_not_outlive_a_killed_supervisor(gateway: Process, environment: dict[str, str]) -> None:
+    start(gateway)
+    gateway.send(signal.SIGKILL)
+
+    def is_port_free() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", int(environment["PORT"]))) != 0
+
+    wait_until(is_port_free, seconds=30, what="the web server to stop")
+
+
+def test_a_taken_port_is_named(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", int(environment["PORT"]))):
+        line = fail(environment)
+    assert line.startswith(
+        f"CommandError: cannot listen on 127.0.0.1 port {environment['PORT']}: something else"
+    )
+
+
+def test_a_directory_that_cannot_be_written_is_named(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    environment["DATA_DIR"] = str(tmp_path / "file" / "data")
+    assert fail(environment).startswith("error: DATA_DIR: cannot write to")
+
+
+def test_a_short_key_is_refused(environment: dict[str, str]) -> None:
+    environment["BOOTSTRAP_API_KEY"] = "too-short"
+    assert "BOOTSTRAP_API_KEY: " in fail(environment)
+
+
+def test_a_second_gateway_on_the_same_data_is_refused(gateway: Process, environment: dict[str, str]) -> None:
+    start(gateway)
+    line = fail({**environment, "PORT": str(free_port())})
+    assert line.startswith("CommandError: a gateway is already running on")

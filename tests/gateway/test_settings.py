@@ -1,0 +1,110 @@
+"""Settings that depend on others, each read in a fresh interpreter."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stack import PROJECT, inherited_environment
+
+
+def settings(directory: Path, names: str, **environment: str) -> Any:
+    """Return the named settings as JSON values."""
+    program = (
+        f"import json; from gateway import settings as s; print(json.dumps([s.{', s.'.join(names.split())}]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PROJECT,
+        env={**inherited_environment(), "DATA_DIR": str(directory), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def test_the_defaults_are_the_embedded_mode(tmp_path: Path) -> None:
+    database, broker, is_secure, debug = settings(
+        tmp_path, "DATABASES['default'] CELERY_BROKER_URL SESSION_COOKIE_SECURE DEBUG"
+    )
+    assert database["NAME"] == str(tmp_path / "gateway.sqlite3")
+    assert database["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+    assert "journal_mode=WAL" in database["OPTIONS"]["init_command"]
+    assert broker == "filesystem://localhost"
+    assert (is_secure, debug) == (False, False)
+
+
+def test_generated_secrets_stay(tmp_path: Path) -> None:
+    names = "SECRET_KEY FIELD_ENCRYPTION_KEYS API_KEY_PEPPERS GENERATED_SECRETS"
+    first = settings(tmp_path, names)
+    assert settings(tmp_path, names) == first
+    assert first[3] == ["SECRET_KEY", "FIELD_ENCRYPTION_KEYS", "API_KEY_PEPPERS"]
+
+
+def test_supplied_secrets_are_not_generated(tmp_path: Path) -> None:
+    peppers, generated = settings(tmp_path, "API_KEY_PEPPERS GENERATED_SECRETS", API_KEY_PEPPERS="new,old")
+    assert peppers == ["new", "old"]
+    assert "API_KEY_PEPPERS" not in generated
+
+
+def test_postgresql_gets_a_pool_and_time_limits_that_its_url_may_change(tmp_path: Path) -> None:
+    (database,) = settings(
+        tmp_path, "DATABASES['default']", DATABASE_URL="postgres://u:p@127.0.0.1/files?connect_timeout=2"
+    )
+    assert database["OPTIONS"]["pool"]["max_size"] == 16
+    assert database["OPTIONS"]["connect_timeout"] == 2
+    assert "statement_timeout" in database["OPTIONS"]["options"]
+    assert database["CONN_MAX_AGE"] == 0
+
+
+@pytest.mark.parametrize("environment", [{"BIND": "0.0.0.0"}, {"BEHIND_TLS_PROXY": "true"}])  # noqa: S104
+def test_cookies_are_secure_where_others_can_reach_the_admin(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    assert settings(tmp_path, "SESSION_COOKIE_SECURE SESSION_COOKIE_NAME", **environment) == [
+        True,
+        "__Host-sessionid",
+    ]
+
+
+def test_a_redis_broker_never_waits_longer_than_a_second(tmp_path: Path) -> None:
+    (options,) = settings(
+        tmp_path, "CELERY_BROKER_TRANSPORT_OPTIONS", CELERY_BROKER_URL="redis://127.0.0.1:6379/0"
+    )
+    assert (options["socket_timeout"], options["socket_connect_timeout"]) == (1, 1)
+    assert options["visibility_timeout"] > 300
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, []),
+        ({"BIND": "0.0.0.0"}, ["gateway.E001"] * 3),  # noqa: S104
+        ({"DATABASE_URL": "postgres://u@127.0.0.1/files"}, ["gateway.E001"] * 3),
+    ],
+)
+def test_generated_secrets_are_refused_where_several_hosts_may_serve(
+    tmp_path: Path, environment: dict[str, str], expected: list[str]
+) -> None:
+    program = (
+        "import django; django.setup(); from gateway.checks import check_secrets_are_supplied as check;"
+        "print([message.id for message in check(None)])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PROJECT,
+        env={
+            **inherited_environment(),
+            "DJANGO_SETTINGS_MODULE": "gateway.settings",
+            "DATA_DIR": str(tmp_path),
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == str(expected)

@@ -1,0 +1,136 @@
+"""Real PostgreSQL, Redis and RabbitMQ: instances of the tests' own, which they may freeze and kill."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.processes import START_TIMEOUT_SECONDS, Process, accepts_connections, free_port, wait_until
+
+
+def find_postgresql() -> str:
+    """Return the newest installed server's directory of programs; Debian keeps them off the PATH."""
+    packaged = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    found = str(packaged[-1]) if packaged else shutil.which("initdb")
+    return str(Path(found).parent) if found else ""
+
+
+def find_redis() -> str:
+    return shutil.which("redis-server") or shutil.which("valkey-server") or ""
+
+
+def find_rabbitmq() -> str:
+    """Return RabbitMQ's own start script; the one on the PATH of Debian insists on the rabbitmq user."""
+    packaged = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+    return str(packaged) if packaged.exists() else shutil.which("rabbitmq-server") or ""
+
+
+class Server:
+    """A service on a loopback port with its data in a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self.port = free_port()
+        self.process = Process(self.command(), log=directory / "log", environment=self.environment())
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        return dict(os.environ)
+
+    def prepare(self) -> None:
+        """Do what has to be done once before the first start."""
+
+    def start(self) -> None:
+        self.process.start()
+        wait_until(self.is_up, seconds=START_TIMEOUT_SECONDS, what=f"{type(self).__name__} to start")
+
+    def is_up(self) -> bool:
+        if self.process.exit_code is not None:
+            raise RuntimeError(f"{type(self).__name__} ended:\n{self.process.output()[-2000:]}")
+        return accepts_connections(self.port)
+
+    def stop(self) -> None:
+        if self.process.is_running:
+            self.process.kill()
+
+
+class PostgreSQL(Server):
+    """A cluster of its own; as root it runs as the user postgres, since the server refuses root."""
+
+    def _as_owner(self, *command: str) -> list[str]:
+        return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else list(command)
+
+    def command(self) -> list[str]:
+        arguments = ["-D", str(self.directory / "data"), "-p", str(self.port), "-k", ""]
+        speed = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "listen_addresses=127.0.0.1"]
+        return self._as_owner(f"{find_postgresql()}/postgres", *arguments, *speed)
+
+    def prepare(self) -> None:
+        if os.geteuid() == 0:
+            shutil.chown(self.directory, "postgres")
+            for parent in self.directory.parents:  # pytest's directories are closed to other users
+                if parent.stat().st_uid == 0 and parent != Path("/"):
+                    parent.chmod(parent.stat().st_mode | 0o011)
+        program = f"{find_postgresql()}/initdb"
+        options = [
+            "-D",
+            str(self.directory / "data"),
+            "-U",
+            "gateway",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        ]
+        subprocess.run(self._as_owner(program, *options), check=True, capture_output=True, cwd=self.directory)
+
+    def is_up(self) -> bool:
+        check = [f"{find_postgresql()}/pg_isready", "-h", "127.0.0.1", "-p", str(self.port)]
+        return super().is_up() and subprocess.run(check, capture_output=True, check=False).returncode == 0
+
+    def create_database(self, name: str) -> str:
+        """Create an empty database and return its URL."""
+        command = ["createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "gateway", name]
+        subprocess.run([f"{find_postgresql()}/{command[0]}", *command[1:]], check=True, capture_output=True)
+        return f"postgres://gateway@127.0.0.1:{self.port}/{name}"
+
+
+class Redis(Server):
+    def command(self) -> list[str]:
+        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.directory)]
+        return [find_redis(), *options, "--save", "", "--appendonly", "no"]
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+
+class RabbitMQ(Server):
+    def command(self) -> list[str]:
+        return [find_rabbitmq()]
+
+    def environment(self) -> dict[str, str]:
+        own = {
+            "HOME": self.directory,
+            "RABBITMQ_NODENAME": f"test{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": self.port,
+            # Not the machine's own configuration, which names a port for the machine's own server.
+            "RABBITMQ_CONFIG_FILE": self.directory / "none",
+            "RABBITMQ_CONF_ENV_FILE": self.directory / "none-env.conf",
+            "RABBITMQ_DIST_PORT": free_port(),
+            "RABBITMQ_MNESIA_BASE": self.directory / "mnesia",
+            "RABBITMQ_LOG_BASE": self.directory / "logs",
+            "RABBITMQ_PID_FILE": self.directory / "pid",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": self.directory / "plugins",
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+        }
+        return {**os.environ, **{name: str(value) for name, value in own.items()}}
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}//"

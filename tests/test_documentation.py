@@ -1,0 +1,259 @@
+"""The documentation is complete, its links lead somewhere, and what it says to type works."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import get_commands
+from prometheus_client.core import Metric
+
+from files_app.observability import gauges, metrics
+from providers.base import Setting
+from providers.registry import DRIVERS, driver_class
+from tests.stack import PROJECT, Stack
+
+README = PROJECT / "README.md"
+DOCS = PROJECT / "docs"
+PAGES = [*sorted(PROJECT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
+READERS = {
+    *("boolean", "directory", "integer", "secret", "secret_or_generated", "secret_words", "text", "words"),
+}
+UNITS = {"KIB": 1024, "MIB": 1024**2, "GIB": 1024**3}
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def page_id(path: Path) -> str:
+    return str(path.relative_to(PROJECT))
+
+
+# -- settings --------------------------------------------------------------------------------------------
+
+
+def settings_read() -> Iterator[tuple[str, ast.expr | None]]:
+    """Yield each variable that the settings read, with its default as code."""
+    tree = ast.parse((PROJECT / "gateway" / "settings.py").read_text())
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in READERS):
+            continue
+        name = node.args[0]
+        if isinstance(name, ast.Constant):
+            yield str(name.value), node.args[1] if len(node.args) > 1 else None
+
+
+def settings_documented() -> dict[str, tuple[str, str]]:
+    """Return name -> (default, meaning) of the tables in configuration.md."""
+    rows = re.findall(
+        r"^\| `([A-Z][A-Z_]+)` \| (.+?) \| (.+) \|$",
+        (DOCS / "configuration.md").read_text(),
+        re.MULTILINE,
+    )
+    return {name: (default, meaning) for name, default, meaning in rows}
+
+
+def test_every_setting_is_documented_and_nothing_else() -> None:
+    assert {name for name, _ in settings_read()} == settings_documented().keys()
+
+
+def test_numbers_in_the_documentation_are_the_defaults() -> None:
+    documented = settings_documented()
+    for name, default in settings_read():
+        # Numbers and sums of numbers, no names but the units.
+        names = {node.id for node in ast.walk(default) if isinstance(node, ast.Name)} if default else {"-"}
+        if default is None or not names <= UNITS.keys():
+            continue
+        value = eval(compile(ast.Expression(default), "settings", "eval"), {}, UNITS)  # noqa: S307 - our code
+        if isinstance(value, int) and not isinstance(value, bool):
+            assert documented[name][0] == f"`{value}`", name
+
+
+def test_settings_that_can_be_files_say_so() -> None:
+    text = (PROJECT / "gateway" / "settings.py").read_text()
+    secret = set(re.findall(r"(?:secret|secret_words|secret_or_generated)\(\s*\"([A-Z_]+)\"", text))
+    documented = settings_documented()
+    assert {name for name, (_, meaning) in documented.items() if meaning.startswith("*file*")} == secret
+
+
+def test_the_example_environment_names_real_settings() -> None:
+    for line in (PROJECT / ".env.example").read_text().splitlines():
+        if match := re.match(r"#?([A-Z_]+)=", line):
+            assert match[1] in settings_documented()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_options_and_credentials_of_each_driver_are_documented(driver: str) -> None:
+    def cell(declared: tuple[Setting, ...]) -> str:
+        names = (f"**`{each.name}`**" if each.required else f"`{each.name}`" for each in declared)
+        return ", ".join(names) or "none"
+
+    found = driver_class(driver)
+    row = f"| `{driver}` | {cell(found.options)} | {cell(found.credentials)} |"
+    assert row in (DOCS / "configuration.md").read_text(), f"configuration.md needs the row: {row}"
+
+
+# -- API -------------------------------------------------------------------------------------------------
+
+
+def codes_in_the_source() -> set[str]:
+    code = re.compile(
+        r"""\bcode(?::[^=]+)?\s*=\s*(?:\w+\.code or )?"([a-z_]+)"|error\.code or "([a-z_]+)\""""
+    )
+    found: set[str] = set()
+    for package in ("files_app", "providers"):
+        for path in (PROJECT / package).rglob("*.py"):
+            if "admin" not in path.parts and "migrations" not in path.parts:
+                found |= {one or other for one, other in code.findall(path.read_text())}
+    found |= set(
+        re.findall(r'return \d{3}, "\w+", "([a-z_]+)"', (PROJECT / "files_app/api/errors.py").read_text())
+    )
+    return found
+
+
+def test_every_error_code_is_documented() -> None:
+    text = (DOCS / "api.md").read_text()
+    codes = codes_in_the_source()
+    assert len(codes) > 20
+    assert sorted(code for code in codes if f"`{code}`" not in text) == []
+
+
+def test_every_form_field_header_and_parameter_is_documented() -> None:
+    document = json.loads((DOCS / "openapi.json").read_text())
+    text = (DOCS / "api.md").read_text()
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                assert parameter["name"] in text or parameter["in"] == "path", parameter["name"]
+            form = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data", {})
+            for name in form.get("schema", {}).get("properties", {}):
+                assert f"`{name}`" in text, name
+
+
+# -- monitoring ------------------------------------------------------------------------------------------
+
+
+def metric_names() -> set[str]:
+    counters = {metrics.REQUESTS, metrics.BYTES, metrics.PROVIDER_ERRORS}
+    names = {f"{each._name}_total" for each in counters}
+    names |= {each._name for each in (metrics.REQUEST_SECONDS, metrics.PROVIDER_SECONDS)}
+    return names | {f"files_gateway_{name}" for name in gauges.QUOTA_FIELDS}
+
+
+@pytest.mark.django_db
+def test_every_metric_is_documented_and_alerts_use_real_ones() -> None:
+    found: list[Metric] = [each for source in gauges.GAUGE_SOURCES for each in source(False)]
+    names = metric_names() | {each.name for each in found}
+    text = (DOCS / "operations" / "monitoring.md").read_text()
+    assert sorted(name for name in names if f"`{name}`" not in text) == []
+    rules = yaml.safe_load((PROJECT / "deploy" / "prometheus-alerts.yaml").read_text())
+    for group in rules["groups"]:
+        for rule in group["rules"]:
+            used = set(re.findall(r"files_gateway_\w+", rule["expr"]))
+            assert used <= names, rule["alert"]
+            assert rule["annotations"]["summary"]
+
+
+# -- pages -----------------------------------------------------------------------------------------------
+
+
+def anchors(path: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(page.read_text()):
+        if re.match(r"(?:https?|mailto):", link):
+            continue
+        target, _, anchor = link.partition("#")
+        path = (page.parent / target).resolve() if target else page
+        if path.suffix == ".png" and not path.parent.exists():
+            continue  # `make screenshots` has not run
+        assert path.exists(), f"{page_id(page)} links to {link}"
+        if anchor:
+            assert anchor in anchors(path), f"{page_id(page)} links to {link}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_commands_exist(page: Path) -> None:
+    text = page.read_text()
+    commands = get_commands()
+    for name in re.findall(r"manage\.py ([a-z_]+)", text):
+        assert name in commands, f"{page_id(page)}: manage.py {name}"
+    targets = set(re.findall(r"^([a-z][\w-]*):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    for name in re.findall(r"(?:^|`)make ([a-z][\w-]*)", text, re.MULTILINE):
+        assert name in targets, f"{page_id(page)}: make {name}"
+    for path in re.findall(r"`((?:deploy|docs|tests|providers|files_app|gateway)/[\w./-]+)`", text):
+        assert (PROJECT / path).exists(), f"{page_id(page)}: {path}"
+
+
+def test_the_menu_has_every_page() -> None:
+    def pages(entry: Any) -> Iterator[str]:
+        if isinstance(entry, str):
+            yield entry
+        else:
+            for child in entry.values() if isinstance(entry, dict) else entry:
+                yield from pages(child)
+
+    menu = set(pages(yaml.safe_load((PROJECT / "mkdocs.yml").read_text())["nav"]))
+    assert menu == {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")}
+
+
+@pytest.mark.parametrize("path", [page for page in PAGES if page.parent.name == "adr"], ids=page_id)
+def test_a_decision_fits_on_a_page(path: Path) -> None:
+    text = path.read_text()
+    if path.name != "index.md":
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
+        assert len(text.split()) < 450
+        assert path.name in (path.parent / "index.md").read_text()
+
+
+# -- what the README says to type ------------------------------------------------------------------------
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.+?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def pasted(block: str, stack: Stack) -> str:
+    return block.replace("http://127.0.0.1:8000", stack.url).replace("fgw_...", stack.api_key)
+
+
+def test_the_calls_of_the_readme_work_when_pasted(stack: Stack) -> None:
+    (curl,) = [block for block in blocks("sh") if "curl" in block]
+    answer = subprocess.run(
+        ["sh", "-ec", pasted(curl, stack)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert json.loads(answer.stdout)["object"] == "file"
+
+    first, second = blocks("python")
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    printed = subprocess.run(
+        [sys.executable, "-c", pasted(first, stack)],
+        **{"cwd": PROJECT, "env": environment, "capture_output": True, "text": True, "timeout": 60},
+    )
+    assert printed.stdout.startswith(README.read_text()[:60]), printed.stderr
+
+    config = stack.directory / "config.yaml"
+    (text,) = blocks("yaml")
+    config.write_text(text)
+    stack.environment["OPENAI_API_KEY"] = "only-for-tests"
+    (command,) = re.findall(r"manage\.py (apply .+)", text)
+    arguments = shlex.split(command.replace("config.yaml", str(config)))
+    assert "created provider account default/openai-main" in stack.manage(*arguments).stdout
+    compile(f"{first}\n{second}", "README", "exec")
