@@ -1,0 +1,1 @@
+"""Figures of the byte path and of small requests; run with `make bench`. Not part of the test suite."""
