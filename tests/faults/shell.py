@@ -34,6 +34,9 @@ from tests.faults.recovery import deliver_deletes, let_time_pass, recover  # noq
 
 _held: list[Any] = []
 
+#: A closed port: whoever asks there is told so at once.
+NOWHERE = "http://127.0.0.1:9/v1"
+
 
 def tenant(name: str, accounts: list[dict[str, Any]], limits: dict[str, int]) -> dict[str, Any]:
     """Create an organization with a key and accounts; an account with `is_shared` belongs to everybody."""
@@ -48,12 +51,14 @@ def tenant(name: str, accounts: list[dict[str, Any]], limits: dict[str, int]) ->
 
 
 def retire_accounts() -> None:
-    """Switch off all accounts so far, and let none of them be at an upstream that a new one has."""
+    """Switch off all accounts so far and move them away: what they left undone is not to meet a new one."""
     for account in ProviderAccount.objects.filter(is_enabled=True):
         away = f"retired-{account.pk}"
+        options = {key: NOWHERE if key == "base_url" else value for key, value in account.options.items()}
         ProviderAccount.objects.filter(pk=account.pk).update(
-            is_enabled=False, is_default=False, upstream_digest=away, location_digest=away
+            is_enabled=False, is_default=False, options=options, upstream_digest=away, location_digest=away
         )
+        FileCopy.objects.filter(account=account).update(next_attempt_at=None)
 
 
 def shorten_leases(seconds: int) -> None:

@@ -43,6 +43,23 @@ def setting(name: str, value: int, *, healed: int) -> Iterator[None]:
             cursor.execute(f"PRAGMA {name} = {healed}")
 
 
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let the database grow no more, and leave few of the pages that earlier tests have freed in it."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE filler (bytes BLOB)")
+        cursor.execute(
+            "INSERT INTO filler SELECT zeroblob(MAX(0, freelist_count - 20) * page_size) "
+            "FROM pragma_freelist_count, pragma_page_size"
+        )
+    try:
+        with setting("max_page_count", 1, healed=1_073_741_823):
+            yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE filler")
+
+
 @in_process
 @WHERE
 def test_a_database_that_is_read_only_refuses_writes_and_serves_reads(
@@ -68,7 +85,7 @@ def test_a_database_that_is_read_only_refuses_writes_and_serves_reads(
 def test_a_full_disk_is_a_clean_answer_and_no_loss(pragma: None, tenant: Tenant, fake: FakeProvider) -> None:
     answered: set[str] = set()
     statuses: Counter[int] = Counter()
-    with setting("max_page_count", 1, healed=1_073_741_823):  # the database may not grow any more
+    with full_disk():
         for number in range(400):
             metadata = {"x-tfy-metadata": '{"k": "' + "v" * 120 + '"}'}
             reply = tenant.api.upload(b"content", "evals", f"{number}.txt", headers=metadata)
