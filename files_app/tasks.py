@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from files_app.services import deletes, expiry, heartbeats, sweep, sync, usage
+from files_app.services import deletes, expiry, freshness, heartbeats, sweep, usage
 
 
 @shared_task
@@ -41,7 +41,7 @@ def expire_files() -> None:
 @shared_task
 def sync_accounts() -> None:
     """Bring the index up to date with the providers."""
-    sync.sync_due_accounts()
+    freshness.sync_due_accounts()
 
 
 @shared_task

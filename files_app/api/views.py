@@ -16,7 +16,7 @@ from files_app.api.serializers import file_object, provider_object, usage_object
 from files_app.exceptions import BodyIncompleteError, BodyStalledError, InvalidRequestError
 from files_app.models import File, Organization
 from files_app.observability import context
-from files_app.services import deletes, downloads, idempotency, listing, sync
+from files_app.services import deletes, downloads, freshness, idempotency, listing
 from files_app.services.accounts import select_account, usable_accounts
 from files_app.services.caller import Caller
 from files_app.services.retrieval import get_file
@@ -58,7 +58,7 @@ class FilesView(APIView):
         query = parameters.list_query(request._request.GET)
         name = parameters.provider_name(request._request)
         account = select_account(caller.organization_id, name) if name is not None else None
-        headers = {SYNC_HEADER: sync.sync_before_list(account)} if account is not None else {}
+        headers = {SYNC_HEADER: freshness.sync_before_list(account)} if account is not None else {}
         page = listing.list_files(caller.organization_id, query, account)
         data = [file_object(file) for file in page.files]
         return JsonResponse(
@@ -134,7 +134,9 @@ class FileContentView(APIView):
         if is_unmodified(request._request, file):
             return unmodified(file)
         headers = content_headers(file, file.content_type)
-        return HttpResponse(headers={**headers, "Content-Length": str(file.bytes)})
+        if file.sha256 or file.bytes:  # not every provider tells the size of a file that was made elsewhere
+            headers["Content-Length"] = str(file.bytes)
+        return HttpResponse(headers=headers)
 
 
 class ProvidersView(APIView):

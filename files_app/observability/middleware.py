@@ -38,7 +38,8 @@ class RequestMiddleware:
             )
         elif isinstance(response, HttpResponse):
             size = len(response.content)
-            if response.status_code != 304:  # there it would be the length of what is not sent
+            is_without_body = response.status_code == 304 or (request.method == "HEAD" and not size)
+            if not is_without_body:  # there it would be the length of what is not sent
                 response.headers.setdefault("Content-Length", str(size))  # or it would be sent chunked
             finish(request, response, record, size, "complete")
         return response

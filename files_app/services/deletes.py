@@ -139,6 +139,9 @@ def deliver(copy_pk: int) -> CopyState | None:
         return _retry_later(copy, exc.message, exc.retry_after_seconds)
     except ProviderConfigurationError as exc:
         return _retry_later(copy, str(exc), None)
+    except Exception as exc:  # a driver's own mistake: without an end it would be tried for ever, and unseen
+        log.exception("delete_failed_unexpectedly", copy=copy.pk, account=copy.account.name)
+        return _retry_later(copy, f"unexpected {type(exc).__name__}; the worker's log has more", None)
     return _finish(copy)
 
 

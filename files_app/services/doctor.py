@@ -23,9 +23,9 @@ from files_app.services import heartbeats, usage
 from files_app.services.connection import check_connection
 from files_app.services.database import in_batches
 from files_app.services.encryption import check_keys
+from files_app.services.freshness import is_stale
 from files_app.services.naming import full_name
 from files_app.services.overview import CRITICAL_PERCENT, WARNING_PERCENT, usage_of
-from files_app.services.sync import is_stale
 
 _LOW_SHARE = 0.05
 _WAITING_LONG = timedelta(hours=1)

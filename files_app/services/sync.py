@@ -13,7 +13,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from django.conf import settings
@@ -48,7 +48,6 @@ MAX_SECONDS = 120.0
 MAX_CONFIRMATIONS = 100
 _MANY_LOST = 10
 _LEASE_SECONDS = 240
-_POLL_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -70,50 +69,6 @@ def can_adopt(account: ProviderAccount, driver: Driver) -> bool:
         and Operation.LIST in driver.capabilities.operations
         and is_exclusive(account)
     )
-
-
-def sync_due_accounts() -> int:
-    """Sync the accounts whose last sync is older than their freshness, and return how many were."""
-    synced = 0
-    for account in ProviderAccount.objects.filter(is_enabled=True, organization__isnull=False):
-        if is_stale(account, at_least_seconds=settings.SYNC_INTERVAL_SECONDS):
-            try:
-                synced += sync_account(account) is not None
-            except (ProviderError, ProviderConfigurationError) as exc:
-                log.warning("sync_failed", account=account.name, error=str(exc))
-    return synced
-
-
-def is_stale(account: ProviderAccount, *, at_least_seconds: float = 0) -> bool:
-    """Whether the account's index may lag behind its provider more than its settings allow."""
-    if account.list_freshness_seconds is None or account.is_shared:
-        return False
-    if account.last_synced_at is None:
-        return True
-    allowed = max(account.list_freshness_seconds, at_least_seconds)
-    return timezone.now() - account.last_synced_at > timedelta(seconds=allowed)
-
-
-def sync_before_list(account: ProviderAccount) -> str:
-    """Bring the index up to date for a list, waiting a few seconds at the most.
-
-    Returns how fresh the answer is: `fresh` (nothing to ask, or asked with success) or `stale`.
-    """
-    if not is_stale(account):
-        return "fresh"
-    deadline = time.monotonic() + settings.SYNC_WAIT_SECONDS
-    try:
-        while sync_account(account) is None:
-            account.refresh_from_db()
-            if not is_stale(account):
-                return "fresh"
-            if time.monotonic() > deadline:
-                return "stale"
-            time.sleep(_POLL_SECONDS)
-    except (ProviderError, ProviderConfigurationError) as exc:
-        log.warning("sync_failed", account=account.name, error=str(exc))
-        return "stale"
-    return "fresh"
 
 
 def sync_account(
@@ -241,9 +196,19 @@ def _update(copy: FileCopy, remote: RemoteFile) -> bool:
     return bool(values) and bool(File.objects.filter(pk=file.pk).update(**values))
 
 
-@transaction.atomic
 def find_again(copy: FileCopy) -> bool:
-    """Take back a file that was lost and is at its provider again; False if it was deleted meanwhile."""
+    """Take back a file that was lost and is at its provider again.
+
+    Returns False if it was deleted meanwhile, or if another file has its id now.
+    """
+    try:
+        return _find_again(copy)
+    except IntegrityError:
+        return False
+
+
+@transaction.atomic
+def _find_again(copy: FileCopy) -> bool:
     now = timezone.now()
     file = copy.file
     found = File.objects.filter(pk=file.pk, state=FileState.LOST).update(

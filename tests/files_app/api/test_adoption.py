@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
 import time_machine
 from django.utils import timezone
+from pytest_django import Settings
 
 from files_app.models import AuditEvent, File, FileCopy, ProviderAccount
 from files_app.models.files import CopyState
 from files_app.services import sync as sync_service
 from files_app.services.accounts import forget_recent_accounts
-from files_app.services.sync import sync_account
+from files_app.services.sync import find_again, sync_account
 from providers.exceptions import InvalidResponseError, ProviderUnavailableError
 from tests.fake_provider import FakeProvider, behaviours
 from tests.files_app.api.client import with_side_effect
 from tests.files_app.cast import Tenant, counters, deliver_deletes, openai_account
 from tests.files_app.forms import encode, file_part, purpose_part
+from tests.processes import wait_until
+
+across_threads = pytest.mark.django_db(transaction=True)
 
 
 def planted(fake: FakeProvider, name: str = "result.jsonl", **kwargs: object) -> str:
@@ -202,6 +207,7 @@ def test_names_from_a_provider_are_cleaned(remote: Tenant, fake: FakeProvider, n
 # -- by sync ---------------------------------------------------------------------------------------
 
 
+@across_threads
 def test_a_list_of_an_owned_account_asks_its_provider_first(remote: Tenant, fake: FakeProvider) -> None:
     ProviderAccount.objects.filter(name="openai").update(list_freshness_seconds=30)
     forget_recent_accounts()
@@ -226,6 +232,41 @@ def test_a_list_without_the_header_asks_nobody(remote: Tenant, fake: FakeProvide
     assert fake.requests == []
 
 
+@across_threads
+def test_a_list_does_not_wait_for_a_provider_that_hangs(
+    remote: Tenant, fake: FakeProvider, settings: Settings
+) -> None:
+    settings.SYNC_WAIT_SECONDS = 0.2
+    ProviderAccount.objects.filter(name="openai").update(list_freshness_seconds=0)
+    mine, theirs = remote.api.create()["id"], planted(fake)
+    fake.script({"method": "GET"}, behaviours.hang(stored=True))
+    reply = remote.api.get("/files", account="openai")
+    assert [file["id"] for file in reply.json()["data"]] == [mine]
+    assert reply.headers["x-files-gateway-sync"] == "stale"
+    fake.release()
+    wait_until(
+        lambda: all(thread.name != "sync" for thread in threading.enumerate()),
+        seconds=30,
+        what="the sync to end",
+    )
+    assert ids(remote) == [mine, theirs]
+
+
+@across_threads
+def test_a_mistake_of_ours_in_a_sync_leaves_the_index_to_answer(
+    remote: Tenant, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(*args: object) -> None:
+        raise AttributeError
+
+    ProviderAccount.objects.filter(name="openai").update(list_freshness_seconds=0)
+    planted(fake)
+    monkeypatch.setattr(sync_service, "_merge", mistaken)
+    reply = remote.api.get("/files", account="openai")
+    assert (reply.status, reply.headers["x-files-gateway-sync"]) == (200, "stale")
+
+
+@across_threads
 def test_a_provider_that_is_down_leaves_the_index_to_answer(remote: Tenant, fake: FakeProvider) -> None:
     ProviderAccount.objects.filter(name="openai").update(list_freshness_seconds=0)
     mine = remote.api.create()["id"]
@@ -277,6 +318,23 @@ def test_a_lost_file_that_is_back_is_taken_back(remote: Tenant, fake: FakeProvid
         sync(remote)
         assert ids(remote) == [file_id]
         assert counters(remote.organization) == (4, 0, 1)
+
+
+def test_a_lost_file_whose_id_was_uploaded_again_stays_lost(remote: Tenant, fake: FakeProvider) -> None:
+    file_id = remote.api.create(b"back")["id"]
+    fake.remove_file("openai", file_id)
+    with time_machine.travel(timezone.now() + timedelta(minutes=1)):
+        sync(remote)
+        fake.script({"method": "POST"}, behaviours.patched({"id": file_id}))
+        assert remote.api.create(b"once more")["id"] == file_id
+        fake.add_file(
+            "openai", remote_id=file_id, filename="a.txt", content=b"once more", purpose="user_data"
+        )
+    with time_machine.travel(timezone.now() + timedelta(minutes=2)):
+        sync(remote)
+        assert find_again(FileCopy.objects.get(state=CopyState.LOST)) is False
+    assert ids(remote).count(file_id) == 1
+    assert counters(remote.organization) == (9, 0, 1)
 
 
 def test_a_store_that_seems_empty_loses_nothing(remote: Tenant, fake: FakeProvider) -> None:

@@ -80,6 +80,20 @@ def test_after_a_day_it_is_given_up_and_an_operator_may_try_again(copy: FileCopy
     assert fake.store("openai") == []
 
 
+def test_a_mistake_in_a_driver_is_given_up_in_the_end(
+    copy: FileCopy, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(*args: object) -> None:
+        raise AttributeError("secret of the provider")
+
+    monkeypatch.setattr("providers.openai_compatible.OpenAICompatibleDriver._delete_file", mistaken)
+    assert deliver(copy.pk) == "deleting"
+    assert "AttributeError" in fresh(copy).last_error
+    assert "secret" not in fresh(copy).last_error
+    with time_machine.travel(timezone.now() + timedelta(hours=27)):
+        assert deliver(copy.pk) == "dead"
+
+
 def test_giving_up_by_hand_ends_the_waiting(copy: FileCopy, fake: FakeProvider) -> None:
     assert give_up(copy, caller=system_caller(), reason="account closed")
     assert (fresh(copy).state, File.objects.get().state) == ("deleted", "deleted")
