@@ -72,8 +72,9 @@ class OrganizationForm(ModelForm):
 
     class Meta:
         model = Organization
-        fields = ["name", "is_active", "quota_bytes", "max_file_bytes"]
-        labels = {"is_active": "Active"}
+        fields = ["name", "is_active", "quota_bytes", "max_file_bytes", "max_files"]
+        labels = {"is_active": "Active", "max_files": "Number of files"}
+        help_texts = {"max_files": "How many files it may have. 0: as many as fit into the quota."}
 
     quota_bytes = SizeField(label="Quota", help_text="What all files together may hold, such as 100 GiB.")
     max_file_bytes = SizeField(label="Largest file", help_text="Such as 512 MiB. A provider may allow less.")
@@ -117,7 +118,7 @@ class OrganizationAdmin(GatewayAdmin):
     sortable_by = ["shown_name", "usage", "used", "quota", "files"]
     fieldsets = [
         (None, {"fields": ["name", "is_active"]}),
-        ("Limits", {"fields": ["quota_bytes", "max_file_bytes"]}),
+        ("Limits", {"fields": ["quota_bytes", "max_file_bytes", "max_files"]}),
     ]
     actions = [as_admin_action(RECOUNT, "change")]
     change_form_before_template = "files_app/admin/organization_usage.html"

@@ -98,6 +98,11 @@ def _limits() -> list[tuple[str, str, str]]:
             readable(settings.ORGANIZATION_QUOTA_BYTES),
             "ORGANIZATION_QUOTA_BYTES, for new organizations",
         ),
+        (
+            "Number of files",
+            f"{settings.ORGANIZATION_MAX_FILES:,}" if settings.ORGANIZATION_MAX_FILES else "no limit",
+            "ORGANIZATION_MAX_FILES, for new organizations",
+        ),
         ("Largest batch file", readable(settings.BATCH_MAX_FILE_BYTES), "BATCH_MAX_FILE_BYTES"),
         ("Lines of a batch file", f"{settings.BATCH_MAX_LINES:,}", "BATCH_MAX_LINES"),
         ("Longest line", readable(settings.BATCH_MAX_LINE_BYTES), "BATCH_MAX_LINE_BYTES"),

@@ -6,7 +6,6 @@ before the view runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -18,9 +17,10 @@ from django.urls import reverse
 from files_app.admin.pages import page
 from files_app.admin.requests import caller_of, reach_for
 from files_app.api.exception_handler import answer_for
-from files_app.exceptions import BodyIncompleteError, InvalidRequestError
+from files_app.api.parameters import content_length
+from files_app.api.views import body_reader
+from files_app.exceptions import InvalidRequestError
 from files_app.models import Organization, ProviderAccount
-from files_app.observability import context as request_context
 from files_app.services.accounts import driver_for, usable_accounts
 from files_app.services.uploads import UploadRequest, upload_file
 from files_app.streams.raw import RawSource
@@ -74,7 +74,7 @@ def _account(account: ProviderAccount) -> dict[str, Any] | None:
 def receive(request: HttpRequest) -> JsonResponse:
     """Stream the body of a PUT to the provider and answer with the file's page, or with what went wrong."""
     if request.method != "PUT":
-        return JsonResponse({"error": "Send the file with PUT."}, status=405)
+        return JsonResponse({"error": "Send the file with PUT."}, status=405, headers={"Allow": "PUT"})
     _require_permission(request)
     try:
         file = upload_file(_upload_request(request))
@@ -100,7 +100,7 @@ def _upload_request(request: HttpRequest) -> UploadRequest:
     return UploadRequest(
         caller=caller_of(request, organization_id),
         source=RawSource(
-            read=_reader(request),
+            read=body_reader(request),
             length=_length(request),
             filename=request.GET.get("filename", ""),
             content_type=request.META.get("CONTENT_TYPE", ""),
@@ -118,21 +118,7 @@ def _number(request: HttpRequest, name: str) -> int | None:
 
 
 def _length(request: HttpRequest) -> int:
-    text = request.META.get("CONTENT_LENGTH") or ""
-    if not text.isdecimal():
+    length = content_length(request)
+    if length is None:
         raise InvalidRequestError("The size of the file has to be known.", param="Content-Length")
-    return int(text)
-
-
-def _reader(request: HttpRequest) -> Callable[[int], bytes]:
-    stream = request.META["wsgi.input"]
-
-    def read(size: int) -> bytes:
-        try:
-            chunk: bytes = stream.read(size)
-        except OSError as exc:
-            raise BodyIncompleteError("The connection broke before the upload was complete.") from exc
-        request_context.count_received(len(chunk))
-        return chunk
-
-    return read
+    return length

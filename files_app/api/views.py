@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from django.conf import settings
@@ -16,7 +16,7 @@ from files_app.api.serializers import file_object, provider_object, usage_object
 from files_app.exceptions import BodyIncompleteError, BodyStalledError, InvalidRequestError
 from files_app.models import File, Organization
 from files_app.observability import context
-from files_app.services import deletes, downloads, freshness, idempotency, listing
+from files_app.services import deletes, downloads, freshness, idempotency, listing, throttle
 from files_app.services.accounts import select_account, usable_accounts
 from files_app.services.caller import Caller
 from files_app.services.retrieval import get_file
@@ -85,9 +85,10 @@ class FilesView(APIView):
             placement=parameters.placement(django_request),
         )
         key = django_request.META.get("HTTP_IDEMPOTENCY_KEY")
-        if key is not None:
-            return JsonResponse(idempotency.upload_once(upload, key, lambda file: dict(file_object(file))))
-        return JsonResponse(file_object(upload_file(upload)))
+        with throttle.upload_slot(upload.caller):
+            if key is not None:
+                return JsonResponse(idempotency.upload_once(upload, key, file_object))
+            return JsonResponse(file_object(upload_file(upload)))
 
 
 class FileView(APIView):
@@ -182,6 +183,17 @@ def body_source(request: HttpRequest) -> BodySource:
     """Return the raw body of an upload; nothing else may read it. Raises InvalidRequestError."""
     if request.META.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
         raise InvalidRequestError("Send the body without Content-Encoding.", param="Content-Encoding")
+    return BodySource(
+        read=body_reader(request),
+        boundary=boundary_of(request.META.get("CONTENT_TYPE", "")),
+        length=parameters.content_length(request),
+        chunk_bytes=settings.UPLOAD_CHUNK_BYTES,
+        max_overhead_bytes=settings.MULTIPART_OVERHEAD_BYTES,
+    )
+
+
+def body_reader(request: HttpRequest) -> Callable[[int], bytes]:
+    """Return what reads the raw body, counts it, and names what can go wrong."""
     stream = request.META["wsgi.input"]
     if socket := request.META.get("gunicorn.socket"):
         socket.settimeout(settings.CLIENT_IDLE_SECONDS)
@@ -196,13 +208,7 @@ def body_source(request: HttpRequest) -> BodySource:
         context.count_received(len(chunk))
         return chunk
 
-    return BodySource(
-        read=read,
-        boundary=boundary_of(request.META.get("CONTENT_TYPE", "")),
-        length=parameters.content_length(request),
-        chunk_bytes=settings.UPLOAD_CHUNK_BYTES,
-        max_overhead_bytes=settings.MULTIPART_OVERHEAD_BYTES,
-    )
+    return read
 
 
 def content_response(file: File, opened: downloads.OpenedFile) -> StreamingHttpResponse:

@@ -89,6 +89,12 @@ class ProviderAccount(models.Model):
                 name="one_default_in_organization",
                 violation_error_message="Another account is the default already: change that one first.",
             ),
+            models.UniqueConstraint(
+                fields=["is_default"],
+                condition=Q(is_default=True, organization__isnull=True),
+                name="one_shared_default",
+                violation_error_message="Another shared account is the default: change that one first.",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -26,26 +26,36 @@ def default_max_file_bytes() -> int:
     return int(settings.MAX_FILE_BYTES)
 
 
+def default_max_files() -> int:
+    """Return how many files a new organization may have."""
+    return int(settings.ORGANIZATION_MAX_FILES)
+
+
+#: Parallel uploads may all find room when they begin: the settle of the last ones decides.
+_HAS_ROOM_FOR_A_FILE = Q(max_files=0) | Q(file_count__lt=F("max_files"))
+
+
 class OrganizationQuerySet(models.QuerySet["Organization"]):
     """Quota arithmetic: conditional updates, never a value that was read before."""
 
     def reserve(self, pk: int, amount: int) -> bool:
-        """Reserve `amount` more bytes; False when they do not fit."""
+        """Reserve `amount` more bytes for one more file; False when they do not fit."""
         fits = Q(used_bytes__lte=F("quota_bytes") - F("reserved_bytes") - amount)
-        updated = self.filter(fits, pk=pk).update(reserved_bytes=F("reserved_bytes") + amount)
-        return updated == 1
+        rows = self.filter(_HAS_ROOM_FOR_A_FILE, fits, pk=pk)
+        return rows.update(reserved_bytes=F("reserved_bytes") + amount) == 1
 
     def release(self, pk: int, amount: int) -> None:
         """Give `amount` reserved bytes back."""
         self.filter(pk=pk).update(reserved_bytes=F("reserved_bytes") - amount)
 
-    def settle(self, pk: int, amount: int) -> None:
-        """Turn `amount` reserved bytes into used ones, for one more file."""
-        self.filter(pk=pk).update(
+    def settle(self, pk: int, amount: int) -> bool:
+        """Turn `amount` reserved bytes into used ones, for one more file; False when that is one too many."""
+        updated = self.filter(_HAS_ROOM_FOR_A_FILE, pk=pk).update(
             reserved_bytes=F("reserved_bytes") - amount,
             used_bytes=F("used_bytes") + amount,
             file_count=F("file_count") + 1,
         )
+        return updated == 1
 
     def add(self, pk: int, amount: int) -> None:
         """Count one more file of `amount` bytes that nothing was reserved for."""
@@ -61,12 +71,16 @@ class OrganizationQuerySet(models.QuerySet["Organization"]):
 
 
 class Organization(models.Model):
-    """A tenant. The three counters change only through `OrganizationQuerySet` and the recount."""
+    """A tenant. The three counters change only through `OrganizationQuerySet` and the recount.
+
+    max_files: how many files it may have; 0 for no limit.
+    """
 
     name = models.CharField(max_length=64, unique=True, validators=[NAME_VALIDATOR])
     is_active = models.BooleanField(default=True, help_text="An inactive organization's keys are refused.")
     quota_bytes = models.PositiveBigIntegerField(default=default_quota_bytes)
     max_file_bytes = models.PositiveBigIntegerField(default=default_max_file_bytes)
+    max_files = models.PositiveBigIntegerField(default=default_max_files)
     used_bytes = models.BigIntegerField(default=0, editable=False)
     reserved_bytes = models.BigIntegerField(default=0, editable=False)
     file_count = models.BigIntegerField(default=0, editable=False)

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F
 from django.utils import timezone
 
+from files_app.models.files import File
 from files_app.models.organizations import Organization
 
 
@@ -78,13 +79,16 @@ class AuditEvent(models.Model):
 class IdempotencyRecord(models.Model):
     """One `Idempotency-Key` of one organization.
 
+    file: the upload that holds the key; whether it is still running is written there.
     fingerprint: digest of the request (name, purpose, expiry, account, bytes), empty while in flight.
     response: the file object that was answered, None while in flight.
+    lease_expires_at: until when the key is held by a request that has not begun its upload.
     """
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     key = models.CharField(max_length=255)
     token = models.CharField(max_length=32)
+    file = models.ForeignKey(File, on_delete=models.SET_NULL, null=True, related_name="+")
     fingerprint = models.CharField(max_length=64, blank=True)
     response = models.JSONField(null=True)
     created_at = models.DateTimeField(default=timezone.now, db_index=True)

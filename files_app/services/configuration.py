@@ -28,7 +28,9 @@ from providers.exceptions import ProviderConfigurationError
 from providers.registry import DRIVERS, driver_class
 
 _TOP_KEYS = {"organizations", "shared_provider_accounts"}
-_ORGANIZATION_KEYS = {"name", "quota_bytes", "max_file_bytes", "active", "api_keys", "provider_accounts"}
+_ORGANIZATION_KEYS = {
+    *("name", "active", "quota_bytes", "max_file_bytes", "max_files", "api_keys", "provider_accounts")
+}
 _KEY_KEYS = {"name", "key", "scopes"}
 _ACCOUNT_KEYS = {
     "name",
@@ -106,6 +108,7 @@ class _Run:
             for key, column, kind in (
                 ("quota_bytes", "quota_bytes", int),
                 ("max_file_bytes", "max_file_bytes", int),
+                ("max_files", "max_files", int),
                 ("active", "is_active", bool),
             )
             if key in entry
@@ -175,9 +178,9 @@ class _Run:
         is_new = account is None
         account = account or ProviderAccount(organization=organization, name=name)
         wanted = self._account_values(account, is_new, place, entry)
-        if wanted.get("is_default") and organization is not None:
-            others = organization.provider_accounts.filter(is_default=True).exclude(pk=account.pk)
-            others.update(is_default=False)
+        if wanted.get("is_default"):
+            others = ProviderAccount.objects.filter(organization=organization, is_default=True)
+            others.exclude(pk=account.pk).update(is_default=False)
         changed = _assign(account, wanted)
         given = _strings(entry, "credentials", place) if "credentials" in entry else None
         for credential, value in (given or {}).items():

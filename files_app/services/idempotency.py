@@ -15,23 +15,22 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import structlog
 from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from files_app.exceptions import ConflictError, InvalidRequestError, UnprocessableError
 from files_app.models import File, IdempotencyRecord, Organization, ProviderAccount
+from files_app.models.files import FileState
 from files_app.services.accounts import driver_for, select_account
-from files_app.services.database import persistently, release_connection
-from files_app.services.uploads import UploadRequest, rules_for, upload_file
+from files_app.services.database import release_connection
+from files_app.services.uploads import UploadObserver, UploadRequest, give_up_upload, rules_for, upload_file
 from files_app.streams.checks import UploadChecks
 from providers.objects import FilePart
 
-log = structlog.get_logger(__name__)
-
 _RETRY_AFTER_SECONDS = 5.0
-_IN_FLIGHT_LEASE = timedelta(hours=1)
+#: Between the claim of a key and the first row of its upload lie some milliseconds.
+_CLAIM_LEASE = timedelta(minutes=1)
 
 
 def check_key(key: str) -> str:
@@ -44,7 +43,7 @@ def check_key(key: str) -> str:
 
 
 def upload_once(
-    request: UploadRequest, key: str, describe: Callable[[File], dict[str, Any]]
+    request: UploadRequest, key: str, describe: Callable[[File], Mapping[str, Any]]
 ) -> Mapping[str, Any]:
     """Upload, or answer again what the first upload with this key was answered.
 
@@ -54,33 +53,60 @@ def upload_once(
     record, is_new = _claim(request.caller.organization_id, check_key(key))
     if not is_new:
         return _replay(request, record)
-    fingerprints: list[str] = []
+    keeper = _Keeper(record, request, describe)
     try:
-        file = upload_file(
-            replace(request, sdk_retry_count=0),  # the key says more than the SDK's counter
-            on_verdict=lambda checks, account: fingerprints.append(_fingerprint(checks, account, request)),
-        )
-        answer = describe(file)
+        # The key says more than the SDK's counter.
+        upload_file(replace(request, sdk_retry_count=0), keeper)
     except BaseException:
-        with suppress(
-            OperationalError, InterfaceError
-        ):  # what went wrong first is what the client has to know
-            IdempotencyRecord.objects.filter(pk=record.pk, token=record.token, response__isnull=True).delete()
+        # What went wrong first is what the client has to know.
+        with suppress(OperationalError, InterfaceError):
+            keeper.record.filter(response__isnull=True).delete()
         raise
-    _keep(record, fingerprints[0], answer)
-    return answer
+    return keeper.answer
 
 
-def _keep(record: IdempotencyRecord, fingerprint: str, answer: dict[str, Any]) -> None:
-    """Write the answer down. The file is there: that its repetition may not be known is no reason to fail."""
-    rows = IdempotencyRecord.objects.filter(pk=record.pk)
-    try:
-        persistently(lambda: rows.update(fingerprint=fingerprint, response=answer))
-    except (OperationalError, InterfaceError) as exc:
-        log.warning("idempotency_key_not_kept", error=type(exc).__name__)
+class _Keeper(UploadObserver):
+    """Ties a record to its upload: the key is used up in the commit that makes the file available."""
+
+    def __init__(
+        self,
+        record: IdempotencyRecord,
+        request: UploadRequest,
+        describe: Callable[[File], Mapping[str, Any]],
+    ) -> None:
+        self.record = IdempotencyRecord.objects.filter(pk=record.pk, token=record.token)
+        self.answer: Mapping[str, Any] = {}
+        self._request = request
+        self._describe = describe
+        self._fingerprint = ""
+
+    def begun(self, file: File) -> None:
+        """Name the upload that holds the key."""
+        if not self.record.update(file=file):
+            raise _in_use()  # it took this one so long to begin that another has taken over
+
+    def judged(self, checks: UploadChecks, account: ProviderAccount) -> None:
+        """Note what was asked."""
+        self._fingerprint = _fingerprint(checks, account, self._request)
+
+    def settled(self, file: File) -> None:
+        """Write the answer down."""
+        self.answer = dict(self._describe(file))
+        if not self.record.update(fingerprint=self._fingerprint, response=self.answer):
+            raise _in_use()
+
+
+def _in_use() -> ConflictError:
+    return ConflictError(
+        "The first request with this Idempotency-Key is still running.",
+        param="Idempotency-Key",
+        code="idempotency_key_in_use",
+        retry_after_seconds=_RETRY_AFTER_SECONDS,
+    )
 
 
 def _claim(organization_id: int, key: str) -> tuple[IdempotencyRecord, bool]:
+    """Return the record of the key, and whether it is ours to fill. Raises ConflictError."""
     now = timezone.now()
     try:
         with transaction.atomic():
@@ -89,28 +115,38 @@ def _claim(organization_id: int, key: str) -> tuple[IdempotencyRecord, bool]:
                     organization_id=organization_id,
                     key=key,
                     token=secrets.token_hex(16),
-                    lease_expires_at=now + _IN_FLIGHT_LEASE,
+                    lease_expires_at=now + _CLAIM_LEASE,
                 ),
                 True,
             )
     except IntegrityError:
-        known = IdempotencyRecord.objects.filter(organization_id=organization_id, key=key).first()
-    if known is None:  # the upload that held the key has failed meanwhile
+        rows = IdempotencyRecord.objects.filter(organization_id=organization_id, key=key)
+        record = rows.select_related("file").first()
+    if record is None:  # the upload that held the key has failed meanwhile
         return _claim(organization_id, key)
-    record = known
-    oldest = now - timedelta(seconds=settings.IDEMPOTENCY_TTL_SECONDS)
-    is_over = record.created_at < oldest or (record.response is None and record.lease_expires_at < now)
-    if is_over:
-        IdempotencyRecord.objects.filter(pk=record.pk, token=record.token).delete()
+    same = IdempotencyRecord.objects.filter(pk=record.pk, token=record.token)
+    if record.created_at < now - timedelta(seconds=settings.IDEMPOTENCY_TTL_SECONDS):
+        same.delete()
+        return _claim(organization_id, key)
+    if _is_abandoned(record):
+        same.filter(response__isnull=True).delete()  # it may have come to its end a moment ago
         return _claim(organization_id, key)
     if record.response is None:
-        raise ConflictError(
-            "The first request with this Idempotency-Key is still running.",
-            param="Idempotency-Key",
-            code="idempotency_key_in_use",
-            retry_after_seconds=_RETRY_AFTER_SECONDS,
-        )
+        raise _in_use()
     return record, False
+
+
+def _is_abandoned(record: IdempotencyRecord) -> bool:
+    """Whether the first request died without an answer. Its upload then cannot succeed any more."""
+    if record.response is not None:
+        return False
+    file = record.file
+    if file is None:
+        return record.lease_expires_at < timezone.now()
+    if File.objects.stuck().filter(pk=file.pk).exists():
+        give_up_upload(file)
+        file.refresh_from_db()
+    return file.state != FileState.UPLOADING
 
 
 def _replay(request: UploadRequest, record: IdempotencyRecord) -> Mapping[str, Any]:

@@ -21,7 +21,14 @@ from files_app.services.accounts import driver_for, select_account
 from files_app.services.caller import Caller
 from files_app.services.downloads import open_file
 from files_app.services.quotas import quota_exceeded
-from files_app.services.uploads import UploadRequest, check_declared_length, rules_for, upload_file
+from files_app.services.uploads import (
+    UploadObserver,
+    UploadRequest,
+    check_declared_length,
+    rules_for,
+    upload_file,
+)
+from files_app.streams.checks import UploadChecks
 from files_app.streams.filenames import DEFAULT_FILENAME, clean_filename
 from files_app.streams.raw import RawSource
 from providers.exceptions import InvalidResponseError
@@ -60,7 +67,7 @@ def upload_from_disk(upload: LocalUpload, *, caller: Caller, on_bytes: OnBytes =
     with _opened(upload.path) as (file, size):
         source = _source(upload, file, size, on_bytes)
         request = UploadRequest(caller, source, upload.account_name, upload.metadata)
-        return upload_file(request, on_verdict=lambda checks, account: _refuse_if_changed(file, size))
+        return upload_file(request, _ChangeRefusal(file, size))
 
 
 def check_upload(upload: LocalUpload) -> tuple[ProviderAccount, int]:
@@ -114,10 +121,19 @@ def _source(upload: LocalUpload, file: BinaryIO, size: int, on_bytes: OnBytes) -
     )
 
 
-def _refuse_if_changed(file: BinaryIO, size: int) -> None:
-    """A file that grows while it is read would be stored as a part of itself."""
-    if os.fstat(file.fileno()).st_size != size:
-        raise LocalFileError("The file changed while it was read. Upload it again when nobody writes to it.")
+class _ChangeRefusal(UploadObserver):
+    """Refuses a file that grows while it is read: it would be stored as a part of itself."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._size = size
+
+    def judged(self, checks: UploadChecks, account: ProviderAccount) -> None:
+        """Compare the size with that of the beginning. Raises LocalFileError."""
+        if os.fstat(self._file.fileno()).st_size != self._size:
+            raise LocalFileError(
+                "The file changed while it was read. Upload it again when nobody writes to it."
+            )
 
 
 @dataclass(frozen=True, slots=True)

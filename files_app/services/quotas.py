@@ -37,6 +37,12 @@ def reserve(organization: Organization, amount: int) -> None:
 def quota_exceeded(organization_id: int, amount: int) -> QuotaExceededError:
     """Return the error with the numbers of now."""
     organization = Organization.objects.get(pk=organization_id)
+    if organization.max_files and organization.file_count >= organization.max_files:
+        return QuotaExceededError(
+            f"The organization has {organization.file_count:,} files; "
+            f"{organization.max_files:,} is as many as it may have. Delete some, or ask "
+            "the operator for a higher limit."
+        )
     taken = organization.used_bytes + organization.reserved_bytes
     return QuotaExceededError(
         f"The organization's storage is full: {readable_bytes(amount)} more would not fit into its quota of "

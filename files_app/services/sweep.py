@@ -20,8 +20,7 @@ from files_app.services.in_flight import (
     may_be_any_of,
     unsettled_uploads,
 )
-from files_app.services.keys import system_caller
-from files_app.services.uploads import abandon_upload
+from files_app.services.uploads import give_up_upload
 from providers.base import Driver
 from providers.exceptions import ProviderConfigurationError, ProviderError
 from providers.object_store import ObjectStoreDriver
@@ -38,16 +37,7 @@ def sweep_uploads(limit: int = 200) -> int:
     """Fail uploads whose lease ran out and return how many; the quota is free again with the same commit."""
     swept = 0
     for file in File.objects.stuck().select_related("account", "organization")[:limit]:
-        copy = file.copies.get()
-        abandon_upload(
-            file,
-            copy,
-            caller=system_caller(file.organization_id),
-            reason="the upload made no progress for too long",
-            may_be_stored=True,
-            filename=file.filename,
-            size=file.bytes,
-        )
+        give_up_upload(file)
         swept += 1
     search_unconfirmed(limit)
     return swept

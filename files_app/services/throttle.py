@@ -1,4 +1,4 @@
-"""Rate limits: wrong keys by address, uploads by organization.
+"""Rate limits: wrong keys by address, uploads by organization, and running uploads by key.
 
 Counted in Redis where THROTTLE_STORAGE_URL names one, so that all processes share the numbers; else in each
 process on its own, where the limits hold for each of them. A storage that fails lets requests pass: the
@@ -7,6 +7,10 @@ limits guard against load, not against access.
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import structlog
@@ -17,10 +21,15 @@ from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
 from files_app.exceptions import TooManyRequestsError
+from files_app.services.caller import Caller
 
 log = structlog.get_logger(__name__)
 
 _WINDOW_SECONDS = 60.0
+_BUSY_SECONDS = 5.0
+
+_lock = threading.Lock()
+_running: Counter[tuple[int, int | None]] = Counter()
 
 
 @cache
@@ -50,6 +59,31 @@ def count_upload(organization_id: int) -> None:
             f"The organization began more than {limit:,} uploads within a minute. Try again shortly.",
             retry_after_seconds=_WINDOW_SECONDS,
         )
+
+
+@contextmanager
+def upload_slot(caller: Caller) -> Iterator[None]:
+    """Hold one of the places for running uploads that a key has in this process.
+
+    What it guards are the process's threads: each upload keeps one busy, however slowly its body comes.
+    Raises TooManyRequestsError.
+    """
+    key = (caller.organization_id, caller.api_key_id)
+    with _lock:
+        if settings.UPLOADS_AT_ONCE and _running[key] >= settings.UPLOADS_AT_ONCE:
+            raise TooManyRequestsError(
+                f"This API key has {settings.UPLOADS_AT_ONCE:,} uploads running. Send this one when "
+                "one of them is done.",
+                retry_after_seconds=_BUSY_SECONDS,
+            )
+        _running[key] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _running[key] -= 1
+            if not _running[key]:
+                del _running[key]
 
 
 def _take(limit: int, *key: str) -> bool:

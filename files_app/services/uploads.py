@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
@@ -24,8 +24,9 @@ from files_app.services import audit, deletes, throttle
 from files_app.services.accounts import driver_for, select_account
 from files_app.services.caller import Caller
 from files_app.services.database import database_time, persistently, release_connection
+from files_app.services.keys import system_caller
 from files_app.services.placement import requested_bucket
-from files_app.services.quotas import Reservation, UploadLeaseLostError, reserve
+from files_app.services.quotas import Reservation, UploadLeaseLostError, quota_exceeded, reserve
 from files_app.streams.checks import UploadChecks, UploadRules
 from files_app.streams.form import BodySource
 from files_app.streams.jsonl import LineLimits
@@ -59,6 +60,19 @@ class UploadRequest:
     placement: Mapping[str, str] = field(default_factory=dict)
 
 
+class UploadObserver:
+    """Takes part in an upload. What a method raises fails the upload."""
+
+    def begun(self, file: File) -> None:
+        """Called in the transaction that writes the first row, before a byte is read."""
+
+    def judged(self, checks: UploadChecks, account: ProviderAccount) -> None:
+        """Called when every check is passed, before the provider gets the end of the file."""
+
+    def settled(self, file: File) -> None:
+        """Called in the transaction that makes the file available; once more if that has to be repeated."""
+
+
 class AlreadyUploadedError(Exception):
     """The client sent again what it has uploaded minutes ago; `file` is the answer."""
 
@@ -72,13 +86,9 @@ def new_file_id() -> str:
     return "file-" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(26))
 
 
-def upload_file(
-    request: UploadRequest, *, on_verdict: Callable[[UploadChecks, ProviderAccount], None] | None = None
-) -> File:
+def upload_file(request: UploadRequest, observer: UploadObserver | None = None) -> File:
     """Stream a file to its provider and return it as the index holds it.
 
-    on_verdict: called when every byte has passed and every check is done, before the provider gets the end
-    of the file; what it raises refuses the upload.
     Raises GatewayError and ProviderError. In both cases nothing is left at the provider, or the delete
     pipeline knows what has to be removed.
     """
@@ -91,9 +101,10 @@ def upload_file(
     rules = rules_for(organization, driver, request.source)
     check_declared_length(rules, request.source)
     context.annotate(provider=account.name)
-    file, copy = _begin(request, organization, account)
+    observer = observer or UploadObserver()
+    file, copy = _begin(request, organization, account, observer)
     release_connection()
-    transfer = _Transfer(request, account, driver, rules, file, copy, bucket, on_verdict)
+    transfer = _Transfer(request, account, driver, rules, file, copy, bucket, observer)
     return transfer.run()
 
 
@@ -124,7 +135,7 @@ def check_declared_length(rules: UploadRules, source: UploadSource) -> None:
 
 
 def _begin(
-    request: UploadRequest, organization: Organization, account: ProviderAccount
+    request: UploadRequest, organization: Organization, account: ProviderAccount, observer: UploadObserver
 ) -> tuple[File, FileCopy]:
     """Reserve what the file has at least, the length less the form's overhead, and write the row."""
     source = request.source
@@ -142,6 +153,7 @@ def _begin(
             lease_expires_at=database_time(plus_seconds=settings.UPLOAD_LEASE_SECONDS),
         )
         copy = FileCopy.objects.create(file=file, account=account, created_at=file.created_at)
+        observer.begun(file)
     return file, copy
 
 
@@ -157,7 +169,7 @@ class _Transfer:
         file: File,
         copy: FileCopy,
         bucket: str | None,
-        on_verdict: Callable[[UploadChecks, ProviderAccount], None] | None,
+        observer: UploadObserver,
     ) -> None:
         self._request = request
         self._bucket = bucket
@@ -165,7 +177,7 @@ class _Transfer:
         self._driver = driver
         self._file = file
         self._copy = copy
-        self._on_verdict = on_verdict
+        self._observer = observer
         self._reservation = Reservation(file, slack_bytes=request.source.max_overhead_bytes)
         self._checks = UploadChecks(rules, on_bytes=self._reservation.note_progress)
         self._token = file.lease_token
@@ -210,8 +222,7 @@ class _Transfer:
         yield from parts
         if self._request.sdk_retry_count > 0 and (earlier := self._earlier_upload()):
             raise AlreadyUploadedError(earlier)
-        if self._on_verdict is not None:
-            self._on_verdict(self._checks, self._account)
+        self._observer.judged(self._checks, self._account)
         self._reservation.make_exact(self._checks.size, filename=self._checks.filename or "")
         self._is_judged = True
 
@@ -292,6 +303,7 @@ class _Transfer:
             twin.expires_at = expires_at
         abandon_upload(self._file, self._copy, caller=self._request.caller, reason="", may_be_stored=False)
         audit.record_file(self._request.caller, "file.create", twin, result="joined", bytes=twin.bytes)
+        self._observer.settled(twin)
         return twin
 
     @transaction.atomic
@@ -313,10 +325,12 @@ class _Transfer:
             state_changed_at=file.state_changed_at,
         )
         if changed:
-            Organization.objects.settle(file.organization_id, file.bytes)
+            if not Organization.objects.settle(file.organization_id, file.bytes):
+                raise quota_exceeded(file.organization_id, file.bytes)
             audit.record_file(
                 self._request.caller, "file.create", file, bytes=file.bytes, purpose=file.purpose
             )
+        self._observer.settled(file)
         return file
 
     def _settled_values(self, remote: RemoteFile) -> dict[str, Any]:
@@ -451,6 +465,19 @@ def abandon_upload(
     )
     if remote_id:
         deletes.send_after_commit(copy.pk)
+
+
+def give_up_upload(file: File) -> None:
+    """Fail an upload that makes no progress any more; its own process may be gone."""
+    abandon_upload(
+        file,
+        file.copies.get(),
+        caller=system_caller(file.organization_id),
+        reason="the upload made no progress for too long",
+        may_be_stored=True,
+        filename=file.filename,
+        size=file.bytes,
+    )
 
 
 def _reason(exc: BaseException) -> str:

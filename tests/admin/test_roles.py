@@ -75,6 +75,7 @@ def test_limits_are_given_by_staff_that_sees_everything(own: World, sign_in: Sig
         "is_active": "on",
         "quota_bytes": "7 GiB",
         "max_file_bytes": "1 MiB",
+        "max_files": "7",
     }
     assert sign_in("Owner", own.organization).post(address, data).status_code == 403
     assert (
@@ -84,7 +85,7 @@ def test_limits_are_given_by_staff_that_sees_everything(own: World, sign_in: Sig
     own.organization.refresh_from_db()
     assert own.organization.quota_bytes == 7 * 1024**3
     assert AuditEvent.objects.get(action="organization.update").details == {
-        "changed": ["Quota", "Largest file"]
+        "changed": ["Quota", "Largest file", "Number of files"]
     }
 
 

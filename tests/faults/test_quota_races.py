@@ -113,6 +113,7 @@ def test_exactly_as_many_uploads_win_as_fit(gateway: Gateway) -> None:
     race(gateway, 200_000, upload_chunked)
     delete_while_uploading(gateway, tenant)
     fail_while_uploading(gateway)
+    race_for_the_last_file(gateway)
     recount_after_a_change_by_hand(gateway)
 
 
@@ -146,6 +147,17 @@ def fail_while_uploading(gateway: Gateway) -> None:
     assert Counter(answer.status_code for answer in answers) == {200: RACERS // 2, 502: RACERS // 2}
     assert sampler.wrong == []
     assert tenant.usage() == (RACERS // 2 * 100_000, 0, RACERS // 2)
+    gateway.assert_no_drift()
+
+
+def race_for_the_last_file(gateway: Gateway) -> None:
+    """Not the bytes but the number of files is what runs out."""
+    tenant = gateway.tenant(gateway.local(), max_files=WINNERS)
+    answers = at_once([lambda: tenant.upload(b"x" * 10_000) for _ in range(RACERS)])
+    assert Counter(answer.status_code for answer in answers) == {200: WINNERS, 403: RACERS - WINNERS}
+    assert tenant.usage() == (WINNERS * 10_000, 0, WINNERS)
+    gateway.shell("deliver_deletes")
+    assert len(tenant.ids()) == WINNERS
     gateway.assert_no_drift()
 
 

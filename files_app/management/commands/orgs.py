@@ -50,7 +50,7 @@ class Command(GroupCommand):
         if arguments.json:
             self.write_json([_as_json(row) for row in rows])
             return
-        headers = ["NAME", "ACTIVE", "FILES", "USED", "RESERVED", "QUOTA", "SHARE", "FILE LIMIT"]
+        headers = ["NAME", "ACTIVE", "FILES", "USED", "RESERVED", "QUOTA", "SHARE", "LARGEST", "AT MOST"]
         if not write_table(self.stdout, headers, map(_as_row, rows)):
             self.say("There is no organization. `manage.py bootstrap` or `manage.py apply FILE` makes one.")
 
@@ -133,6 +133,7 @@ def _as_row(row: Organization) -> tuple[Any, ...]:
         short_bytes(row.quota_bytes),
         f"{usage_of(row).percent:.0f} %",
         short_bytes(row.max_file_bytes),
+        row.max_files or "any",
     )
 
 
@@ -145,6 +146,7 @@ def _as_json(row: Organization) -> dict[str, Any]:
         "reserved_bytes": row.reserved_bytes,
         "quota_bytes": row.quota_bytes,
         "max_file_bytes": row.max_file_bytes,
+        "max_files": row.max_files,
         "created_at": row.created_at,
     }
 

@@ -16,8 +16,8 @@ from pytest_django import Settings
 from files_app.models import File, FileCopy
 from files_app.services.uploads import AlreadyUploadedError
 from tests.fake_provider import FakeProvider
-from tests.files_app.api.client import breaking, with_side_effect
-from tests.files_app.cast import Tenant, counters, openai_account
+from tests.files_app.api.client import Reply, breaking, with_side_effect
+from tests.files_app.cast import Tenant, counters, deliver_deletes, openai_account
 from tests.files_app.forms import Feed, Part, encode, expiry_parts, file_part, purpose_part
 
 LINE = json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": {}}).encode() + b"\n"
@@ -290,6 +290,40 @@ def test_the_quota_is_exact(
         assert (reply.error["type"], reply.error["code"]) == ("insufficient_quota", "storage_quota_exceeded")
         assert "1,000 bytes" in str(reply.error["message"])
         assert reply.headers["x-should-retry"] == "false"
+
+
+def test_the_number_of_files_is_exact(remote: Tenant, fake: FakeProvider) -> None:
+    remote.set_limits(max_files=2)
+    form = encode([purpose_part(), file_part(b"x" * 500)])
+    meanwhile: list[str] = []
+    body = with_side_effect(form, 200, lambda: meanwhile.extend(remote.api.create()["id"] for _ in range(2)))
+    late = remote.api.upload_body(body, length=len(form))  # there was room for it when it began
+    assert (late.status, late.error["code"]) == (403, "storage_quota_exceeded")
+    refused = remote.api.upload()
+    assert (refused.status, late.headers["x-should-retry"]) == (403, "false")
+    assert "2 is as many as it may have" in str(refused.error["message"])
+    assert counters(remote.organization) == (10, 0, 2)
+    deliver_deletes()
+    assert {stored.remote_id for stored in fake.store("openai")} == set(meanwhile)
+    remote.api.delete(f"/files/{meanwhile[0]}")
+    assert remote.api.upload().status == 200
+    remote.set_limits(max_files=0)
+    assert remote.api.upload().status == 200
+
+
+def test_a_key_has_so_many_uploads_running_and_no_more(acme: Tenant, settings: Settings) -> None:
+    settings.UPLOADS_AT_ONCE = 1
+    others = acme.client()[0]
+    form = encode([purpose_part(), file_part(b"x" * 500)])
+    meanwhile: list[Reply] = []
+    body = with_side_effect(form, 200, lambda: meanwhile.extend([acme.api.upload(), others.upload()]))
+    assert acme.api.upload_body(body, length=len(form)).status == 200
+    refused, of_another_key = meanwhile
+    assert (refused.status, refused.error["code"]) == (429, "rate_limit_exceeded")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert of_another_key.status == 200
+    assert acme.api.upload(b"").status == 400
+    assert acme.api.upload().status == 200  # a place is free again, also behind a failure
 
 
 def test_a_full_quota_takes_no_more_and_a_delete_makes_room(acme: Tenant) -> None:

@@ -10,8 +10,9 @@ from django.db import OperationalError
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from files_app.models import File, IdempotencyRecord
+from files_app.models import File, FileCopy, IdempotencyRecord
 from files_app.services import database
+from files_app.services.sweep import sweep_uploads
 from tests.fake_provider import FakeProvider, behaviours
 from tests.files_app.api.client import Reply, breaking, with_side_effect
 from tests.files_app.cast import Tenant, counters
@@ -52,21 +53,6 @@ def test_the_key_of_another_request_is_refused(
     assert reply.error["param"] == "Idempotency-Key"
     assert len(fake.requests) == 1
     assert counters(remote.organization) == (5, 0, 1)
-
-
-def test_an_upload_counts_though_its_key_cannot_be_kept(
-    acme: Tenant, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def update(rows: QuerySet[IdempotencyRecord], **values: object) -> int:
-        if rows.model is IdempotencyRecord:
-            raise OperationalError("the database is away")
-        return original(rows, **values)
-
-    original = QuerySet.update
-    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0)
-    monkeypatch.setattr(QuerySet, "update", update)
-    assert acme.api.upload(headers=KEY).status == 200
-    assert counters(acme.organization) == (5, 0, 1)
 
 
 def test_the_order_of_the_fields_is_not_another_request(acme: Tenant) -> None:
@@ -127,12 +113,78 @@ def test_the_sdks_own_counter_does_not_matter_beside_a_key(acme: Tenant) -> None
     assert second["id"] != first["id"]
 
 
-def test_a_crash_does_not_hold_the_key_for_ever(acme: Tenant) -> None:
-    first = acme.api.create(headers=KEY)
+def crashed(acme: Tenant) -> File:
+    """Leave what a process leaves that was killed in mid-upload."""
+    acme.api.create(headers=KEY)
     IdempotencyRecord.objects.update(response=None, fingerprint="")
+    until = timezone.now() + timedelta(minutes=1)
+    File.objects.update(state="uploading", lease_token="gone", lease_expires_at=until)
+    FileCopy.objects.update(state="uploading")
+    return File.objects.get()
+
+
+def test_a_crash_holds_the_key_as_long_as_its_upload(acme: Tenant) -> None:
+    file = crashed(acme)
     assert acme.api.upload(headers=KEY).status == 409
-    with time_machine.travel(timezone.now() + timedelta(hours=2)):
-        assert acme.api.create(headers=KEY)["id"] != first["id"]
+    File.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    again = acme.api.create(headers=KEY)
+    assert again["id"] != file.file_id
+    assert acme.api.create(headers=KEY) == again
+    file.refresh_from_db()
+    assert (file.state, file.lease_token) == ("failed", "")  # so that it cannot be settled any more
+
+
+def test_the_key_of_an_upload_that_the_sweeper_gave_up_is_free(acme: Tenant) -> None:
+    crashed(acme)
+    File.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    sweep_uploads()
+    assert acme.api.upload(headers=KEY).status == 200
+
+
+def test_a_crash_before_the_upload_began_holds_the_key_for_a_minute(acme: Tenant) -> None:
+    IdempotencyRecord.objects.create(
+        organization=acme.organization,
+        key="k-1",
+        token="gone",
+        lease_expires_at=timezone.now() + timedelta(minutes=1),
+    )
+    assert acme.api.upload(headers=KEY).status == 409
+    with time_machine.travel(timezone.now() + timedelta(seconds=61)):
+        assert acme.api.upload(headers=KEY).status == 200
+
+
+def test_of_two_uploads_with_one_key_only_the_holder_can_settle(acme: Tenant) -> None:
+    """The first one was taken for dead while it was only slow."""
+    inner: list[Reply] = []
+
+    def take_over() -> None:
+        File.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+        inner.append(acme.api.upload_body(FORM, headers=KEY))
+
+    body = with_side_effect(FORM, 100, take_over)
+    outer = acme.api.upload_body(body, length=len(FORM), headers=KEY)
+    assert (inner[0].status, outer.status) == (200, 503)
+    assert counters(acme.organization) == (100, 0, 1)
+    assert acme.api.upload_body(FORM, headers=KEY).json() == inner[0].json()
+
+
+def test_a_file_without_its_key_written_down_does_not_exist(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a repetition would store it twice."""
+
+    def update(rows: QuerySet[IdempotencyRecord], **values: object) -> int:
+        if rows.model is IdempotencyRecord and "response" in values:
+            raise OperationalError("the database is away")
+        return original(rows, **values)
+
+    original = QuerySet.update
+    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(QuerySet, "update", update)
+    assert acme.api.upload(headers=KEY).status == 503
+    assert counters(acme.organization) == (0, 0, 0)
+    monkeypatch.undo()
+    assert acme.api.upload(headers=KEY).status == 200
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "ü", "a\tb", "a\x7f"])
