@@ -154,7 +154,7 @@ SDK_RETRY_WINDOW_SECONDS = integer("SDK_RETRY_WINDOW_SECONDS", 900)
 IDEMPOTENCY_TTL_SECONDS = integer("IDEMPOTENCY_TTL_SECONDS", 86_400)
 WRONG_KEYS_PER_MINUTE = integer("WRONG_KEYS_PER_MINUTE", 60)  # from one address; 0: no limit
 UPLOADS_PER_MINUTE = integer("UPLOADS_PER_MINUTE", 1_000)  # of one organization, as OpenAI's; 0: no limit
-UPLOADS_AT_ONCE = integer("UPLOADS_AT_ONCE", 100)  # of one key in one web process; 0: no limit
+UPLOADS_AT_ONCE = integer("UPLOADS_AT_ONCE", 48)  # of one key in one web process; 0: no limit
 THROTTLE_STORAGE_URL = secret("THROTTLE_STORAGE_URL") or "memory://"  # redis://host counts for all processes
 PROVIDER_CONNECT_TIMEOUT_SECONDS = integer("PROVIDER_CONNECT_TIMEOUT_SECONDS", 5, minimum=1)
 PROVIDER_READ_TIMEOUT_SECONDS = integer("PROVIDER_READ_TIMEOUT_SECONDS", 300, minimum=1)
