@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from math import ceil, floor, log10
 
+from django.template.defaultfilters import pluralize
+
 from files_app.admin.formatting import readable
 from files_app.services.overview import Day, UsageDay
 
@@ -76,7 +78,7 @@ def activity_chart(days: Sequence[Day]) -> Chart:
     step = (WIDTH - LEFT - RIGHT) / max(1, len(days))
     columns = tuple(_column(number, day, step, top, len(days)) for number, day in enumerate(days))
     uploads, downloads = sum(day.uploads for day in days), sum(day.downloads for day in days)
-    summary = f"{uploads:,} uploads and {downloads:,} downloads in {len(days)} days"
+    summary = f"{_counted(uploads, 'upload')} and {_counted(downloads, 'download')} in {len(days)} days"
     return Chart(columns, _ticks(top, lambda value: f"{value:,.0f}"), summary)
 
 
@@ -88,7 +90,9 @@ def _column(number: int, day: Day, step: float, top: float, count: int) -> Colum
         *_bar(first, day.uploads, day.failures, thickness, top, "failures"),
         *_bar(second, 0, day.downloads, thickness, top, "downloads"),
     )
-    numbers = f"{day.uploads:,} uploads, {day.downloads:,} downloads, {day.failures:,} failed"
+    numbers = (
+        f"{_counted(day.uploads, 'upload')}, {_counted(day.downloads, 'download')}, {day.failures:,} failed"
+    )
     label = _label(number, count, day.date)
     title = f"{day.date:%a %d %b}: {numbers}"
     return Column(round(x, 2), round(step, 2), bars, title, label, _day_query(day.date))
@@ -157,3 +161,7 @@ def _label(number: int, count: int, day: date) -> str:
 
 def _day_query(day: date) -> str:
     return f"created_at__year={day.year}&created_at__month={day.month}&created_at__day={day.day}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{pluralize(number)}"

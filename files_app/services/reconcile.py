@@ -186,7 +186,8 @@ class _Work:
             if held is None:
                 yield self._stranger(remote)
             elif not any(copy.state in HOLDING_STATES for copy in held):
-                yield _about_copy(Finding.LEFTOVER, held[0], f"the index has it as {held[0].state}")
+                hint = "; a sync takes it back" if held[0].state == CopyState.LOST else ""
+                yield _about_copy(Finding.LEFTOVER, held[0], f"the index has it as {held[0].state}{hint}")
 
     def _copies_of(self, remote_ids: list[str]) -> QuerySet[FileCopy]:
         """Return every organization's copies of these ids at this provider.

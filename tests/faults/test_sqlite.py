@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from django.db import connection
+from django.db.backends.signals import connection_created
 
 from files_app.services import database
 from tests.fake_provider import FakeProvider
@@ -32,15 +33,23 @@ def pragma(monkeypatch: pytest.MonkeyPatch, transactional_db: None) -> None:
 
 @contextmanager
 def setting(name: str, value: int, *, healed: int) -> Iterator[None]:
-    """Change a pragma of this thread's connection for a while."""
+    """Change a pragma of this thread's connections for a while: errors make the gateway open a new one."""
+
+    def change(to: int) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA {name} = {to}")
+
+    def change_new_one(**kwargs: object) -> None:
+        change(value)
+
     connection.ensure_connection()
-    with connection.cursor() as cursor:
-        cursor.execute(f"PRAGMA {name} = {value}")
+    change(value)
+    connection_created.connect(change_new_one)
     try:
         yield
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute(f"PRAGMA {name} = {healed}")
+        connection_created.disconnect(change_new_one)
+        change(healed)
 
 
 @contextmanager
