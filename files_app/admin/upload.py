@@ -22,7 +22,8 @@ from files_app.api.views import body_reader
 from files_app.exceptions import InvalidRequestError
 from files_app.models import Organization, ProviderAccount
 from files_app.services.accounts import driver_for, usable_accounts
-from files_app.services.uploads import UploadRequest, upload_file
+from files_app.services.upload_request import UploadRequest
+from files_app.services.uploads import upload_file
 from files_app.streams.raw import RawSource
 from providers.exceptions import ProviderConfigurationError
 from providers.objects import INPUT_PURPOSES, Operation

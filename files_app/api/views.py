@@ -20,7 +20,8 @@ from files_app.services import deletes, downloads, freshness, idempotency, listi
 from files_app.services.accounts import select_account, usable_accounts
 from files_app.services.caller import Caller
 from files_app.services.retrieval import get_file
-from files_app.services.uploads import UploadRequest, upload_file
+from files_app.services.upload_request import UploadRequest
+from files_app.services.uploads import upload_file
 from files_app.streams.form import BodySource, boundary_of
 from providers.objects import ByteRange
 

@@ -22,9 +22,11 @@ from django.utils import timezone
 from files_app.exceptions import ConflictError, InvalidRequestError, UnprocessableError
 from files_app.models import File, IdempotencyRecord, Organization, ProviderAccount
 from files_app.models.files import FileState
+from files_app.services.abandonment import give_up_upload
 from files_app.services.accounts import driver_for, select_account
 from files_app.services.database import release_connection
-from files_app.services.uploads import UploadObserver, UploadRequest, give_up_upload, rules_for, upload_file
+from files_app.services.upload_request import UploadObserver, UploadRequest
+from files_app.services.uploads import rules_for, upload_file
 from files_app.streams.checks import UploadChecks
 from providers.objects import FilePart
 

@@ -21,13 +21,8 @@ from files_app.services.accounts import driver_for, select_account
 from files_app.services.caller import Caller
 from files_app.services.downloads import open_file
 from files_app.services.quotas import quota_exceeded
-from files_app.services.uploads import (
-    UploadObserver,
-    UploadRequest,
-    check_declared_length,
-    rules_for,
-    upload_file,
-)
+from files_app.services.upload_request import UploadObserver, UploadRequest
+from files_app.services.uploads import check_declared_length, rules_for, upload_file
 from files_app.streams.checks import UploadChecks
 from files_app.streams.filenames import DEFAULT_FILENAME, clean_filename
 from files_app.streams.raw import RawSource

@@ -11,6 +11,7 @@ from django.utils import timezone
 from files_app.models import AuditEvent, FileCopy, IdempotencyRecord, ProviderAccount
 from files_app.models.files import CopyState, File
 from files_app.services import deletes
+from files_app.services.abandonment import give_up_upload
 from files_app.services.accounts import driver_for, is_exclusive
 from files_app.services.database import database_time
 from files_app.services.in_flight import (
@@ -20,7 +21,6 @@ from files_app.services.in_flight import (
     may_be_any_of,
     unsettled_uploads,
 )
-from files_app.services.uploads import give_up_upload
 from providers.base import Driver
 from providers.exceptions import ProviderConfigurationError, ProviderError
 from providers.object_store import ObjectStoreDriver

@@ -17,7 +17,8 @@ from files_app.services import audit
 from files_app.services.accounts import save_account
 from files_app.services.caller import Caller
 from files_app.services.keys import create_key
-from files_app.services.uploads import UploadRequest, upload_file
+from files_app.services.upload_request import UploadRequest
+from files_app.services.uploads import upload_file
 from files_app.streams.raw import RawSource
 
 

@@ -22,7 +22,8 @@ from files_app.models.files import CopyState, FileState
 from files_app.services.accounts import save_account
 from files_app.services.caller import Caller
 from files_app.services.keys import create_key
-from files_app.services.uploads import UploadRequest, new_file_id, upload_file
+from files_app.services.upload_request import UploadRequest
+from files_app.services.uploads import new_file_id, upload_file
 from files_app.services.usage import recount_all
 from files_app.streams.raw import RawSource
 

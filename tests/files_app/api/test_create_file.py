@@ -14,7 +14,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from files_app.models import File, FileCopy
-from files_app.services.uploads import AlreadyUploadedError
+from files_app.services.transfers import AlreadyUploadedError
 from tests.fake_provider import FakeProvider
 from tests.files_app.api.client import Reply, breaking, with_side_effect
 from tests.files_app.cast import Tenant, counters, deliver_deletes, openai_account
