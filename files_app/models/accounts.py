@@ -32,7 +32,7 @@ class ProviderAccount(models.Model):
     """One driver with its endpoint, credentials or bucket, owned by one organization or shared by all.
 
     `credentials` holds ciphertext; services.credentials reads and writes it.
-    `upstream_digest` is equal for two accounts that see the same files with the same credentials,
+    `upstream_digest` is equal for two accounts that see the same files (at an API, with the same credentials),
     `location_digest` for two accounts at the same endpoint, whatever their credentials.
     """
 

@@ -17,6 +17,7 @@ from files_app.models import Organization, ProviderAccount
 from files_app.services import credentials as secrets
 from providers.base import AccountConfig, Driver, Environment
 from providers.exceptions import ProviderConfigurationError
+from providers.object_store import ObjectStoreDriver
 from providers.registry import build_driver
 from providers.transports.guard import leads_inside
 from providers.transports.http import HTTPTransport, TransportLimits
@@ -130,7 +131,9 @@ def save_account(account: ProviderAccount, credentials: Mapping[str, str] | None
     driver = checked_driver(account)
     location = (account.driver, *driver.upstream())
     account.location_digest = _digest(*location)
-    resolved = sorted(driver.account.credentials.items())
+    # A bucket holds the same files for everybody; what an API key shows depends on the key.
+    is_store = isinstance(driver, ObjectStoreDriver)
+    resolved = [] if is_store else sorted(driver.account.credentials.items())
     account.upstream_digest = _digest(*location, *(f"{name}={value}" for name, value in resolved))
     account.save()
     forget_recent_accounts()
