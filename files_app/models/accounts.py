@@ -32,8 +32,8 @@ class ProviderAccount(models.Model):
     """One driver with its endpoint, credentials or bucket, owned by one organization or shared by all.
 
     `credentials` holds ciphertext; services.credentials reads and writes it.
-    `upstream_digest` is equal for two accounts that see the same files (at an API, with the same credentials),
-    `location_digest` for two accounts at the same endpoint, whatever their credentials.
+    `upstream_digest` is equal for two accounts that see the same files: at an API, if their credentials are
+    equal too. `location_digest` is equal for two accounts at the same endpoint, whatever their credentials.
     """
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
