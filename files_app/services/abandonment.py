@@ -67,8 +67,12 @@ def abandon_upload(
         deletes.send_after_commit(copy.pk)
 
 
-def give_up_upload(file: File) -> None:
-    """Fail an upload that makes no progress any more; its own process may be gone."""
+@transaction.atomic
+def give_up_upload(pk: int) -> bool:
+    """Fail an upload whose lease ran out; False when it has ended otherwise, or goes on after all."""
+    file = File.objects.stuck().select_for_update().filter(pk=pk).first()
+    if file is None:
+        return False
     abandon_upload(
         file,
         file.copies.get(),
@@ -78,3 +82,4 @@ def give_up_upload(file: File) -> None:
         filename=file.filename,
         size=file.bytes,
     )
+    return True

@@ -58,13 +58,11 @@ def delete_file(file: File, *, caller: Caller, reason: DeletedReason = DeletedRe
 def tombstone(file: File, *, reason: DeletedReason) -> bool:
     """Mark the file and its copies as `deleting`, inside the caller's transaction; False if it was gone."""
     now = timezone.now()
-    changed = File.objects.filter(pk=file.pk, state=FileState.AVAILABLE).update(
-        state=FileState.DELETING, deleted_reason=reason, state_changed_at=now
-    )
-    if not changed:
+    rows = File.objects.filter(pk=file.pk, state=FileState.AVAILABLE)
+    if reason == DeletedReason.EXPIRED:
+        rows = rows.filter(expires_at__lte=now)  # somebody may have given it more time meanwhile
+    if not rows.update(state=FileState.DELETING, deleted_reason=reason, state_changed_at=now):
         return False
-    if file.is_counted:
-        Organization.objects.free(file.organization_id, file.bytes)
     due = FileCopy.objects.filter(file=file, state=CopyState.AVAILABLE)
     for pk in list(due.values_list("pk", flat=True)):
         send_after_commit(pk)
@@ -74,6 +72,8 @@ def tombstone(file: File, *, reason: DeletedReason) -> bool:
         next_attempt_at=database_time(plus_seconds=0),
         state_changed_at=now,
     )
+    if file.is_counted:  # copies first, then the counters: the order in which a settle locks them
+        Organization.objects.free(file.organization_id, file.bytes)
     file.state, file.deleted_reason = FileState.DELETING, reason
     return True
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Literal
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
@@ -45,6 +46,10 @@ def sync_due_accounts() -> int:
                 synced += sync_account(account) is not None
             except (ProviderError, ProviderConfigurationError) as exc:
                 log.warning("sync_failed", account=account.name, error=str(exc))
+            except SoftTimeLimitExceeded:
+                raise
+            except Exception:  # one account's oddity must not keep the others waiting
+                log.exception("sync_failed_unexpectedly", account=account.name)
     return synced
 
 
@@ -66,6 +71,7 @@ def sync_before_list(account: ProviderAccount) -> str:
     while outcome == "elsewhere" and is_stale(account):
         if time.monotonic() > deadline:
             return "stale"
+        release_connection()
         time.sleep(_POLL_SECONDS)
         account.refresh_from_db()
     return "stale" if outcome == "failed" else "fresh"

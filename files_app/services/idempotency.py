@@ -145,9 +145,9 @@ def _is_abandoned(record: IdempotencyRecord) -> bool:
     file = record.file
     if file is None:
         return record.lease_expires_at < timezone.now()
-    if File.objects.stuck().filter(pk=file.pk).exists():
-        give_up_upload(file)
-        file.refresh_from_db()
+    if give_up_upload(file.pk):
+        return True
+    file.refresh_from_db()
     return file.state != FileState.UPLOADING
 
 

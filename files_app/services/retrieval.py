@@ -20,9 +20,8 @@ def get_file(organization_id: int, file_id: str, account_name: str | None) -> Fi
         file = find_file(organization_id, file_id, account_name)
     except FileNotFoundInIndexError:
         adopted = _adopted(organization_id, file_id, account_name)
-        if adopted is None:
-            raise
-        file = adopted
+        # Another request or a sync may have adopted it a moment ago.
+        file = adopted or find_file(organization_id, file_id, account_name)
     context.annotate(provider=file.account.name)
     return file
 

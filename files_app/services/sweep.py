@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.utils import timezone
 
@@ -36,9 +37,8 @@ _SEARCH_INTERVAL = timedelta(minutes=5)
 def sweep_uploads(limit: int = 200) -> int:
     """Fail uploads whose lease ran out and return how many; the quota is free again with the same commit."""
     swept = 0
-    for file in File.objects.stuck().select_related("account", "organization")[:limit]:
-        give_up_upload(file)
-        swept += 1
+    for pk in list(File.objects.stuck().values_list("pk", flat=True)[:limit]):
+        swept += give_up_upload(pk)
     search_unconfirmed(limit)
     return swept
 
@@ -63,6 +63,11 @@ def search_unconfirmed(limit: int = 100) -> int:
         except (ProviderError, ProviderConfigurationError) as exc:
             remote_id, is_settled = None, False
             log.warning("search_failed", copy=copy.pk, account=copy.account.name, error=str(exc))
+        except SoftTimeLimitExceeded:
+            raise
+        except Exception:  # one account's oddity must not keep the others waiting
+            remote_id, is_settled = None, False
+            log.exception("search_failed_unexpectedly", copy=copy.pk, account=copy.account.name)
         if remote_id is not None:
             _hand_to_deletes(copy, remote_id)
             found += 1
@@ -148,6 +153,10 @@ def sweep_stores() -> int:
                 removed += driver.sweep_stray(protection)
         except (ProviderError, ProviderConfigurationError) as exc:
             log.warning("sweep_failed", account=account.name, error=str(exc))
+        except SoftTimeLimitExceeded:
+            raise
+        except Exception:  # one account's oddity must not keep the others waiting
+            log.exception("sweep_failed_unexpectedly", account=account.name)
     return removed
 
 

@@ -339,6 +339,7 @@ def _confirm_lost(
             operation=Operation.LIST,
         )
     for copy in missing:
+        release_connection()
         try:
             driver.retrieve_file(copy.remote_id)
         except RemoteFileNotFoundError:

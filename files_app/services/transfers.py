@@ -31,6 +31,10 @@ from providers.objects import FilePart, Operation, RemoteFile, Upload, UploadPar
 
 log = structlog.get_logger(__name__)
 
+_MAX_EARLIER = 20
+#: Providers round, and count from their own clocks.
+_EXPIRY_TOLERANCE_SECONDS = 300
+
 
 class AlreadyUploadedError(Exception):
     """The client sent again what it has uploaded minutes ago; `file` is the answer."""
@@ -113,7 +117,7 @@ class Transfer:
         """Return what the same key uploaded minutes ago, if this is the same file once more."""
         since = timezone.now() - timedelta(seconds=settings.SDK_RETRY_WINDOW_SECONDS)
         digest = self._checks.digest
-        return (
+        candidates = (
             File.objects.for_organization(self._file.organization_id)
             .live()
             .filter(
@@ -126,9 +130,20 @@ class Transfer:
                 indexed_at__gt=since,
             )
             .newest_first()
-            .select_related("account")
-            .first()
+            .select_related("account")[:_MAX_EARLIER]
         )
+        return next((file for file in candidates if self._was_asked_for(file)), None)
+
+    def _was_asked_for(self, earlier: File) -> bool:
+        """Whether an earlier upload asked for the same metadata and the same time to live."""
+        if earlier.metadata != dict(self._request.metadata):
+            return False
+        asked = self._checks.expires_after_seconds
+        if earlier.expires_at is None:
+            return asked is None
+        asked = asked or self._driver.capabilities.expiry.default_seconds
+        lives = (earlier.expires_at - earlier.created_at).total_seconds()
+        return asked is not None and abs(lives - asked) < _EXPIRY_TOLERANCE_SECONDS
 
     def _may_be_stored(self, exc: BaseException) -> bool:
         """Whether the provider may have got the whole file, and did not say clearly that it refused it."""
@@ -246,8 +261,10 @@ class Transfer:
         here = FileCopy.objects.filter(
             account__location_digest=self._account.location_digest, remote_id=remote.remote_id
         ).exclude(pk=self._copy.pk)
-        # Holds up deletes that have not begun: they then see this copy.
-        list(here.filter(state=CopyState.DELETING).select_for_update(of=("self",)).values_list("pk"))
+        # Holds up deletes that have not begun, and waits for those that are not committed: they then see this
+        # copy.
+        holding = here.filter(state__in=[CopyState.AVAILABLE, CopyState.DELETING])
+        list(holding.select_for_update(of=("self",)).values_list("pk"))
         at_work = Q(state=CopyState.DELETING, lease_expires_at__gt=database_time(plus_seconds=0))
         done = Q(state=CopyState.DELETED, state_changed_at__gte=self._copy.created_at)
         return here.filter(at_work | done).exists()
@@ -282,7 +299,7 @@ class Transfer:
                     size=self._checks.size,
                 )
             )
-        except (OperationalError, InterfaceError) as exc:
+        except (OperationalError, InterfaceError, IntegrityError) as exc:
             log.warning("upload_left_to_sweep", file=self._file.pk, error=type(exc).__name__)
 
 

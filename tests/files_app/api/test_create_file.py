@@ -275,6 +275,17 @@ def test_an_upload_without_end_is_cut_off_at_the_limit(remote: Tenant, fake: Fak
     assert counters(remote.organization) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("lived", [True, False])
+def test_a_retry_of_another_request_is_no_retry(acme: Tenant, lived: bool) -> None:
+    first = acme.api.create(parts=[purpose_part(), *(expiry_parts() if lived else []), file_part()])
+    again = {"x-stainless-retry-count": "1"}
+    metadata = {**again, "x-tfy-metadata": '{"a": "b"}'}
+    assert acme.api.create(headers=metadata)["id"] != first["id"]
+    assert (acme.api.create(headers=again)["id"] == first["id"]) is not lived
+    same = [purpose_part(), *(expiry_parts() if lived else []), file_part()]
+    assert acme.api.create(parts=same, headers=again)["id"] == first["id"]
+
+
 @pytest.mark.parametrize("declared", [True, False])
 @pytest.mark.parametrize(("size", "status"), [(1000, 200), (1001, 403)])
 def test_the_quota_is_exact(
