@@ -36,6 +36,16 @@ def pytest_report_header() -> list[str]:
     return [f"{name}: {find() or 'not found'}" for name, find in SERVICES.items()]
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    """A rolled back test gives its rows' keys to the next one: what the process knows of them must go too."""
+    from files_app.services import accounts, keys, throttle  # Django is set up by now
+
+    keys.forget_cached_keys()
+    accounts.forget_recent_accounts()
+    throttle.forget_counts()
+
+
 @pytest.fixture(scope="session")
 def need_service() -> Callable[[str], str]:
     """Return a function that gives a service's program; without one the test is skipped.

@@ -39,6 +39,11 @@ def _limiter() -> FixedWindowRateLimiter:
     return FixedWindowRateLimiter(storage_from_string(url, wrap_exceptions=True, **options))
 
 
+def forget_counts() -> None:
+    """Begin anew, with the settings of now."""
+    _limiter.cache_clear()
+
+
 def count_wrong_key(address: str) -> None:
     """Count a request with a wrong key. Raises TooManyRequestsError when an address tries too many.
 

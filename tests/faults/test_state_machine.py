@@ -24,6 +24,7 @@ from files_app.models import File, FileCopy
 from files_app.services import deletes, expiry, sweep
 from files_app.services.accounts import driver_for, forget_recent_accounts
 from files_app.services.keys import forget_cached_keys
+from files_app.services.throttle import forget_counts
 from providers.transports.http import HTTPTransport
 from tests.fake_provider import Behaviour, FakeProvider, behaviours
 from tests.faults.gateway import digest
@@ -65,6 +66,7 @@ class FilesMachine(RuleBasedStateMachine):
         super().__init__()
         forget_cached_keys()
         forget_recent_accounts()
+        forget_counts()
         FileCopy.objects.all().delete()
         File.objects.all().delete()
         self.fake.reset()

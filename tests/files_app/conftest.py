@@ -6,17 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from files_app.services.accounts import forget_recent_accounts
-from files_app.services.keys import forget_cached_keys
 from tests.fake_provider import FakeProvider
 from tests.files_app.cast import Tenant, local_account, make_tenant, openai_account
-
-
-@pytest.fixture(autouse=True)
-def nothing_cached() -> None:
-    """A rolled back test gives its rows' keys to the next one."""
-    forget_cached_keys()
-    forget_recent_accounts()
 
 
 @pytest.fixture

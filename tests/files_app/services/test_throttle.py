@@ -14,9 +14,9 @@ from files_app.services import throttle
 @pytest.fixture(autouse=True)
 def fresh_limiter(settings: Settings) -> Iterator[None]:
     settings.THROTTLE_STORAGE_URL = "memory://"
-    throttle._limiter.cache_clear()
+    throttle.forget_counts()
     yield
-    throttle._limiter.cache_clear()
+    throttle.forget_counts()
 
 
 def test_it_refuses_an_address_that_tries_too_many_wrong_keys(settings: Settings) -> None:
