@@ -16,8 +16,9 @@ from django.db import connection
 from django.utils import timezone
 
 from files_app.models import ProviderAccount
+from files_app.services.accounts import driver_for
 from files_app.services.database import release_connection
-from files_app.services.sync import sync_account
+from files_app.services.sync import can_adopt, sync_account
 from providers.exceptions import ProviderConfigurationError, ProviderError
 
 log = structlog.get_logger(__name__)
@@ -59,7 +60,7 @@ def sync_before_list(account: ProviderAccount) -> str:
     Returns how fresh the answer is: `fresh` (nothing to ask, or asked with success) or `stale`. A sync that
     takes longer goes on, and a later list has what it found.
     """
-    if not is_stale(account):
+    if not is_stale(account) or not _can_be_asked(account):
         return "fresh"
     release_connection()
     deadline = time.monotonic() + settings.SYNC_WAIT_SECONDS
@@ -75,6 +76,14 @@ def sync_before_list(account: ProviderAccount) -> str:
         time.sleep(_POLL_SECONDS)
         account.refresh_from_db()
     return "stale" if outcome == "failed" else "fresh"
+
+
+def _can_be_asked(account: ProviderAccount) -> bool:
+    """Whether a sync has anything to ask; without that, each list would begin a thread for nothing."""
+    try:
+        return can_adopt(account, driver_for(account))
+    except ProviderConfigurationError:
+        return True  # the sync says what is wrong
 
 
 def _begin_sync(account: ProviderAccount) -> Future[_Outcome]:

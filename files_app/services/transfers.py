@@ -141,9 +141,12 @@ class Transfer:
         asked = self._checks.expires_after_seconds
         if earlier.expires_at is None:
             return asked is None
-        asked = asked or self._driver.capabilities.expiry.default_seconds
+        expiry = self._driver.capabilities.expiry
+        asked = asked or expiry.default_seconds
+        if asked is None:  # a provider that knows expiry may have set it unasked, as OpenAI does for batches
+            return expiry.native
         lives = (earlier.expires_at - earlier.created_at).total_seconds()
-        return asked is not None and abs(lives - asked) < _EXPIRY_TOLERANCE_SECONDS
+        return abs(lives - asked) < _EXPIRY_TOLERANCE_SECONDS
 
     def _may_be_stored(self, exc: BaseException) -> bool:
         """Whether the provider may have got the whole file, and did not say clearly that it refused it."""

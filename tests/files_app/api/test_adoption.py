@@ -100,6 +100,8 @@ def test_an_upstream_that_another_organization_sees_too_is_never_asked(
     assert remote.api.get(f"/files/{file_id}").status == 404
     sync(remote)
     assert ids(remote) == []
+    ProviderAccount.objects.update(list_freshness_seconds=0)
+    assert remote.api.get("/files", account="openai").headers["x-files-gateway-sync"] == "fresh"
     assert fake.requests == []
 
 

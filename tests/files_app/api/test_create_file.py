@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from files_app.models import File, FileCopy
 from files_app.services.transfers import AlreadyUploadedError
-from tests.fake_provider import FakeProvider
+from tests.fake_provider import FakeProvider, behaviours
 from tests.files_app.api.client import Reply, breaking, with_side_effect
 from tests.files_app.cast import Tenant, counters, deliver_deletes, openai_account
 from tests.files_app.forms import Feed, Part, encode, expiry_parts, file_part, purpose_part
@@ -273,6 +273,16 @@ def test_an_upload_without_end_is_cut_off_at_the_limit(remote: Tenant, fake: Fak
     fake.wait_until_idle()
     assert fake.store("openai") == []
     assert counters(remote.organization) == (0, 0, 0)
+
+
+def test_a_retry_finds_a_file_whose_provider_set_an_expiry_unasked(
+    remote: Tenant, fake: FakeProvider
+) -> None:
+    month = int(timezone.now().timestamp()) + 2_592_000
+    fake.script({"method": "POST"}, behaviours.patched({"expires_at": month}))
+    first = remote.api.create()
+    assert first["expires_at"] == month
+    assert remote.api.create(headers={"x-stainless-retry-count": "1"})["id"] == first["id"]
 
 
 @pytest.mark.parametrize("lived", [True, False])
