@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from files_app.services import deletes, expiry, freshness, heartbeats, sweep, usage
+from files_app.services.deletes import delivery as deletes
+from files_app.services.deletes import expiry
+from files_app.services.index import usage
+from files_app.services.operations import heartbeats
+from files_app.services.upstream import lost_answers as sweep
+from files_app.services.upstream import schedule as freshness
 
 
 @shared_task

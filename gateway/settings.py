@@ -188,9 +188,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "files_app.observability.middleware.RequestMiddleware",  # first: it times and logs all the others
-    "files_app.observability.security_headers.SecurityHeadersMiddleware",
-    "files_app.observability.hosts.HostMiddleware",
+    "files_app.web.request_log.RequestMiddleware",  # first: it times and logs all the others
+    "files_app.web.security_headers.SecurityHeadersMiddleware",
+    "files_app.web.hosts.HostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "gateway.people.SessionMiddleware",
@@ -237,7 +237,7 @@ USE_TZ = True
 
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost, 127.0.0.1, [::1]")
 CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
-CSRF_FAILURE_VIEW = "files_app.api.errors.csrf_failure"
+CSRF_FAILURE_VIEW = "files_app.web.errors.csrf_failure"
 PROXY_COUNT = integer(
     "PROXY_COUNT", 0
 )  # our own proxies in front: so many entries of X-Forwarded-For are true
@@ -305,7 +305,7 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "files_app.api.negotiation.IgnoreAccept",
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "files_app.api.exception_handler.exception_handler",
+    "EXCEPTION_HANDLER": "files_app.web.exception_handler.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }
 

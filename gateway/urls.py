@@ -4,7 +4,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from files_app.observability import views
+from files_app.web import probes as views
 
 urlpatterns = [
     path("healthz", views.healthz),
@@ -14,7 +14,7 @@ urlpatterns = [
     path("", include("files_app.api.urls")),
 ]
 
-handler400 = "files_app.api.errors.bad_request"
-handler403 = "files_app.api.errors.permission_denied"
-handler404 = "files_app.api.errors.not_found"
-handler500 = "files_app.api.errors.server_error"
+handler400 = "files_app.web.errors.bad_request"
+handler403 = "files_app.web.errors.permission_denied"
+handler404 = "files_app.web.errors.not_found"
+handler500 = "files_app.web.errors.server_error"

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from providers.family import FLAVORS
+from providers.generic import FLAVORS
 from providers.objects import Capabilities, Expiry, GiB, MiB, Operation
 from providers.registry import DRIVERS, driver_class
 

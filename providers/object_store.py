@@ -31,7 +31,7 @@ from providers.exceptions import (
 from providers.http_driver import check_endpoint
 from providers.objects import ByteRange, Download, FilePart, Operation, RemoteFile, RemotePage, Upload
 from providers.transports.guard import is_public
-from providers.transports.storage import CONTENT_TYPES, Details, ObjectStore, StoredObject
+from providers.transports.objects import CONTENT_TYPES, Details, ObjectStore, StoredObject
 
 _OWN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}/(file-[A-Za-z0-9_-]{1,59})\.[a-z0-9]{1,5}")
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -12,21 +12,21 @@ from providers.exceptions import ProviderConfigurationError
 
 #: Names are stored in the database: never rename one.
 DRIVERS: Final[Mapping[str, str]] = {
-    "openai": "providers.family:OpenAIDriver",
+    "openai": "providers.generic:OpenAIDriver",
     "azure-openai": "providers.azure:AzureOpenAIDriver",
     "anthropic": "providers.anthropic:AnthropicDriver",
     "bedrock": "providers.bedrock:BedrockDriver",
     "vertex": "providers.vertex:VertexDriver",
-    "groq": "providers.family:GroqDriver",
+    "groq": "providers.generic:GroqDriver",
     "gemini": "providers.gemini:GeminiDriver",
     "together": "providers.together:TogetherDriver",
-    "xai": "providers.family:XAIDriver",
-    "cerebras": "providers.family:CerebrasDriver",
-    "deepinfra": "providers.family:DeepInfraDriver",
+    "xai": "providers.generic:XAIDriver",
+    "cerebras": "providers.generic:CerebrasDriver",
+    "deepinfra": "providers.generic:DeepInfraDriver",
     "cohere": "providers.cohere:CohereDriver",
-    "mistral": "providers.family:MistralDriver",
+    "mistral": "providers.generic:MistralDriver",
     "fireworks": "providers.fireworks:FireworksDriver",
-    "openai-compatible": "providers.family:GenericDriver",
+    "openai-compatible": "providers.generic:GenericDriver",
     "local": "providers.local:LocalDriver",
 }
 

@@ -39,7 +39,11 @@ def pytest_report_header() -> list[str]:
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
     """A rolled back test gives its rows' keys to the next one: what the process knows of them must go too."""
-    from files_app.services import accounts, keys, throttle  # Django is set up by now
+    from files_app.services.accounts import saving as accounts  # Django is set up by now
+    from files_app.services.tenants import (
+        keys,  # Django is set up by now
+        throttle,  # Django is set up by now
+    )
 
     keys.forget_cached_keys()
     accounts.forget_recent_accounts()

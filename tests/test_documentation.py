@@ -114,7 +114,7 @@ def codes_in_the_source() -> set[str]:
             if "admin" not in path.parts and "migrations" not in path.parts:
                 found |= {one or other for one, other in code.findall(path.read_text())}
     found |= set(
-        re.findall(r'return \d{3}, "\w+", "([a-z_]+)"', (PROJECT / "files_app/api/errors.py").read_text())
+        re.findall(r'return \d{3}, "\w+", "([a-z_]+)"', (PROJECT / "files_app/web/errors.py").read_text())
     )
     return found
 

@@ -13,8 +13,8 @@ from unfold import widgets
 from files_app.admin.fields import ListField, MappingField, ModelForm
 from files_app.admin.requests import reach_for
 from files_app.models import ProviderAccount
-from files_app.services import credentials as secrets
-from files_app.services.accounts import checked_driver
+from files_app.services.accounts import credentials as secrets
+from files_app.services.accounts.saving import checked_driver
 from providers.base import Driver, Setting
 from providers.exceptions import ProviderConfigurationError
 

@@ -26,10 +26,10 @@ from files_app.admin.pages import page
 from files_app.admin.requests import caller_of, reach_for
 from files_app.admin.streaming import json_lines
 from files_app.models import ProviderAccount
-from files_app.services import audit
-from files_app.services.accounts import driver_for, is_exclusive, save_account, switch_account
-from files_app.services.connection import check_connection
-from files_app.services.sync import SyncReport, sync_account
+from files_app.services.accounts.saving import driver_for, is_exclusive, save_account, switch_account
+from files_app.services.index import audit
+from files_app.services.operations.connection_test import check_connection
+from files_app.services.upstream.sync import SyncReport, sync_account
 from providers.base import Driver
 from providers.exceptions import ProviderConfigurationError, ProviderError
 from providers.objects import Capabilities, Operation

@@ -16,7 +16,7 @@ from django.utils.text import capfirst
 from files_app.admin.paginator import CappedPaginator
 from files_app.admin.requests import caller_of, reach_for
 from files_app.models import Organization, ProviderAccount
-from files_app.services import audit
+from files_app.services.index import audit
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin

@@ -10,7 +10,7 @@ from math import ceil, floor, log10
 from django.template.defaultfilters import pluralize
 
 from files_app.admin.formatting import readable
-from files_app.services.overview import Day, UsageDay
+from files_app.services.operations.overview import Day, UsageDay
 
 WIDTH, HEIGHT = 1080, 210
 LEFT, RIGHT, TOP, BOTTOM = 56, 8, 12, 26

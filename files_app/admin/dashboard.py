@@ -13,8 +13,8 @@ from files_app.admin.charts import activity_chart
 from files_app.admin.formatting import label_of
 from files_app.admin.pages import page
 from files_app.admin.requests import reach_for
-from files_app.services import overview
-from files_app.services.overview import AccountShare, Overview
+from files_app.services.operations import overview
+from files_app.services.operations.overview import AccountShare, Overview
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from files_app.admin.requests import caller_of
 from files_app.exceptions import InvalidRequestError
 from files_app.models import FileCopy
 from files_app.models.files import CopyState
-from files_app.services import deletes
+from files_app.services.deletes import delivery as deletes
 
 WAITING = (CopyState.DELETING, CopyState.DEAD, CopyState.UNCONFIRMED)
 

@@ -37,15 +37,16 @@ from files_app.admin.pages import page
 from files_app.admin.preview import image_response, preview
 from files_app.admin.requests import caller_of, reach_for
 from files_app.admin.search import SEARCH_HELP, search_files
-from files_app.api.exception_handler import answer_for
 from files_app.api.views import content_response
 from files_app.exceptions import FileNotFoundInIndexError, GatewayError, InvalidRequestError
 from files_app.models import AuditEvent, File
 from files_app.models.files import CopyState, DeletedReason, FileState
-from files_app.services import deletes, downloads
-from files_app.services.accounts import driver_for
-from files_app.services.expiry import set_expiry
-from files_app.services.recheck import recheck_file
+from files_app.services.accounts.saving import driver_for
+from files_app.services.deletes import delivery as deletes
+from files_app.services.deletes.expiry import set_expiry
+from files_app.services.reading import downloads
+from files_app.services.upstream.recheck import recheck_file
+from files_app.web.exception_handler import answer_for
 from providers.exceptions import ProviderConfigurationError, ProviderError
 from providers.objects import Operation
 

@@ -24,7 +24,7 @@ from files_app.admin.requests import caller_of
 from files_app.exceptions import InvalidRequestError
 from files_app.models import ApiKey
 from files_app.models.organizations import Scope, all_scopes
-from files_app.services import keys
+from files_app.services.tenants import keys
 
 
 class KeyStatusFilter(ChoiceFilter):

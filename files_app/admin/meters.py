@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from files_app.services.overview import usage_level
+from files_app.services.operations.overview import usage_level
 
 
 def meter(percent: float, label: str = "used") -> SafeString:

@@ -20,8 +20,9 @@ from files_app.admin.formatting import badge, readable, shown_age
 from files_app.admin.meters import meter
 from files_app.admin.requests import reach_for
 from files_app.models import Organization
-from files_app.services import overview, usage
-from files_app.services.overview import CRITICAL_PERCENT, WARNING_PERCENT
+from files_app.services.index import usage
+from files_app.services.operations import overview
+from files_app.services.operations.overview import CRITICAL_PERCENT, WARNING_PERCENT
 
 _TAKEN = (
     Cast(F("used_bytes") + F("reserved_bytes"), FloatField())

@@ -8,8 +8,8 @@ from django.http import HttpRequest
 
 from files_app.models import AuditEvent
 from files_app.observability import context
-from files_app.services.caller import Caller
-from files_app.services.staff import Reach, reach_of
+from files_app.services.index.callers import Caller
+from files_app.services.tenants.staff import Reach, reach_of
 
 
 def reach_for(request: HttpRequest) -> Reach:

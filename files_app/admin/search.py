@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KeyTransform
 
 from files_app.models import File, FileCopy
-from files_app.services.staff import Reach
+from files_app.services.tenants.staff import Reach
 
 SEARCH_HELP = "Id, provider id, name, SHA-256 or key=value"
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)

@@ -17,9 +17,9 @@ from files_app.admin.formatting import age, readable
 from files_app.admin.pages import page
 from files_app.admin.requests import reach_for
 from files_app.models import ProviderAccount
-from files_app.services import overview
-from files_app.services.credentials import is_current
-from files_app.services.overview import Health
+from files_app.services.accounts.credentials import is_current
+from files_app.services.operations import overview
+from files_app.services.operations.overview import Health
 
 
 @dataclass(frozen=True, slots=True)

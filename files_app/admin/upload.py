@@ -16,15 +16,15 @@ from django.urls import reverse
 
 from files_app.admin.pages import page
 from files_app.admin.requests import caller_of, reach_for
-from files_app.api.exception_handler import answer_for
 from files_app.api.parameters import content_length
 from files_app.api.views import body_reader
 from files_app.exceptions import InvalidRequestError
 from files_app.models import Organization, ProviderAccount
-from files_app.services.accounts import driver_for, usable_accounts
-from files_app.services.upload_request import UploadRequest
-from files_app.services.uploads import upload_file
+from files_app.services.accounts.saving import driver_for, usable_accounts
+from files_app.services.uploads.begin import upload_file
+from files_app.services.uploads.request import UploadRequest
 from files_app.streams.raw import RawSource
+from files_app.web.exception_handler import answer_for
 from providers.exceptions import ProviderConfigurationError
 from providers.objects import INPUT_PURPOSES, Operation
 

@@ -9,9 +9,9 @@ from rest_framework.request import Request
 from files_app.exceptions import InvalidKeyError
 from files_app.models import AuditEvent
 from files_app.observability import context
-from files_app.services import throttle
-from files_app.services.caller import Caller
-from files_app.services.keys import verify_key
+from files_app.services.index.callers import Caller
+from files_app.services.tenants import throttle
+from files_app.services.tenants.keys import verify_key
 
 
 class ApiKeyAuthentication(BaseAuthentication):

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from django.http import HttpRequest, QueryDict
 
 from files_app.exceptions import InvalidRequestError
-from files_app.services.accounts import PROVIDER_HEADER
-from files_app.services.listing import ListQuery
-from files_app.services.placement import PLACEMENT_HEADERS
+from files_app.services.accounts.saving import PROVIDER_HEADER
+from files_app.services.reading.listing import ListQuery
+from files_app.services.uploads.placement import PLACEMENT_HEADERS
 from providers.objects import ByteRange
 
 METADATA_HEADER = "x-tfy-metadata"

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 from files_app.exceptions import NotAllowedError
 from files_app.models.organizations import Scope
-from files_app.services.caller import Caller
+from files_app.services.index.callers import Caller
 
 if TYPE_CHECKING:
     from rest_framework.views import (

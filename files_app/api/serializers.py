@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 from rest_framework import serializers
 
 from files_app.models import File, Organization, ProviderAccount
-from files_app.services.accounts import driver_for
+from files_app.services.accounts.saving import driver_for
 from providers.exceptions import ProviderConfigurationError
 from providers.objects import Operation
 

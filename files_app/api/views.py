@@ -16,12 +16,16 @@ from files_app.api.serializers import file_object, provider_object, usage_object
 from files_app.exceptions import BodyIncompleteError, BodyStalledError, InvalidRequestError
 from files_app.models import File, Organization
 from files_app.observability import context
-from files_app.services import deletes, downloads, freshness, idempotency, listing, throttle
-from files_app.services.accounts import select_account, usable_accounts
-from files_app.services.caller import Caller
-from files_app.services.retrieval import get_file
-from files_app.services.upload_request import UploadRequest
-from files_app.services.uploads import upload_file
+from files_app.services.accounts.saving import select_account, usable_accounts
+from files_app.services.deletes import delivery as deletes
+from files_app.services.index.callers import Caller
+from files_app.services.reading import downloads, listing
+from files_app.services.tenants import throttle
+from files_app.services.uploads import idempotency
+from files_app.services.uploads.begin import upload_file
+from files_app.services.uploads.request import UploadRequest
+from files_app.services.upstream import schedule as freshness
+from files_app.services.upstream.retrieve import get_file
 from files_app.streams.form import BodySource, boundary_of
 from providers.objects import ByteRange
 

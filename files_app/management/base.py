@@ -22,7 +22,7 @@ from files_app.exceptions import GatewayError
 from files_app.management.output import Progress, printable, write_json
 from files_app.models import AuditEvent
 from files_app.observability import logs
-from files_app.services.caller import Caller
+from files_app.services.index.callers import Caller
 from providers.exceptions import ProviderConfigurationError, ProviderError
 
 USAGE_ERROR = 2

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from files_app.exceptions import FileTooLargeError, InvalidRequestError, readable_bytes
-from files_app.streams.filenames import extension_of
+from files_app.filenames import extension_of
 from files_app.streams.jsonl import BatchLineChecker, LineLimits
 from files_app.streams.tokens import TokenCounter
 from providers.objects import (

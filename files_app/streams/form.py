@@ -14,7 +14,7 @@ import multipart
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from files_app.exceptions import BodyIncompleteError, InvalidRequestError
-from files_app.streams.filenames import DEFAULT_FILENAME, clean_filename
+from files_app.filenames import DEFAULT_FILENAME, clean_filename
 from providers.objects import ExpiresAfterPart, FilePart, PurposePart, UploadPart
 
 MIN_EXPIRY_SECONDS = 3_600

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from files_app.exceptions import BodyIncompleteError, InvalidRequestError
-from files_app.streams.filenames import clean_filename
+from files_app.filenames import clean_filename
 from files_app.streams.form import MAX_EXPIRY_SECONDS, MIN_EXPIRY_SECONDS, media_type
 from providers.objects import ExpiresAfterPart, FilePart, PurposePart, UploadPart
 

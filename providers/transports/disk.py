@@ -26,7 +26,7 @@ from providers.exceptions import (
     RemoteFileNotFoundError,
 )
 from providers.objects import ByteRange, Download
-from providers.transports.storage import (
+from providers.transports.objects import (
     Details,
     ObjectPage,
     ObjectStore,

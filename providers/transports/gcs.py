@@ -26,7 +26,7 @@ from providers.exceptions import InvalidResponseError, ProviderError, RemoteFile
 from providers.objects import ByteRange, Download
 from providers.transports.gcs_client import ConfiguredStorage, GCSConfig
 from providers.transports.gcs_errors import bucket_error, error_of_status, gcs_errors
-from providers.transports.storage import (
+from providers.transports.objects import (
     Details,
     ObjectPage,
     ObjectStore,

@@ -22,7 +22,7 @@ from providers.exceptions import (
     RemoteFileNotFoundError,
 )
 from providers.transports.http import retry_after_seconds
-from providers.transports.storage import exists_error, range_error
+from providers.transports.objects import exists_error, range_error
 
 #: Status -> ours, with words that name neither bucket nor principal. Read in the JSON API's reference,
 #: seen on fake-gcs-server, 2026-11-23.

@@ -18,9 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from providers.exceptions import ProviderError, RemoteFileNotFoundError
 from providers.objects import ByteRange, Download
-from providers.transports.s3_client import S3Config, make_client
-from providers.transports.s3_errors import s3_errors
-from providers.transports.storage import (
+from providers.transports.objects import (
     Details,
     ObjectPage,
     ObjectStore,
@@ -35,6 +33,8 @@ from providers.transports.storage import (
     size_error,
     unpack_details,
 )
+from providers.transports.s3_client import S3Config, make_client
+from providers.transports.s3_errors import s3_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, TagTypeDef

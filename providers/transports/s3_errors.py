@@ -19,7 +19,7 @@ from providers.exceptions import (
     RateLimitedError,
     RemoteFileNotFoundError,
 )
-from providers.transports.storage import exists_error, range_error
+from providers.transports.objects import exists_error, range_error
 
 _ACCOUNT_AT_FAULT: Final = "The store refuses the provider account's credentials or configuration ({code})."
 

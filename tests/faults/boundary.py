@@ -17,7 +17,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from kombu.exceptions import OperationalError as BrokerError
 
 from files_app import tasks
-from files_app.services import database, deletes
+from files_app.services.deletes import delivery as deletes
+from files_app.services.index import transactions as database
 from providers.exceptions import ProviderUnavailableError
 from providers.transports import disk
 from providers.transports.http import HTTPTransport

@@ -7,7 +7,8 @@ from datetime import timedelta
 from django.utils import timezone
 
 from files_app.models import File, FileCopy
-from files_app.services import deletes, sweep
+from files_app.services.deletes import delivery as deletes
+from files_app.services.upstream import lost_answers as sweep
 
 
 def let_time_pass() -> None:

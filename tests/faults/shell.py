@@ -27,9 +27,13 @@ from django.utils import timezone  # noqa: E402
 
 from files_app.models import AuditEvent, File, FileCopy, Organization, ProviderAccount  # noqa: E402
 from files_app.models.files import CopyState  # noqa: E402
-from files_app.services import deletes, expiry, sweep, sync, usage  # noqa: E402
-from files_app.services.accounts import save_account  # noqa: E402
-from files_app.services.keys import create_key, system_caller  # noqa: E402
+from files_app.services.accounts.saving import save_account  # noqa: E402
+from files_app.services.deletes import delivery as deletes  # noqa: E402
+from files_app.services.deletes import expiry  # noqa: E402
+from files_app.services.index import usage  # noqa: E402
+from files_app.services.tenants.keys import create_key, system_caller  # noqa: E402
+from files_app.services.upstream import lost_answers as sweep  # noqa: E402
+from files_app.services.upstream import sync  # noqa: E402
 from tests.faults.recovery import deliver_deletes, let_time_pass, recover  # noqa: E402
 
 _held: list[Any] = []

@@ -13,9 +13,10 @@ from django.db import OperationalError
 
 from files_app.models import File, FileCopy
 from files_app.models.files import FileState
-from files_app.services import deletes, sweep
-from files_app.services.accounts import driver_for, forget_recent_accounts
-from files_app.services.keys import forget_cached_keys
+from files_app.services.accounts.saving import driver_for, forget_recent_accounts
+from files_app.services.deletes import delivery as deletes
+from files_app.services.tenants.keys import forget_cached_keys
+from files_app.services.upstream import lost_answers as sweep
 from tests.fake_provider import FakeProvider, behaviours
 from tests.faults.boundary import Boundary, Moment, Times, boundary
 from tests.faults.gateway import digest

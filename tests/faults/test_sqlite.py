@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.db.backends.signals import connection_created
 
-from files_app.services import database
+from files_app.services.index import transactions as database
 from tests.fake_provider import FakeProvider
 from tests.faults.gateway import Gateway
 from tests.faults.recovery import recover

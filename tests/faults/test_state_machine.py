@@ -21,10 +21,12 @@ from hypothesis.stateful import (
 )
 
 from files_app.models import File, FileCopy
-from files_app.services import deletes, expiry, sweep
-from files_app.services.accounts import driver_for, forget_recent_accounts
-from files_app.services.keys import forget_cached_keys
-from files_app.services.throttle import forget_counts
+from files_app.services.accounts.saving import driver_for, forget_recent_accounts
+from files_app.services.deletes import delivery as deletes
+from files_app.services.deletes import expiry
+from files_app.services.tenants.keys import forget_cached_keys
+from files_app.services.tenants.throttle import forget_counts
+from files_app.services.upstream import lost_answers as sweep
 from providers.transports.http import HTTPTransport
 from tests.fake_provider import Behaviour, FakeProvider, behaviours
 from tests.faults.gateway import digest

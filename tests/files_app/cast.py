@@ -10,11 +10,11 @@ from uuid import uuid4
 
 from files_app.models import ApiKey, File, FileCopy, Organization, ProviderAccount
 from files_app.models.files import CopyState
-from files_app.services import deletes
-from files_app.services.accounts import forget_recent_accounts, save_account
-from files_app.services.keys import create_key, system_caller
+from files_app.services.accounts.saving import forget_recent_accounts, save_account
+from files_app.services.deletes import delivery as deletes
+from files_app.services.tenants.keys import create_key, system_caller
 from tests.fake_provider import VALID_KEY, FakeProvider
-from tests.files_app.api.client import ApiClient
+from tests.files_app.client import ApiClient
 
 
 def make_account(

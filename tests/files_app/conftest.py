@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import structlog
+from django.conf import settings
 
+from files_app.observability import logs
 from tests.fake_provider import FakeProvider
 from tests.files_app.cast import Tenant, local_account, make_tenant, openai_account
 
@@ -41,3 +44,11 @@ def remote(acme: Tenant, fake: FakeProvider) -> Tenant:
     account.save(update_fields=["is_default"])
     acme.accounts["openai"] = openai_account(acme.organization, fake, is_default=True)
     return acme
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    """Undo what a test configures, and forget the request it pretended to be in."""
+    yield
+    logs.configure(settings.LOGGING)
+    structlog.contextvars.clear_contextvars()

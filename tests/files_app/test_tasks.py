@@ -5,7 +5,7 @@ from celery import current_app
 from django.conf import settings
 
 from files_app import tasks  # registers them
-from files_app.services import deletes
+from files_app.services.deletes import delivery as deletes
 
 
 def test_beat_calls_only_tasks_that_exist() -> None:

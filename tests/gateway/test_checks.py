@@ -66,7 +66,7 @@ def test_keys_that_do_not_fit_are_found_by_the_check_and_at_start(tmp_path: Path
         "shell",
         "-c",
         "from files_app.models import ProviderAccount as A\n"
-        "from files_app.services.accounts import save_account\n"
+        "from files_app.services.accounts.saving import save_account\n"
         "for name in 'a', 'b': save_account(A(name=name, driver='openai'), {'api_key': 'k'})",
     )
     assert stack.manage("check", "--database", "default").returncode == 0

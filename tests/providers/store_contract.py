@@ -14,7 +14,7 @@ import pytest
 from providers.exceptions import FileRejectedError, RemoteFileNotFoundError
 from providers.object_store import ObjectStoreDriver
 from providers.objects import ByteRange, RemoteFile
-from providers.transports.storage import PART_BYTES
+from providers.transports.objects import PART_BYTES
 from tests.providers.stores import (
     HOSTILE_NAMES,
     NAMESPACE,

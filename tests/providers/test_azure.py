@@ -19,8 +19,8 @@ from providers.exceptions import (
 )
 from providers.objects import RemoteFile
 from tests.fake_provider import FakeProvider
+from tests.providers.compatible_contract import FamilyContract, FamilyRoundTrips, build
 from tests.providers.contract import Error
-from tests.providers.family import FamilyContract, FamilyRoundTrips, build
 from tests.providers.transport import Answer, Sent
 from tests.providers.uploads import UploadSource
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from providers.exceptions import CredentialsError, ProviderError
-from providers.family import CerebrasDriver
+from providers.generic import CerebrasDriver
 from providers.objects import RemoteFile
+from tests.providers.compatible_contract import FamilyContract, build
 from tests.providers.contract import Error
-from tests.providers.family import FamilyContract, build
 from tests.providers.transport import Answer
 
 PREVIEW = " (Cerebras' file API is a private preview: the key may have no access to it.)"

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import pytest
 
 from providers.exceptions import CredentialsError, FileRejectedError
-from providers.family import DeepInfraDriver
+from providers.generic import DeepInfraDriver
 from providers.objects import RemoteFile
+from tests.providers.compatible_contract import FamilyContract, build
 from tests.providers.contract import Error
-from tests.providers.family import FamilyContract, build
 from tests.providers.transport import Answer
 
 FILE = RemoteFile(

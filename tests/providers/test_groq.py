@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from providers.exceptions import CredentialsError
 from providers.objects import RemoteFile
+from tests.providers.compatible_contract import FamilyContract
 from tests.providers.contract import Error
-from tests.providers.family import FamilyContract
 
 FILE = RemoteFile(
     remote_id="file_01k9zq4m7v8x2c5n3b6h0j1d9f",

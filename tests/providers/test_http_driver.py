@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from providers.exceptions import ProviderConfigurationError, ProviderError
-from providers.family import OpenAIDriver
+from providers.generic import OpenAIDriver
 from providers.http_driver import (
     check_endpoint,
     is_usable_id,
@@ -19,8 +19,8 @@ from providers.http_driver import (
 )
 from providers.objects import ByteRange, JSONValue
 from providers.transports.http import Request, Response
+from tests.providers.compatible_contract import build
 from tests.providers.contract import BAD_IDS, CANARY
-from tests.providers.family import build
 from tests.providers.transport import Answer
 
 MOMENT = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 import pytest
 
 from providers.exceptions import CredentialsError, FileRejectedError, RemoteFileNotFoundError
-from providers.family import MistralDriver
+from providers.generic import MistralDriver
 from providers.objects import RemoteFile
 from tests.fake_provider import FakeProvider
+from tests.providers.compatible_contract import FamilyContract, build
 from tests.providers.contract import Error
-from tests.providers.family import FamilyContract, build
 from tests.providers.transport import Answer
 
 FILE = RemoteFile(

@@ -14,12 +14,12 @@ from providers.exceptions import (
     ProviderUnavailableError,
     RemoteFileNotFoundError,
 )
-from providers.family import OpenAIDriver
+from providers.generic import OpenAIDriver
 from providers.objects import RemoteFile
 from providers.registry import build_driver
 from tests.fake_provider import VALID_KEY, FakeProvider, behaviours
+from tests.providers.compatible_contract import FamilyContract, build
 from tests.providers.contract import Error
-from tests.providers.family import FamilyContract, build
 from tests.providers.transport import Answer, Sent
 from tests.providers.uploads import UploadSource
 

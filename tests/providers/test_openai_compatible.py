@@ -16,10 +16,10 @@ from providers.exceptions import (
     RateLimitedError,
     RemoteFileNotFoundError,
 )
-from providers.family import FLAVORS, GenericDriver
+from providers.generic import FLAVORS, GenericDriver
 from providers.objects import Operation
 from tests.fake_provider import FakeProvider
-from tests.providers.family import FamilyContract, FamilyRoundTrips, build
+from tests.providers.compatible_contract import FamilyContract, FamilyRoundTrips, build
 from tests.providers.transport import Answer
 from tests.providers.uploads import UploadSource
 

@@ -17,7 +17,7 @@ from tests.processes import wait_until
 from tests.sdk.conftest import Gateway
 
 SCHEMAS = json.loads(
-    (Path(__file__).resolve().parent.parent / "data" / "openai-files.json").read_text(encoding="utf-8")
+    (Path(__file__).resolve().parent / "data" / "openai-files.json").read_text(encoding="utf-8")
 )["schemas"]
 
 

@@ -9,13 +9,13 @@ from django.core.management.base import CommandError
 
 from files_app.management.base import GroupCommand, add_dry_run, add_organization, command_caller
 from files_app.management.output import age, counted, printable, write_json_list, write_table
+from files_app.management.references import accounts_named, full_name, organization_named
 from files_app.models import Organization, ProviderAccount
-from files_app.services import audit
-from files_app.services.accounts import driver_for
-from files_app.services.connection import check_connection
-from files_app.services.naming import accounts_named, full_name, organization_named
-from files_app.services.reconcile import Finding, Orders, reconcile_account
-from files_app.services.sync import SyncReport, can_adopt, sync_account
+from files_app.services.accounts.saving import driver_for
+from files_app.services.index import audit
+from files_app.services.operations.connection_test import check_connection
+from files_app.services.upstream.reconcile import Finding, Orders, reconcile_account
+from files_app.services.upstream.sync import SyncReport, can_adopt, sync_account
 from providers.exceptions import ProviderConfigurationError, ProviderError
 
 

@@ -16,12 +16,12 @@ from files_app.management.base import (
     command_caller,
 )
 from files_app.management.output import age, counted, printable, write_json_list, write_table
+from files_app.management.references import account_named, full_name, organization_named
 from files_app.models import FileCopy
 from files_app.models.files import CopyState, FileCopyQuerySet
-from files_app.services.database import in_batches
-from files_app.services.deletes import retry_dead
-from files_app.services.drain import drain, waiting
-from files_app.services.naming import account_named, full_name, organization_named
+from files_app.services.deletes.delivery import retry_dead
+from files_app.services.deletes.drain import drain, waiting
+from files_app.services.index.transactions import in_batches
 
 _QUEUE = (CopyState.DELETING, CopyState.DEAD, CopyState.UNCONFIRMED)
 

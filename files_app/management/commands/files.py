@@ -20,18 +20,7 @@ from files_app.management.base import (
     add_yes,
     command_caller,
 )
-from files_app.management.output import (
-    counted,
-    printable,
-    short_bytes,
-    write_facts,
-    write_json_list,
-    write_table,
-)
-from files_app.models import File, FileCopy
-from files_app.models.files import DeletedReason, FileQuerySet, FileState
-from files_app.services.deletes import delete_file
-from files_app.services.local_files import (
+from files_app.management.local_files import (
     LocalUpload,
     check_upload,
     download_to_disk,
@@ -40,8 +29,19 @@ from files_app.services.local_files import (
     target_path,
     upload_from_disk,
 )
-from files_app.services.naming import account_named, file_named, full_name, organization_named
-from files_app.services.verify import PROBLEMS, Outcome, Verdict, verify_files
+from files_app.management.output import (
+    counted,
+    printable,
+    short_bytes,
+    write_facts,
+    write_json_list,
+    write_table,
+)
+from files_app.management.references import account_named, file_named, full_name, organization_named
+from files_app.models import File, FileCopy
+from files_app.models.files import DeletedReason, FileQuerySet, FileState
+from files_app.services.deletes.delivery import delete_file
+from files_app.services.upstream.verify import PROBLEMS, Outcome, Verdict, verify_files
 from providers.exceptions import ProviderError
 from providers.objects import INPUT_PURPOSES
 

@@ -18,10 +18,10 @@ from files_app.management.base import (
     command_caller,
 )
 from files_app.management.output import age, printable, write_table
+from files_app.management.references import key_named, organization_named
 from files_app.models import ApiKey
 from files_app.models.organizations import all_scopes
-from files_app.services.keys import check_new_key, create_key, revoke_key, rotate_key
-from files_app.services.naming import key_named, organization_named
+from files_app.services.tenants.keys import check_new_key, create_key, revoke_key, rotate_key
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 

@@ -9,10 +9,10 @@ from django.core.management.base import CommandError
 
 from files_app.management.base import GroupCommand, add_dry_run
 from files_app.management.output import counted, short_bytes, write_facts, write_table
+from files_app.management.references import organization_named
 from files_app.models import Organization
-from files_app.services.naming import organization_named
-from files_app.services.overview import usage_history, usage_of
-from files_app.services.usage import Drift, recount
+from files_app.services.index.usage import Drift, recount
+from files_app.services.operations.overview import usage_history, usage_of
 
 _BAR_WIDTH = 30
 

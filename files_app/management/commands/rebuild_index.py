@@ -9,8 +9,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from files_app.management.base import GatewayCommand, add_dry_run, command_caller
 from files_app.management.output import counted, printable, short_bytes
-from files_app.services.naming import account_named, full_name, organization_named
-from files_app.services.rebuild import Rebuilt, rebuild_index
+from files_app.management.references import account_named, full_name, organization_named
+from files_app.services.upstream.rebuild import Rebuilt, rebuild_index
 
 
 class Command(GatewayCommand):

@@ -17,9 +17,15 @@ from files_app.management.base import (
     command_caller,
 )
 from files_app.management.output import counted, printable, short_bytes
+from files_app.management.references import accounts_named, full_name, organization_named
 from files_app.models import ProviderAccount
-from files_app.services.naming import accounts_named, full_name, organization_named
-from files_app.services.reconcile import Difference, Finding, Orders, Reconciliation, reconcile_account
+from files_app.services.upstream.reconcile import (
+    Difference,
+    Finding,
+    Orders,
+    Reconciliation,
+    reconcile_account,
+)
 from providers.exceptions import ProviderConfigurationError, ProviderError
 
 _WORDS = {

@@ -9,9 +9,9 @@ from django.core.management.base import CommandError, CommandParser
 
 from files_app.management.base import GatewayCommand, add_dry_run, command_caller
 from files_app.management.output import counted, printable
+from files_app.management.references import full_name
 from files_app.models import ProviderAccount
-from files_app.services.encryption import Rotation, rotate_credentials
-from files_app.services.naming import full_name
+from files_app.services.accounts.rotation import Rotation, rotate_credentials
 
 
 class Command(GatewayCommand):

@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from files_app.exceptions import InvalidRequestError
-from files_app.services.bootstrap import FirstStart, bootstrap
+from files_app.services.tenants.bootstrap import FirstStart, bootstrap
 
 
 class Command(BaseCommand):

@@ -16,7 +16,7 @@ from django.core.checks import ERROR
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from files_app.services.bootstrap import FirstStart
+from files_app.services.tenants.bootstrap import FirstStart
 from gateway import supervisor
 from gateway.checks import check_stored_credentials
 from gateway.management.commands.bootstrap import prepare, shown

@@ -12,13 +12,13 @@ from pytest_django import Settings
 
 from files_app.models import AuditEvent, File, FileCopy, ProviderAccount
 from files_app.models.files import CopyState
-from files_app.services import sync as sync_service
-from files_app.services.accounts import forget_recent_accounts
-from files_app.services.sync import find_again, sync_account
+from files_app.services.accounts.saving import forget_recent_accounts
+from files_app.services.upstream import sync as sync_service
+from files_app.services.upstream.sync import find_again, sync_account
 from providers.exceptions import InvalidResponseError, ProviderUnavailableError
 from tests.fake_provider import FakeProvider, behaviours
-from tests.files_app.api.client import with_side_effect
 from tests.files_app.cast import Tenant, counters, deliver_deletes, openai_account
+from tests.files_app.client import with_side_effect
 from tests.files_app.forms import encode, file_part, purpose_part
 from tests.processes import wait_until
 

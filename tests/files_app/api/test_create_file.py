@@ -14,10 +14,10 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from files_app.models import File, FileCopy
-from files_app.services.transfers import AlreadyUploadedError
+from files_app.services.uploads.transfer import AlreadyUploadedError
 from tests.fake_provider import FakeProvider, behaviours
-from tests.files_app.api.client import Reply, breaking, with_side_effect
 from tests.files_app.cast import Tenant, counters, deliver_deletes, openai_account
+from tests.files_app.client import Reply, breaking, with_side_effect
 from tests.files_app.forms import Feed, Part, encode, expiry_parts, file_part, purpose_part
 
 LINE = json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": {}}).encode() + b"\n"

@@ -9,10 +9,10 @@ import time_machine
 from django.utils import timezone
 
 from files_app.models import AuditEvent, File, FileCopy
-from files_app.services.expiry import expire_files
+from files_app.services.deletes.expiry import expire_files
 from tests.fake_provider import FakeProvider, behaviours
-from tests.files_app.api.client import with_side_effect
 from tests.files_app.cast import Tenant, counters, deliver_deletes
+from tests.files_app.client import with_side_effect
 from tests.files_app.forms import encode, expiry_parts, file_part, purpose_part
 
 

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from files_app.api.exception_handler import answer_for
+from files_app.web.exception_handler import answer_for
 from providers.exceptions import ProviderUnavailableError
-from tests.files_app.api.client import ApiClient, Reply
 from tests.files_app.cast import Tenant
+from tests.files_app.client import ApiClient, Reply
 from tests.files_app.forms import Feed
 
 PREFIXES = ("/v1", "", "/api/llm", "/api/llm/v1")
@@ -165,7 +165,7 @@ def test_a_body_in_another_form_is_refused(acme: Tenant, content_type: str) -> N
 def test_what_nobody_foresaw_is_an_error_without_details(
     acme: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("files_app.services.listing.list_files", lambda *args: {}["secret-detail"])
+    monkeypatch.setattr("files_app.services.reading.listing.list_files", lambda *args: {}["secret-detail"])
     reply = acme.api.get("/files")
     assert_is_ours(reply, 500)
     assert b"secret-detail" not in reply.body
@@ -176,7 +176,7 @@ def test_a_database_that_is_away_is_worth_a_retry(acme: Tenant, monkeypatch: pyt
     def fail(*args: object) -> None:
         raise OperationalError("connection to postgres://user:secret@host refused")
 
-    monkeypatch.setattr("files_app.services.listing.list_files", fail)
+    monkeypatch.setattr("files_app.services.reading.listing.list_files", fail)
     reply = acme.api.get("/files")
     assert_is_ours(reply, 503)
     assert int(reply.headers["Retry-After"]) > 0

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from files_app.models import File
-from tests.files_app.api.client import Reply
 from tests.files_app.cast import Tenant, local_account
+from tests.files_app.client import Reply
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 PURPOSES = ("batch", "user_data")

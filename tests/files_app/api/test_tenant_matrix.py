@@ -18,10 +18,10 @@ from django.utils import timezone
 
 from files_app.models import File, FileCopy, Organization
 from files_app.models.organizations import Scope
-from files_app.services.keys import forget_cached_keys, revoke_key, system_caller
+from files_app.services.tenants.keys import forget_cached_keys, revoke_key, system_caller
 from tests.fake_provider import FakeProvider
-from tests.files_app.api.client import ApiClient, Reply
 from tests.files_app.cast import Tenant, openai_account
+from tests.files_app.client import ApiClient, Reply
 
 PREFIXES = ("v1/", "api/llm/v1/", "api/llm/", "")
 OPEN_ROUTES = {"healthz", "readyz", "metrics", "openapi.json", "docs"}  # they know no organization

@@ -16,8 +16,7 @@ from pytest_django import Settings
 
 from files_app.models import ApiKey, FileCopy, Heartbeat, Organization, ProviderAccount
 from files_app.models.files import CopyState
-from files_app.observability import health
-from files_app.services import heartbeats
+from files_app.services.operations import health, heartbeats
 from tests.fake_provider import FakeProvider
 from tests.files_app.cast import Tenant, openai_account
 from tests.files_app.management.shell import failing, good, manage

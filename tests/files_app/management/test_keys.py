@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from files_app.exceptions import InvalidKeyError
 from files_app.models import ApiKey, AuditEvent
-from files_app.services.keys import verify_key
+from files_app.services.tenants.keys import verify_key
 from tests.files_app.cast import Tenant
 from tests.files_app.management.shell import failing, good
 

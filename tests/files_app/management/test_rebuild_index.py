@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from files_app.models import AuditEvent, File, FileCopy, Organization, ProviderAccount
-from files_app.services.accounts import driver_for, forget_recent_accounts
+from files_app.services.accounts.saving import driver_for, forget_recent_accounts
 from tests.files_app.cast import Tenant, counters, local_account, make_account
 from tests.files_app.forms import expiry_parts, file_part, purpose_part
 from tests.files_app.management.shell import failing, good, manage

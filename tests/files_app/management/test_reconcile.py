@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from files_app.models import AuditEvent, File, FileCopy, ProviderAccount
 from files_app.models.files import CopyState, FileState
-from files_app.services.accounts import driver_for
+from files_app.services.accounts.saving import driver_for
 from tests.fake_provider import FakeProvider, behaviours
 from tests.files_app.cast import Tenant, counters, openai_account
 from tests.files_app.management.shell import failing, good, manage

@@ -7,8 +7,8 @@ from cryptography.fernet import Fernet
 from pytest_django import Settings
 
 from files_app.models import AuditEvent, ProviderAccount
-from files_app.services.credentials import is_current, reseal, unseal
-from files_app.services.encryption import check_keys
+from files_app.services.accounts.credentials import is_current, reseal, unseal
+from files_app.services.accounts.rotation import check_keys
 from tests.files_app.cast import Tenant, make_account
 from tests.files_app.management.shell import failing, good
 
@@ -61,7 +61,7 @@ def test_a_run_that_broke_off_is_started_again(new_key: str, sealed: list[Provid
 def test_credentials_changed_meanwhile_are_not_overwritten(
     new_key: str, sealed: list[ProviderAccount], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from files_app.services import credentials as module
+    from files_app.services.accounts import credentials as module
 
     def reseal_late(account: ProviderAccount) -> None:
         reseal(account)

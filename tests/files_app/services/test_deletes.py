@@ -13,9 +13,9 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from files_app.exceptions import FileNotFoundInIndexError
 from files_app.models import AuditEvent, File, FileCopy, Organization, ProviderAccount
-from files_app.services import deletes
-from files_app.services.deletes import backoff_seconds, deliver, give_up, retry_dead, send_due
-from files_app.services.keys import system_caller
+from files_app.services.deletes import delivery as deletes
+from files_app.services.deletes.delivery import backoff_seconds, deliver, give_up, retry_dead, send_due
+from files_app.services.tenants.keys import system_caller
 from tests.fake_provider import VALID_KEY, FakeProvider, behaviours
 from tests.files_app.cast import Tenant, counters, deliver_deletes, make_account
 from tests.files_app.forms import expiry_parts, file_part, purpose_part

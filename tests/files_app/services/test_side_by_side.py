@@ -11,10 +11,13 @@ from pytest_django import Settings
 
 from files_app.models import File, FileCopy, ProviderAccount
 from files_app.models.files import DeletedReason
-from files_app.services import abandonment, deletes, freshness, sweep
-from files_app.services import sync as sync_service
-from files_app.services.expiry import expire_files, set_expiry
-from files_app.services.keys import system_caller
+from files_app.services.deletes import delivery as deletes
+from files_app.services.deletes.expiry import expire_files, set_expiry
+from files_app.services.tenants.keys import system_caller
+from files_app.services.uploads import failure as abandonment
+from files_app.services.upstream import lost_answers as sweep
+from files_app.services.upstream import schedule as freshness
+from files_app.services.upstream import sync as sync_service
 from providers.objects import RemoteFile
 from tests.fake_provider import FakeProvider
 from tests.files_app.cast import Tenant, counters, openai_account

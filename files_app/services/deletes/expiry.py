@@ -1,0 +1,44 @@
+"""Expiry: a file past its time is invisible at once; this cleans up behind it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from files_app.exceptions import FileNotFoundInIndexError, InvalidRequestError
+from files_app.models import File
+from files_app.models.files import DeletedReason, FileState
+from files_app.services.deletes import delivery as deletes
+from files_app.services.index import audit
+from files_app.services.index.callers import Caller
+from files_app.services.tenants.keys import system_caller
+
+
+def expire_files(limit: int = 500) -> int:
+    """Tombstone files whose time is over and return how many; the delete pipeline does the rest."""
+    expired = 0
+    for file in File.objects.expired().select_related("account").order_by("expires_at")[:limit]:
+        with transaction.atomic():
+            if deletes.tombstone(file, reason=DeletedReason.EXPIRED):
+                audit.record_file(system_caller(file.organization_id), "file.expire", file)
+                expired += 1
+    return expired
+
+
+def set_expiry(file: File, expires_at: datetime | None, *, caller: Caller) -> None:
+    """Let the gateway delete the file at that time; None keeps it until somebody deletes it.
+
+    What a provider itself does after its own time is not changed. Raises InvalidRequestError and
+    FileNotFoundInIndexError.
+    """
+    if expires_at is not None and expires_at <= timezone.now():
+        raise InvalidRequestError("The expiry has to be in the future: to remove a file now, delete it.")
+    with transaction.atomic():
+        available = File.objects.filter(pk=file.pk, state=FileState.AVAILABLE)
+        if not available.update(expires_at=expires_at):
+            raise FileNotFoundInIndexError(file.file_id)
+        until = expires_at.isoformat() if expires_at else "never"
+        audit.record_file(caller, "file.set_expiry", file, expires_at=until)
+    file.expires_at = expires_at

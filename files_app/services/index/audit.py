@@ -1,0 +1,47 @@
+"""Writes the audit trail, in the transaction of the change that it tells of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from files_app.models import AuditEvent, File
+from files_app.services.index.callers import Caller
+
+
+def record(
+    caller: Caller,
+    action: str,
+    *,
+    object_type: str = "",
+    object_id: str = "",
+    account_name: str = "",
+    result: str = "ok",
+    **details: Any,
+) -> None:
+    """Append one event. `details` must hold no secret."""
+    AuditEvent.objects.create(
+        organization_id=caller.organization_id or None,
+        actor_type=caller.actor_type,
+        actor=caller.actor[:150],
+        action=action,
+        object_type=object_type,
+        object_id=object_id[:255],
+        account_name=account_name,
+        result=result[:64],
+        ip=caller.ip,
+        request_id=caller.request_id[:64],
+        details=details,
+    )
+
+
+def record_file(caller: Caller, action: str, file: File, *, result: str = "ok", **details: Any) -> None:
+    """Append one event about a file."""
+    record(
+        caller,
+        action,
+        object_type="file",
+        object_id=file.file_id,
+        account_name=file.account.name,
+        result=result,
+        **details,
+    )

@@ -1,0 +1,181 @@
+"""Connection test: what an upload would need of a provider account, tried step by step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+
+from django.conf import settings
+
+from files_app.models import ProviderAccount
+from files_app.services.accounts.saving import driver_for
+from files_app.services.index.transactions import release_connection
+from files_app.services.uploads.begin import new_file_id
+from providers.base import CheckStep, Driver
+from providers.exceptions import (
+    CredentialsError,
+    FileRejectedError,
+    ProviderConfigurationError,
+    ProviderError,
+    ProviderUnavailableError,
+    RateLimitedError,
+    UnsupportedOperationError,
+)
+from providers.objects import Digest, FilePart, Operation, PurposePart, Upload
+from providers.transports.reach import reach
+
+_DELETE = "Delete it"
+_NAMESPACE_OF_SHARED = "connection-test"
+_HINTS: tuple[tuple[type[Exception], str], ...] = (
+    (CredentialsError, "Check the credentials, and what they are allowed to do."),
+    (RateLimitedError, "The credentials work, but the provider asks to slow down. Try again later."),
+    (ProviderUnavailableError, "Check the endpoint, and whether this host may reach it."),
+)
+
+
+def check_connection(account: ProviderAccount, *, round_trip: bool = False) -> Iterator[CheckStep]:
+    """Yield each step as it ends; the first one that fails is the last.
+
+    round_trip: also store a small file, read it back and delete it.
+    """
+    return _Check(account, round_trip=round_trip).run()
+
+
+class _Check:
+    def __init__(self, account: ProviderAccount, *, round_trip: bool) -> None:
+        self._account = account
+        self._round_trip = round_trip
+        self._remote_id = ""
+        self._content = b""
+
+    def run(self) -> Iterator[CheckStep]:
+        configured, driver = self._configure()
+        yield configured
+        if driver is None:
+            return
+        release_connection()
+        try:
+            yield from self._try(driver)
+        finally:  # also when nobody waits for the rest
+            if self._is_left_behind(driver):
+                _timed(_DELETE, lambda: self._delete(driver))
+
+    def _try(self, driver: Driver) -> Iterator[CheckStep]:
+        for name, work in self._steps(driver):
+            step = _timed(name, work)
+            yield step
+            if not step.ok:
+                break
+        if self._is_left_behind(driver):  # a step behind the upload has failed
+            yield _timed(_DELETE, lambda: self._delete(driver))
+
+    def _is_left_behind(self, driver: Driver) -> bool:
+        return bool(self._remote_id) and Operation.DELETE in driver.capabilities.operations
+
+    def _configure(self) -> tuple[CheckStep, Driver | None]:
+        found: list[Driver] = []
+
+        def build() -> str:
+            found.append(driver_for(self._account))
+            return f"{found[0].label}: options and credentials are complete"
+
+        step = _timed("Configuration", build)
+        return step, found[0] if found else None
+
+    def _steps(self, driver: Driver) -> Iterator[tuple[str, Callable[[], str]]]:
+        operations = driver.capabilities.operations
+        endpoint = driver.upstream()[0]
+        if endpoint.startswith(("http://", "https://")):
+            yield "Network", lambda: _reached(endpoint)
+        if Operation.LIST in operations:
+            yield "List files", lambda: _listed(driver)
+        if self._round_trip and Operation.CREATE in operations:
+            yield "Upload a test file", lambda: self._upload(driver)
+            if Operation.CONTENT in operations and driver.capabilities.content == "exact":
+                yield "Read it back", lambda: self._read_back(driver)
+            if Operation.DELETE in operations:
+                yield _DELETE, lambda: self._delete(driver)
+
+    def _upload(self, driver: Driver) -> str:
+        purpose, filename, self._content = _probe(driver)
+        digest = Digest(len(self._content), hashlib.sha256(self._content).hexdigest())
+        file = FilePart(
+            filename,
+            "application/octet-stream",
+            iter([self._content]),
+            length=digest.bytes,
+            sha256=digest.sha256,
+            reopen=lambda: iter([self._content]),
+        )
+        organization = self._account.organization
+        upload = Upload(
+            file_id=new_file_id(),
+            namespace=organization.namespace if organization else _NAMESPACE_OF_SHARED,
+            parts=iter([PurposePart(purpose), file]),
+            digest=lambda: digest,
+        )
+        self._remote_id = driver.create_file(upload).remote_id
+        return f"{len(self._content)} bytes of purpose {purpose} as {self._remote_id}"
+
+    def _read_back(self, driver: Driver) -> str:
+        try:
+            download = driver.download_file(self._remote_id)
+        except (UnsupportedOperationError, FileRejectedError) as exc:  # such as OpenAI, for most purposes
+            return f"the provider gives no file of this purpose back: {exc.message}"
+        try:
+            same = b"".join(download.chunks) == self._content
+        finally:
+            download.close()
+        if not same:
+            raise ProviderUnavailableError("The provider gives other bytes back than it was sent.")
+        return "the same bytes came back"
+
+    def _delete(self, driver: Driver) -> str:
+        remote_id, self._remote_id = self._remote_id, ""
+        driver.delete_file(remote_id)
+        return "nothing is left behind"
+
+
+def _timed(name: str, work: Callable[[], str]) -> CheckStep:
+    started = time.perf_counter()
+    try:
+        detail, ok = work(), True
+    except ProviderError as exc:
+        hint = next((hint for kind, hint in _HINTS if isinstance(exc, kind)), "")
+        detail, ok = f"{exc.message} {hint}".strip(), False
+    except ProviderConfigurationError as exc:
+        detail, ok = str(exc), False
+    return CheckStep(name, ok, time.perf_counter() - started, detail)
+
+
+def _reached(endpoint: str) -> str:
+    return reach(
+        endpoint,
+        allow_private=settings.ALLOW_PRIVATE_UPSTREAMS,
+        timeout_seconds=settings.PROVIDER_CONNECT_TIMEOUT_SECONDS,
+    )
+
+
+def _listed(driver: Driver) -> str:
+    page = driver.list_files()
+    if not page.files:
+        return "the credentials work; there are no files yet"
+    more = " or more" if page.next_cursor else ""
+    return f"the credentials work; {len(page.files)}{more} file{'s' if len(page.files) != 1 else ''} there"
+
+
+def _probe(driver: Driver) -> tuple[str, str, bytes]:
+    """Return purpose, name and content of a file that the provider takes."""
+    for purpose in ("user_data", "assistants"):
+        if purpose in driver.capabilities.purposes:
+            return purpose, "connection-test.txt", b"Connection test of the files gateway. Safe to delete.\n"
+    line = {
+        "custom_id": "connection-test",
+        "method": "POST",
+        "url": "/v1/chat/completions",
+        "body": {"model": "test", "messages": [{"role": "user", "content": "connection test"}]},
+    }
+    purpose = "batch" if "batch" in driver.capabilities.purposes else min(driver.capabilities.purposes)
+    return purpose, "connection-test.jsonl", json.dumps(line).encode() + b"\n"

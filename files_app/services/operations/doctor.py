@@ -1,0 +1,318 @@
+"""Doctor: checks what an operator would, and says what to fix. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from django.conf import settings
+from django.core import checks
+from django.db import DatabaseError, InterfaceError, connection
+from django.utils import timezone
+
+from files_app.exceptions import readable_bytes
+from files_app.management.references import full_name
+from files_app.models import ApiKey, File, FileCopy, Organization, ProviderAccount
+from files_app.models.files import CopyState
+from files_app.services.accounts.rotation import check_keys
+from files_app.services.index import usage
+from files_app.services.index.transactions import in_batches
+from files_app.services.operations import health, heartbeats
+from files_app.services.operations.connection_test import check_connection
+from files_app.services.operations.overview import CRITICAL_PERCENT, WARNING_PERCENT, usage_of
+from files_app.services.upstream.schedule import is_stale
+
+_LOW_SHARE = 0.05
+_WAITING_LONG = timedelta(hours=1)
+#: A sync may be this late before anybody has to care.
+_SYNC_GRACE_SECONDS = 3 * 3_600
+_SHOWN_NAMES = 5
+
+
+class Level(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report. `fix` says what to do; empty where nothing has to be done."""
+
+    area: str
+    level: Level
+    detail: str
+    fix: str = ""
+
+
+def _ok(area: str, detail: str) -> Finding:
+    return Finding(area, Level.OK, detail)
+
+
+def _warning(area: str, detail: str, fix: str) -> Finding:
+    return Finding(area, Level.WARNING, detail, fix)
+
+
+def _problem(area: str, detail: str, fix: str) -> Finding:
+    return Finding(area, Level.PROBLEM, detail, fix)
+
+
+def examine(*, live: bool = True) -> Iterator[Finding]:
+    """Yield the findings as they are made. live: also ask every enabled account's provider."""
+    yield from _settings()
+    yield from _directories()
+    failures = health.failures()
+    yield from _services(failures)
+    if not {"database", "migrations"} & failures.keys():
+        for check in _DATABASE_CHECKS:
+            yield from _guarded(check)
+        yield from _guarded(lambda: _accounts(live=live))
+
+
+def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from check()
+    except (DatabaseError, InterfaceError) as exc:
+        reason = str(exc).strip().partition("\n")[0]
+        yield _problem("database", f"a query failed: {reason}", "Look at the database's own log.")
+
+
+# -- this host -----------------------------------------------------------------------------------------
+
+
+def _settings() -> Iterator[Finding]:
+    """Run Django's and our own system checks, those for a deployment where others can reach the gateway."""
+    found = checks.run_checks(include_deployment_checks=not settings.IS_LOOPBACK, tags=_CHECKED_TAGS)
+    for message in found:
+        if not message.is_silenced():
+            make = _problem if message.level >= checks.ERROR else _warning
+            yield make("settings", f"{message.msg} ({message.id})", message.hint or "")
+    if not found:
+        yield _ok("settings", "they agree with each other")
+
+
+_CHECKED_TAGS = [checks.Tags.security, checks.Tags.models, checks.Tags.caches, checks.Tags.compatibility]
+
+
+def _directories() -> Iterator[Finding]:
+    for name in "DATA_DIR", "SPOOL_DIR":
+        directory = Path(getattr(settings, name))
+        space = shutil.disk_usage(directory)
+        detail = f"{name} {directory} has {readable_bytes(space.free)} free"
+        fix = f"Free space on that disk, or set {name} to a directory with more room."
+        if not os.access(directory, os.W_OK | os.X_OK):
+            yield _problem("disk", f"{name} {directory} cannot be written to", "Change its owner or mode.")
+        elif space.free < settings.MAX_FILE_BYTES:
+            yield _problem("disk", f"{detail}: less than one file may have", fix)
+        elif space.free < _LOW_SHARE * space.total:
+            yield _warning("disk", f"{detail}: under {_LOW_SHARE:.0%}", fix)
+        else:
+            yield _ok("disk", detail)
+    yield from _secret_files()
+
+
+def _secret_files() -> Iterator[Finding]:
+    directory = Path(settings.DATA_DIR) / "secrets"
+    open_ones = [path.name for path in sorted(directory.glob("*")) if path.stat().st_mode & 0o077]
+    if open_ones:
+        yield _problem(
+            "secrets",
+            f"others on this host can read {', '.join(open_ones)} in {directory}",
+            f"chmod 600 {directory}/*",
+        )
+    elif settings.GENERATED_SECRETS:
+        names = ", ".join(settings.GENERATED_SECRETS)
+        yield _ok("secrets", f"{names}: generated, in {directory}, which belongs into every backup")
+    else:
+        yield _ok("secrets", "all are supplied")
+
+
+# -- database, broker, worker --------------------------------------------------------------------------
+
+_SERVICE_FIXES = {
+    "database": "Check DATABASE_URL, and that the database runs and can be reached from this host.",
+    "migrations": "Run `manage.py migrate`.",
+    "broker": "Check CELERY_BROKER_URL and that the broker runs. Nothing is lost meanwhile: what waits is "
+    "sent later, and `manage.py deletions drain` does it without a broker.",
+}
+
+
+def _services(failures: dict[str, str]) -> Iterator[Finding]:
+    for name, fix in _SERVICE_FIXES.items():
+        if name not in failures:
+            yield _ok(
+                name,
+                connection.vendor
+                if name == "database"
+                else "up to date"
+                if name == "migrations"
+                else "answers",
+            )
+        elif name == "migrations" and "database" in failures:
+            yield _problem(name, "not known without the database", _SERVICE_FIXES["database"])
+        else:
+            yield _problem(name, f"fails: {failures[name]}", fix)
+
+
+def _worker() -> Iterator[Finding]:
+    seen_at = heartbeats.last_seen()
+    if heartbeats.is_alive(seen_at):
+        yield _ok("worker", "worker and beat are alive")
+        return
+    since = f"silent since {seen_at:%Y-%m-%d %H:%M:%S} UTC" if seen_at else "never seen"
+    yield _problem(
+        "worker",
+        f"worker or beat is {since}: deletes, expiry and clean-up wait",
+        "Start both: `manage.py run` runs everything, `manage.py run worker` and `run beat` one part each.",
+    )
+
+
+# -- what is in the database ---------------------------------------------------------------------------
+
+
+def _encryption() -> Iterator[Finding]:
+    fit = check_keys()
+    if not fit.unreadable:
+        yield _ok("encryption", f"FIELD_ENCRYPTION_KEYS fit {fit.tried} sealed accounts")
+    elif fit.is_wrong_key:
+        yield _problem(
+            "encryption",
+            f"FIELD_ENCRYPTION_KEYS decrypt none of {fit.tried} accounts' credentials",
+            "Add the key that was used before to FIELD_ENCRYPTION_KEYS, behind the first one.",
+        )
+    else:
+        yield _problem(
+            "encryption",
+            f"the credentials of {_names(fit.unreadable)} cannot be decrypted",
+            "Add the key that was used before to FIELD_ENCRYPTION_KEYS, or enter these credentials again.",
+        )
+
+
+def _organizations() -> Iterator[Finding]:
+    active = Organization.objects.filter(is_active=True)
+    if not active.exists():
+        yield _warning(
+            "organizations", "there is none", "Run `manage.py bootstrap` or `manage.py apply FILE`."
+        )
+        return
+    if not ApiKey.objects.filter(revoked_at=None, organization__is_active=True).exists():
+        yield _warning("keys", "no API key is in use", "Run `manage.py keys create`.")
+    full = [row for batch in in_batches(active) for row in batch if usage_of(row).percent >= WARNING_PERCENT]
+    for row in full[:_SHOWN_NAMES]:
+        use = usage_of(row)
+        make = _problem if use.percent >= CRITICAL_PERCENT else _warning
+        yield make(
+            "quota",
+            f"{row.name} uses {use.percent:.0f} % of {readable_bytes(row.quota_bytes)}",
+            "Raise its quota in the admin, or let it delete files.",
+        )
+    if not full:
+        yield _ok("quota", f"every organization is below {WARNING_PERCENT} %")
+
+
+def _drift() -> Iterator[Finding]:
+    drifted = [drift.organization for drift in usage.recount_all(dry_run=True)]
+    if drifted:
+        yield _problem(
+            "usage",
+            f"the counters of {_names(drifted)} differ from the files",
+            "Run `manage.py orgs recount`; beat does so every hour.",
+        )
+    else:
+        yield _ok("usage", "counters and files agree")
+
+
+def _deletes() -> Iterator[Finding]:
+    dead = FileCopy.objects.filter(state=CopyState.DEAD).count()
+    if dead:
+        yield _problem(
+            "deletions",
+            f"{dead} deletes were given up",
+            "`manage.py deletions list --state dead` shows why; then `manage.py deletions retry --all`.",
+        )
+    late = FileCopy.objects.filter(
+        state=CopyState.DELETING, state_changed_at__lt=timezone.now() - _WAITING_LONG
+    ).count()
+    if late:
+        yield _warning(
+            "deletions",
+            f"{late} deletes have been waiting for more than an hour",
+            "`manage.py deletions list` shows why; `manage.py deletions drain --early` tries them now.",
+        )
+    unconfirmed = FileCopy.objects.filter(state=CopyState.UNCONFIRMED).count()
+    if unconfirmed:
+        yield _warning(
+            "deletions",
+            f"{unconfirmed} uploads may have left a file behind, whose id is not known",
+            "They are searched for by themselves for a day; `manage.py reconcile` shows what is left.",
+        )
+    if not (dead or late or unconfirmed):
+        yield _ok("deletions", "none is late or given up")
+
+
+def _uploads() -> Iterator[Finding]:
+    stuck = File.objects.stuck().count()
+    if stuck:
+        yield _warning(
+            "uploads",
+            f"{stuck} uploads make no progress and hold quota",
+            "The worker clears them within a minute: see that it runs.",
+        )
+    else:
+        yield _ok("uploads", "none is stuck")
+
+
+_DATABASE_CHECKS = (_worker, _encryption, _organizations, _drift, _deletes, _uploads)
+
+
+# -- accounts ------------------------------------------------------------------------------------------
+
+
+def _accounts(*, live: bool) -> Iterator[Finding]:
+    enabled = ProviderAccount.objects.filter(is_enabled=True).select_related("organization")
+    number = 0
+    for batch in in_batches(enabled):
+        for account in batch:
+            number += 1
+            yield from _account(account, live=live)
+    if not number:
+        yield _warning("accounts", "no provider account is enabled", "Add one in the admin or with `apply`.")
+
+
+def _account(account: ProviderAccount, *, live: bool) -> Iterator[Finding]:
+    name = full_name(account)
+    steps = check_connection(account)
+    for step in steps:
+        if not step.ok:
+            yield _problem(
+                "accounts",
+                f"{name}: {step.name} failed: {step.detail}",
+                f"Correct the account in the admin, then run `manage.py accounts test {name}`.",
+            )
+            break
+        if not live:
+            yield _ok("accounts", f"{name}: {step.detail}")
+            break
+    else:
+        yield _ok("accounts", f"{name}: {step.detail}")
+    yield from _sync_state(account, name)
+
+
+def _sync_state(account: ProviderAccount, name: str) -> Iterator[Finding]:
+    fix = f"Run `manage.py accounts sync {name}`."
+    if account.last_sync_error:
+        yield _warning("sync", f"{name}: the last sync failed: {account.last_sync_error}", fix)
+    elif account.last_synced_at and is_stale(account, at_least_seconds=_SYNC_GRACE_SECONDS):
+        yield _warning("sync", f"{name}: last synced {account.last_synced_at:%Y-%m-%d %H:%M:%S} UTC", fix)
+
+
+def _names(names: list[str] | tuple[str, ...]) -> str:
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return ", ".join(names[:_SHOWN_NAMES]) + more

@@ -1,0 +1,144 @@
+"""Download: the provider's bytes as they come, with a length, and never a short success."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from files_app.exceptions import GatewayError
+from files_app.models import File
+from files_app.observability import context, metrics
+from files_app.services.accounts.saving import driver_for
+from files_app.services.index import audit
+from files_app.services.index.callers import Caller
+from files_app.services.index.transactions import release_connection
+from files_app.services.reading.lookup import held_copy, require_enabled
+from providers.base import Driver
+from providers.exceptions import InvalidResponseError, ProviderUnavailableError, RemoteFileNotFoundError
+from providers.objects import ByteRange, Download, Operation
+
+
+class FileMissingAtProviderError(GatewayError):
+    """The index has the file, its provider has it no more."""
+
+    status = 404
+    code = "file_missing_at_provider"
+
+
+@dataclass(slots=True)
+class OpenedFile:
+    """A file's bytes, open for one reader. Call `close`, also after an exception.
+
+    length: exact number of bytes that `chunks` yields. content_range: (first, last, total) for a part.
+    """
+
+    chunks: Iterator[bytes]
+    close: Callable[[], None]
+    length: int
+    content_type: str
+    content_range: tuple[int, int, int] | None = None
+
+
+def require_content(file: File) -> Driver:
+    """Return the driver of a file whose provider gives contents back. Raises UnsupportedOperationError."""
+    require_enabled(file.account)
+    driver = driver_for(file.account)
+    driver.require(Operation.CONTENT)
+    return driver
+
+
+def open_file(file: File, *, caller: Caller, byte_range: ByteRange | None = None) -> OpenedFile:
+    """Open a file at its provider; the first bytes have arrived when this returns.
+
+    Raises ProviderError, and FileMissingAtProviderError when the provider has the file no more.
+    """
+    context.annotate(provider=file.account.name)
+    driver = require_content(file)
+    copy = held_copy(file)
+    audit.record_file(caller, "file.content", file)
+    release_connection()
+    try:
+        with metrics.provider_operation(file.account.driver, Operation.CONTENT):
+            download = driver.download_file(copy.remote_id, byte_range=byte_range)
+    except RemoteFileNotFoundError as exc:
+        raise FileMissingAtProviderError(
+            f"The file is listed, but {driver.label} has its content no more.", param="id"
+        ) from exc
+    try:
+        return _opened(file, driver, download)
+    except BaseException:
+        download.close()
+        raise
+
+
+def _opened(file: File, driver: Driver, download: Download) -> OpenedFile:
+    expected = _expected_length(file, driver, download)
+    if expected is None:
+        download = _spooled(download)
+        expected = download.length or 0
+    first = next(download.chunks, b"")
+    return OpenedFile(
+        chunks=_exactly(expected, first, download.chunks, driver.label),
+        close=download.close,
+        length=expected,
+        content_type=file.content_type or download.content_type or "application/octet-stream",
+        content_range=download.content_range,
+    )
+
+
+def _expected_length(file: File, driver: Driver, download: Download) -> int | None:
+    """Return how many bytes have to come; None when neither provider nor index can tell.
+
+    An answer that announces another size than the index has is refused before the client sees a success.
+    """
+    if download.content_range is not None:
+        first, last, total = download.content_range
+        announced, known = last - first + 1, file.bytes
+        if file.sha256 and total != known:
+            raise _wrong_size(driver)
+        return announced
+    if not file.sha256 or driver.capabilities.content != "exact":
+        return download.length
+    if download.length is not None and download.length != file.bytes:
+        raise _wrong_size(driver)
+    return file.bytes
+
+
+def _wrong_size(driver: Driver) -> InvalidResponseError:
+    return InvalidResponseError(f"{driver.label} offers another number of bytes than was uploaded.")
+
+
+def _exactly(length: int, first: bytes, rest: Iterator[bytes], label: str) -> Iterator[bytes]:
+    """Yield exactly `length` bytes, or break the transfer so that nobody takes a part for the whole."""
+    sent = 0
+    chunk: bytes | None = first
+    while chunk:
+        sent += len(chunk)
+        if sent > length:
+            raise ProviderUnavailableError(f"{label} sends more bytes than it announced.")
+        yield chunk
+        chunk = next(rest, None)
+    if sent < length:
+        raise ProviderUnavailableError(f"{label} stopped after {sent} of {length} bytes.")
+
+
+def _spooled(download: Download) -> Download:
+    """Hold the bytes on disk to learn their number: a download without length could end early unnoticed."""
+    spool = tempfile.TemporaryFile(dir=settings.SPOOL_DIR, prefix="download-")  # noqa: SIM115  # closed by close()
+    try:
+        for chunk in download.chunks:
+            spool.write(chunk)
+            if spool.tell() > settings.MAX_FILE_BYTES:
+                raise InvalidResponseError("The provider's file is larger than the gateway's limit.")
+    except BaseException:
+        spool.close()
+        raise
+    finally:
+        download.close()
+    length = spool.tell()
+    spool.seek(0)
+    chunks = iter(lambda: spool.read(settings.DOWNLOAD_CHUNK_BYTES), b"")
+    return Download(chunks, spool.close, length, download.content_type, download.content_range)

@@ -1,0 +1,96 @@
+"""The one way from an id to a file: always inside the caller's organization."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from urllib.parse import unquote
+
+from files_app.exceptions import FileNotFoundInIndexError, InvalidRequestError, NotAllowedError
+from files_app.models import File, FileCopy, ProviderAccount
+from files_app.models.files import CopyState, FileState
+from files_app.services.accounts.saving import PROVIDER_HEADER, account_by_pk, select_account
+
+_FILE_ID = re.compile(r"[A-Za-z0-9._~=:-]{1,255}")
+_MAX_SAME_ID = 20
+_URI = re.compile(r"(?:s3|gs)://[^\x00-\x1f\x7f]{3,1290}")
+
+
+def find_file(organization_id: int, file_id: str, account_name: str | None) -> File:
+    """Return the live file that the organization knows by `file_id`, which may be an s3:// or gs:// URI.
+
+    account_name: the file must live there; None finds it wherever it is.
+    Raises FileNotFoundInIndexError, the same for ids that are unknown, malformed or somebody else's; and
+    InvalidRequestError when two accounts hold files of that id.
+    """
+    by_uri = unquote(file_id)
+    if _URI.fullmatch(by_uri):
+        found = _stored("uri", organization_id, by_uri)
+    elif _FILE_ID.fullmatch(file_id):
+        found = _stored("file_id", organization_id, file_id)
+    else:
+        found = []
+    if account_name is not None:
+        account = select_account(organization_id, account_name)
+        found = [file for file in found if file.account_id == account.pk]
+    if not found:
+        raise FileNotFoundInIndexError(file_id[:255])
+    if len(found) > 1:
+        names = sorted({file.account.name for file in found})
+        raise InvalidRequestError(
+            f"Several provider accounts hold a file '{file_id}': {', '.join(names)}. Name one in the header "
+            f"{PROVIDER_HEADER}.",
+            param=PROVIDER_HEADER,
+        )
+    return found[0]
+
+
+def _stored(column: str, organization_id: int, value: str) -> list[File]:
+    """Return the organization's live files with this id or URI.
+
+    Most requests come through here, and compiling the query would cost more than running it: the ORM
+    compiles it once.
+    """
+    rows = File.objects.raw(_lookup_sql(column), [organization_id, FileState.AVAILABLE.value, value])
+    found = [file for file in rows if not file.is_expired]
+    for file in found:
+        file.account = account_by_pk(file.account_id)
+    return found
+
+
+_SHOWN_COLUMNS = (
+    *("organization", "account", "file_id", "filename", "purpose", "content_type", "bytes", "sha256", "uri"),
+    *("metadata", "status", "status_details", "state", "is_counted", "created_at", "expires_at"),
+)
+
+
+@cache
+def _lookup_sql(column: str) -> str:
+    """Return the SQL of the lookup; its parameters are organization, state and value, in this order."""
+    files = File.objects.for_organization(0).filter(state="STATE").filter(**{column: "VALUE"})
+    files = files.only(*_SHOWN_COLUMNS)
+    sql, parameters = files[:_MAX_SAME_ID].query.sql_with_params()
+    if list(parameters) != [0, "STATE", "VALUE"]:
+        raise AssertionError("the ORM has put the parameters of the lookup into another order")
+    return str(sql)
+
+
+def is_well_formed(file_id: str) -> bool:
+    """Whether `file_id` could be a provider's id, and so may enter a URL."""
+    return _FILE_ID.fullmatch(file_id) is not None and file_id.strip(".") != ""
+
+
+def held_copy(file: File) -> FileCopy:
+    """Return the copy that serves the file's bytes. Raises FileNotFoundInIndexError."""
+    copy = file.copies.filter(state=CopyState.AVAILABLE).order_by("pk").first()
+    if copy is None:
+        raise FileNotFoundInIndexError(file.file_id)
+    return copy
+
+
+def require_enabled(account: ProviderAccount) -> None:
+    """Refuse to use an account that an operator has switched off. Raises NotAllowedError."""
+    if not account.is_enabled:
+        raise NotAllowedError(
+            f"The provider account '{account.name}' is switched off.", code="provider_account_disabled"
+        )

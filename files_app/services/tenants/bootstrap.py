@@ -1,0 +1,107 @@
+"""What a first start creates, so that a gateway can be called as soon as it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db import transaction
+
+from files_app.exceptions import InvalidKeyError
+from files_app.models import Organization, ProviderAccount
+from files_app.services.accounts.saving import save_account
+from files_app.services.tenants.keys import create_key, system_caller, verify_key
+
+ORGANIZATION_NAME = "default"
+ACCOUNT_NAME = "local"
+KEY_NAME = "first-start"
+ADMIN_NAME = "admin"
+
+
+@dataclass(frozen=True)
+class FirstStart:
+    """The credentials of the first start in plaintext; empty once they have been changed or revoked."""
+
+    api_key: str
+    admin_password: str
+
+
+def bootstrap() -> FirstStart:
+    """Create the organization `default`, its account `local`, an API key and the user `admin`, where missing.
+
+    The credentials are kept in DATA_DIR/first-start.json, so that every start can show those that still work.
+    Raises InvalidRequestError when BOOTSTRAP_API_KEY is too short.
+    """
+    kept = _read()
+    with transaction.atomic():
+        api_key = _create_organization() or kept.api_key
+        admin_password = _create_admin() or kept.admin_password
+    current = FirstStart(
+        api_key=api_key if _is_good(api_key) else "",
+        admin_password=admin_password if _opens_admin(admin_password) else "",
+    )
+    if current != kept:
+        _write(current)
+    return current
+
+
+def _create_organization() -> str:
+    """Create the first organization and return its key; do nothing when there is any organization."""
+    if Organization.objects.exists():
+        return ""
+    organization = Organization.objects.create(name=ORGANIZATION_NAME)
+    save_account(
+        ProviderAccount(organization=organization, name=ACCOUNT_NAME, driver="local", is_default=True)
+    )
+    caller = system_caller(organization.pk)
+    _, plain = create_key(
+        organization=organization, name=KEY_NAME, caller=caller, key=settings.BOOTSTRAP_API_KEY or None
+    )
+    return plain
+
+
+def _create_admin() -> str:
+    """Create the first superuser and return the password; do nothing when there is any superuser."""
+    users = get_user_model()._default_manager
+    if users.filter(is_superuser=True).exists():
+        return ""
+    password = settings.BOOTSTRAP_ADMIN_PASSWORD or secrets.token_urlsafe(15)
+    users.create_superuser(username=ADMIN_NAME, password=password)
+    return password
+
+
+def _is_good(api_key: str) -> bool:
+    try:
+        verify_key(api_key)
+    except InvalidKeyError:
+        return False
+    return True
+
+
+def _opens_admin(password: str) -> bool:
+    user = get_user_model()._default_manager.filter(username=ADMIN_NAME, is_active=True).first()
+    return user is not None and bool(password) and user.check_password(password)
+
+
+def _path() -> Path:
+    return Path(settings.DATA_DIR) / "first-start.json"
+
+
+def _read() -> FirstStart:
+    try:
+        return FirstStart(**json.loads(_path().read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return FirstStart(api_key="", admin_password="")
+
+
+def _write(credentials: FirstStart) -> None:
+    draft = _path().with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(asdict(credentials), file)
+    draft.replace(_path())

@@ -1,0 +1,101 @@
+"""Upload: check what can be checked, reserve, and begin the transfer."""
+
+from __future__ import annotations
+
+import secrets
+
+from django.conf import settings
+from django.db import transaction
+
+from files_app.exceptions import FileTooLargeError, readable_bytes
+from files_app.models import File, FileCopy, Organization, ProviderAccount
+from files_app.observability import context
+from files_app.services.accounts.saving import driver_for, select_account
+from files_app.services.index.transactions import database_time, release_connection
+from files_app.services.tenants import throttle
+from files_app.services.uploads.placement import requested_bucket
+from files_app.services.uploads.request import UploadObserver, UploadRequest, UploadSource
+from files_app.services.uploads.reservation import reserve
+from files_app.services.uploads.transfer import Transfer
+from files_app.streams.checks import UploadRules
+from files_app.streams.jsonl import LineLimits
+from providers.base import Driver
+from providers.objects import Operation
+
+_ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+def new_file_id() -> str:
+    """Return an unguessable id: `file-` and 26 base32 characters, 130 random bits."""
+    return "file-" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(26))
+
+
+def upload_file(request: UploadRequest, observer: UploadObserver | None = None) -> File:
+    """Stream a file to its provider and return it as the index holds it.
+
+    Raises GatewayError and ProviderError. In both cases nothing is left at the provider, or the delete
+    pipeline knows what has to be removed.
+    """
+    throttle.count_upload(request.caller.organization_id)
+    account = select_account(request.caller.organization_id, request.account_name)
+    driver = driver_for(account)
+    driver.require(Operation.CREATE)
+    bucket = requested_bucket(driver, request.placement)
+    organization = Organization.objects.get(pk=request.caller.organization_id)
+    rules = rules_for(organization, driver, request.source)
+    check_declared_length(rules, request.source)
+    context.annotate(provider=account.name)
+    observer = observer or UploadObserver()
+    file, copy = _begin(request, organization, account, observer)
+    release_connection()
+    transfer = Transfer(request, account, driver, rules, file, copy, bucket, observer)
+    return transfer.run()
+
+
+def rules_for(organization: Organization, driver: Driver, source: UploadSource) -> UploadRules:
+    """Return the limits that hold for an upload of this organization to this provider."""
+    return UploadRules(
+        provider_label=driver.label,
+        capabilities=driver.capabilities,
+        max_file_bytes=organization.max_file_bytes,
+        batch_max_file_bytes=settings.BATCH_MAX_FILE_BYTES,
+        assistants_max_tokens=settings.ASSISTANTS_MAX_TOKENS,
+        line_limits=LineLimits(
+            settings.BATCH_MAX_LINE_BYTES, settings.BATCH_MAX_DEPTH, settings.BATCH_MAX_LINES
+        ),
+        declared_bytes=source.length,
+    )
+
+
+def check_declared_length(rules: UploadRules, source: UploadSource) -> None:
+    """Refuse by the Content-Length alone what cannot fit, before a byte of the body is read."""
+    limit = rules.max_bytes(None)
+    if source.length is not None and source.length > limit + source.max_overhead_bytes:
+        raise FileTooLargeError(
+            f"The request announces {readable_bytes(source.length)}; the limit for one file is "
+            f"{readable_bytes(limit)}.",
+            param="file",
+        )
+
+
+def _begin(
+    request: UploadRequest, organization: Organization, account: ProviderAccount, observer: UploadObserver
+) -> tuple[File, FileCopy]:
+    """Reserve what the file has at least, the length less the form's overhead, and write the row."""
+    source = request.source
+    amount = 0 if source.length is None else max(0, source.length - source.max_overhead_bytes)
+    with transaction.atomic():
+        reserve(organization, amount)
+        file = File.objects.create(
+            organization=organization,
+            account=account,
+            api_key_id=request.caller.api_key_id,
+            file_id=new_file_id(),
+            metadata=dict(request.metadata),
+            reserved_bytes=amount,
+            lease_token=secrets.token_hex(16),
+            lease_expires_at=database_time(plus_seconds=settings.UPLOAD_LEASE_SECONDS),
+        )
+        copy = FileCopy.objects.create(file=file, account=account, created_at=file.created_at)
+        observer.begun(file)
+    return file, copy

@@ -1,0 +1,44 @@
+"""What an upload is asked to do, and who takes part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from files_app.models import File, ProviderAccount
+from files_app.services.index.callers import Caller
+from files_app.streams.checks import UploadChecks
+from files_app.streams.form import BodySource
+from files_app.streams.raw import RawSource
+
+UploadSource = BodySource | RawSource
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRequest:
+    """One upload as it reaches the service.
+
+    account_name: None takes the default account.
+    sdk_retry_count: above 0 when an SDK says that it sends the same file again.
+    placement: bucket or region that the client asks for, by header name.
+    """
+
+    caller: Caller
+    source: UploadSource
+    account_name: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    sdk_retry_count: int = 0
+    placement: Mapping[str, str] = field(default_factory=dict)
+
+
+class UploadObserver:
+    """Takes part in an upload. What a method raises fails the upload."""
+
+    def begun(self, file: File) -> None:
+        """Called in the transaction that writes the first row, before a byte is read."""
+
+    def judged(self, checks: UploadChecks, account: ProviderAccount) -> None:
+        """Called when every check is passed, before the provider gets the end of the file."""
+
+    def settled(self, file: File) -> None:
+        """Called in the transaction that makes the file available; once more if that has to be repeated."""

@@ -1,0 +1,132 @@
+"""Quota that holds: reserved before the first byte, exact before the last one leaves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import structlog
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from files_app.exceptions import QuotaExceededError, TemporaryError, readable_bytes
+from files_app.models import File, Organization
+from files_app.models.files import FileState
+from files_app.services.index.transactions import database_time, persistently, release_connection
+from providers.objects import MiB
+
+log = structlog.get_logger(__name__)
+
+#: How much an upload of unknown length reserves at a time.
+STEP_BYTES = 64 * MiB
+
+
+class UploadLeaseLostError(TemporaryError):
+    """The sweeper gave the upload up, because it made no progress for too long."""
+
+    def __init__(self) -> None:
+        super().__init__("The upload made no progress for too long and was given up. Send it again.")
+
+
+def reserve(organization: Organization, amount: int) -> None:
+    """Reserve `amount` bytes, inside the caller's transaction. Raises QuotaExceededError."""
+    if not Organization.objects.reserve(organization.pk, amount):
+        raise quota_exceeded(organization.pk, amount)
+
+
+def quota_exceeded(organization_id: int, amount: int) -> QuotaExceededError:
+    """Return the error with the numbers of now."""
+    organization = Organization.objects.get(pk=organization_id)
+    if organization.max_files and organization.file_count >= organization.max_files:
+        return QuotaExceededError(
+            f"The organization has {organization.file_count:,} files; "
+            f"{organization.max_files:,} is as many as it may have. Delete some, or ask "
+            "the operator for a higher limit."
+        )
+    taken = organization.used_bytes + organization.reserved_bytes
+    return QuotaExceededError(
+        f"The organization's storage is full: {readable_bytes(amount)} more would not fit into its quota of "
+        f"{readable_bytes(organization.quota_bytes)}, of which {readable_bytes(max(0, taken))} are in use. "
+        "Delete files or ask the operator for a larger quota."
+    )
+
+
+class Reservation:
+    """What a running upload holds, and its lease. One thread uses it."""
+
+    def __init__(self, file: File, *, slack_bytes: int) -> None:
+        self._file_pk = file.pk
+        self._organization_id = file.organization_id
+        self._token = file.lease_token
+        self.bytes = file.reserved_bytes
+        self._slack_bytes = slack_bytes
+        self._lease_seconds: int = settings.UPLOAD_LEASE_SECONDS
+        self._plan_renewal()
+
+    def note_progress(self, size: int) -> None:
+        """Tell that `size` bytes have passed. Reserves more in steps and renews the lease when due."""
+        if size > self.bytes + self._slack_bytes:
+            self._hold(max(size, self.bytes + STEP_BYTES), at_least=size)
+        else:
+            self.keep_alive()
+
+    def keep_alive(self) -> None:
+        """Renew the lease when due. A database that is away now may be back before the lease ends."""
+        if time.monotonic() < self._renew_at:
+            return
+        try:
+            self._change(self.bytes, {})
+        except (OperationalError, InterfaceError) as exc:
+            log.warning("lease_not_renewed", file=self._file_pk, error=type(exc).__name__)
+            connection.close()
+        finally:
+            release_connection()
+        self._plan_renewal()
+
+    def make_exact(self, size: int, *, filename: str) -> None:
+        """Hold exactly `size` bytes: the last word before the provider gets the end of the file.
+
+        From here on the provider may have the file: the row says what to look for if no answer comes, and
+        the lease spans the wait for it.
+        """
+        self._lease_seconds = settings.UPLOAD_LEASE_SECONDS + settings.PROVIDER_READ_TIMEOUT_SECONDS
+        self._hold(size, at_least=size, facts={"filename": filename, "bytes": size})
+
+    def _hold(self, amount: int, *, at_least: int, facts: Mapping[str, str | int] | None = None) -> None:
+        """Hold `amount` bytes, or `at_least` where the full amount does not fit any more."""
+        try:
+            self._persist(amount, facts or {})
+        except QuotaExceededError:
+            if at_least == amount:
+                raise
+            self._persist(at_least, facts or {})
+        finally:
+            release_connection()
+
+    def _persist(self, amount: int, facts: Mapping[str, str | int]) -> None:
+        persistently(lambda: self._change(amount, facts))
+        self.bytes = amount
+        self._plan_renewal()
+
+    def _plan_renewal(self) -> None:
+        self._renew_at = time.monotonic() + settings.UPLOAD_LEASE_SECONDS / 4
+
+    @transaction.atomic
+    def _change(self, amount: int, facts: Mapping[str, str | int]) -> None:
+        """Write what is held, once, also when an earlier try was committed without our hearing of it.
+
+        Takes the rows in the order in which the sweeper does: the file's, then the organization's.
+        """
+        mine = File.objects.filter(pk=self._file_pk, state=FileState.UPLOADING, lease_token=self._token)
+        lease = database_time(plus_seconds=self._lease_seconds)
+        unchanged = mine.filter(reserved_bytes=self.bytes)
+        if unchanged.update(reserved_bytes=amount, lease_expires_at=lease, **facts):
+            self._reserve(amount - self.bytes, amount)
+        elif not mine.filter(reserved_bytes=amount).exists():
+            raise UploadLeaseLostError
+
+    def _reserve(self, delta: int, amount: int) -> None:
+        if delta > 0 and not Organization.objects.reserve(self._organization_id, delta):
+            raise quota_exceeded(self._organization_id, amount)
+        if delta < 0:
+            Organization.objects.release(self._organization_id, -delta)

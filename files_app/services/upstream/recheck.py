@@ -1,0 +1,58 @@
+"""Re-check: asks a provider whether it still has a file, and writes down what it says."""
+
+from __future__ import annotations
+
+from files_app.models import File
+from files_app.models.files import CopyState, FileState
+from files_app.observability import metrics
+from files_app.services.accounts.saving import driver_for
+from files_app.services.index import audit
+from files_app.services.index.callers import Caller
+from files_app.services.index.transactions import release_connection
+from files_app.services.upstream.sync import find_again, mark_lost
+from providers.exceptions import RemoteFileNotFoundError
+from providers.objects import Operation, RemoteFile
+
+
+def recheck_file(file: File, *, caller: Caller) -> str:
+    """Compare a file with its provider's word and return the finding. Raises ProviderError.
+
+    A file that the provider has no more becomes `lost`, a lost one that it has becomes available; its status
+    is taken over.
+    """
+    copy = (
+        file.copies.filter(state__in=[CopyState.AVAILABLE, CopyState.LOST]).select_related("account").first()
+    )
+    if copy is None:
+        return "nothing to check: no provider holds this file"
+    copy.file = file
+    driver = driver_for(copy.account)
+    release_connection()
+    try:
+        with metrics.provider_operation(copy.account.driver, Operation.RETRIEVE):
+            remote = driver.retrieve_file(copy.remote_id)
+    except RemoteFileNotFoundError:
+        lost = copy.state == CopyState.AVAILABLE and mark_lost(copy)
+        return _recorded(
+            file, caller, f"{driver.label} has it no more" + (": marked as lost" if lost else "")
+        )
+    if copy.state == CopyState.LOST and find_again(copy):
+        return _recorded(file, caller, f"{driver.label} has it again: available")
+    if file.state != FileState.AVAILABLE:
+        return _recorded(file, caller, f"{driver.label} has the file, the gateway counts it as {file.state}")
+    return _recorded(file, caller, _compared(file, remote, driver.label))
+
+
+def _compared(file: File, remote: RemoteFile, label: str) -> str:
+    if remote.status != file.status:
+        File.objects.filter(pk=file.pk, state=FileState.AVAILABLE).update(
+            status=remote.status, status_details=(remote.status_details or "")[:500]
+        )
+    if remote.bytes is not None and file.sha256 and remote.bytes != file.bytes:
+        return f"{label} has {remote.bytes:,} bytes instead of {file.bytes:,}"
+    return f"{label} has it, status {remote.status}"
+
+
+def _recorded(file: File, caller: Caller, finding: str) -> str:
+    audit.record_file(caller, "file.recheck", file, finding=finding[:200])
+    return finding

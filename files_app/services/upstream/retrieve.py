@@ -1,0 +1,36 @@
+"""Finds a file by id, and asks the provider for one that the index does not know where that is safe."""
+
+from __future__ import annotations
+
+from files_app.exceptions import FileNotFoundInIndexError, InvalidRequestError
+from files_app.models import File
+from files_app.observability import context
+from files_app.services.accounts.saving import select_account
+from files_app.services.reading.lookup import find_file
+from files_app.services.upstream import sync
+
+
+def get_file(organization_id: int, file_id: str, account_name: str | None) -> File:
+    """Return the organization's file. Raises FileNotFoundInIndexError and InvalidRequestError.
+
+    An unknown id is asked of the named account, else of the default one; only on an account that the
+    organization owns alone, and then the file is adopted.
+    """
+    try:
+        file = find_file(organization_id, file_id, account_name)
+    except FileNotFoundInIndexError:
+        adopted = _adopted(organization_id, file_id, account_name)
+        # Another request or a sync may have adopted it a moment ago.
+        file = adopted or find_file(organization_id, file_id, account_name)
+    context.annotate(provider=file.account.name)
+    return file
+
+
+def _adopted(organization_id: int, file_id: str, account_name: str | None) -> File | None:
+    try:
+        account = select_account(organization_id, account_name)
+    except InvalidRequestError:
+        if account_name is not None:
+            raise
+        return None
+    return sync.adopt_by_id(account, file_id)

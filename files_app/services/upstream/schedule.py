@@ -1,0 +1,111 @@
+"""When an account is synced: by beat, and before a list that would show an old state."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import Literal
+
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from files_app.models import ProviderAccount
+from files_app.services.accounts.saving import driver_for
+from files_app.services.index.transactions import release_connection
+from files_app.services.upstream.sync import can_adopt, sync_account
+from providers.exceptions import ProviderConfigurationError, ProviderError
+
+log = structlog.get_logger(__name__)
+
+_POLL_SECONDS = 0.1
+
+_Outcome = Literal["done", "failed", "elsewhere"]
+
+
+def is_stale(account: ProviderAccount, *, at_least_seconds: float = 0) -> bool:
+    """Whether the account's index may lag behind its provider more than its settings allow."""
+    if account.list_freshness_seconds is None or account.is_shared:
+        return False
+    if account.last_synced_at is None:
+        return True
+    allowed = max(account.list_freshness_seconds, at_least_seconds)
+    return timezone.now() - account.last_synced_at > timedelta(seconds=allowed)
+
+
+def sync_due_accounts() -> int:
+    """Sync the accounts whose last sync is older than their freshness, and return how many were."""
+    synced = 0
+    for account in ProviderAccount.objects.filter(is_enabled=True, organization__isnull=False):
+        if is_stale(account, at_least_seconds=settings.SYNC_INTERVAL_SECONDS):
+            try:
+                synced += sync_account(account) is not None
+            except (ProviderError, ProviderConfigurationError) as exc:
+                log.warning("sync_failed", account=account.name, error=str(exc))
+            except SoftTimeLimitExceeded:
+                raise
+            except Exception:  # one account's oddity must not keep the others waiting
+                log.exception("sync_failed_unexpectedly", account=account.name)
+    return synced
+
+
+def sync_before_list(account: ProviderAccount) -> str:
+    """Bring the index up to date for a list, waiting SYNC_WAIT_SECONDS at the most.
+
+    Returns how fresh the answer is: `fresh` (nothing to ask, or asked with success) or `stale`. A sync that
+    takes longer goes on, and a later list has what it found.
+    """
+    if not is_stale(account) or not _can_be_asked(account):
+        return "fresh"
+    release_connection()
+    deadline = time.monotonic() + settings.SYNC_WAIT_SECONDS
+    try:
+        outcome = _begin_sync(account).result(timeout=settings.SYNC_WAIT_SECONDS)
+    except TimeoutError:
+        return "stale"
+    account.refresh_from_db()
+    while outcome == "elsewhere" and is_stale(account):
+        if time.monotonic() > deadline:
+            return "stale"
+        release_connection()
+        time.sleep(_POLL_SECONDS)
+        account.refresh_from_db()
+    return "stale" if outcome == "failed" else "fresh"
+
+
+def _can_be_asked(account: ProviderAccount) -> bool:
+    """Whether a sync has anything to ask; without that, each list would begin a thread for nothing."""
+    try:
+        return can_adopt(account, driver_for(account))
+    except ProviderConfigurationError:
+        return True  # the sync says what is wrong
+
+
+def _begin_sync(account: ProviderAccount) -> Future[_Outcome]:
+    """Run a sync in a thread of its own, so that a provider that hangs does not hold the request up.
+
+    The account's lease admits one at a time: `elsewhere` says that it is somebody else's turn.
+    """
+    done: Future[_Outcome] = Future()
+
+    def run() -> None:
+        outcome: _Outcome = "failed"
+        try:
+            report = sync_account(ProviderAccount.objects.get(pk=account.pk))
+            outcome = "elsewhere" if report is None else "done"
+        except (ProviderError, ProviderConfigurationError) as exc:
+            log.warning("sync_failed", account=account.name, error=str(exc))
+        except Exception:  # the index can answer the list all the same
+            log.exception("sync_failed_unexpectedly", account=account.name)
+        finally:
+            connection.close()
+            done.set_result(outcome)
+
+    with_request_id = contextvars.copy_context()
+    threading.Thread(target=with_request_id.run, args=(run,), name="sync", daemon=True).start()
+    return done

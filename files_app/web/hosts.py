@@ -1,0 +1,20 @@
+"""Refuses requests for a host name that is not ours; Django asks only where it builds a URL of it."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from files_app.web.request_log import PROBES
+
+
+class HostMiddleware:
+    """Probes may come by any name: load balancers call an address."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path not in PROBES:
+            request.get_host()  # raises DisallowedHost, which Django answers with 400
+        return self.get_response(request)

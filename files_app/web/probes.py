@@ -1,0 +1,68 @@
+"""`/healthz`, `/readyz` and `/metrics`."""
+
+from collections.abc import Callable
+from functools import wraps
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.crypto import constant_time_compare
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from files_app.observability.gauges import GAUGE_SOURCES
+from files_app.observability.metrics import exposition
+from files_app.services.operations import health
+from files_app.web.errors import ErrorAnswer
+
+View = Callable[[HttpRequest], HttpResponse]
+
+
+def safe_only(view: View) -> View:
+    """Answer other methods than GET and HEAD as the API does; Django's decorator answers HTML."""
+
+    @wraps(view)
+    def answer(request: HttpRequest) -> HttpResponse:
+        if request.method in {"GET", "HEAD"}:
+            return view(request)
+        return ErrorAnswer(
+            405,
+            f'Method "{request.method}" not allowed.',
+            code="method_not_allowed",
+            headers={"Allow": "GET, HEAD"},
+        ).response()
+
+    return answer
+
+
+@safe_only
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Say that the process answers; a restart would not help with anything else."""
+    return JsonResponse({"status": "ok"})
+
+
+@safe_only
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Say whether requests can be served.
+
+    Body: `{"status": "ok" | "unavailable", "checks": {name: "ok" | reason}}`.
+    """
+    failures = health.failures()
+    body = {
+        "status": "unavailable" if failures else "ok",
+        "checks": {name: failures.get(name, "ok") for name in health.CHECKS},
+    }
+    return JsonResponse(body, status=503 if failures else 200)
+
+
+@safe_only
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Answer Prometheus. Organizations are named only to a scraper that holds METRICS_TOKEN."""
+    token: str = settings.METRICS_TOKEN
+    if token and not constant_time_compare(request.headers.get("Authorization", ""), f"Bearer {token}"):
+        answer = HttpResponse(
+            "Send METRICS_TOKEN as a bearer token.\n", status=401, content_type="text/plain"
+        )
+        answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
+    return HttpResponse(
+        exposition(GAUGE_SOURCES, by_organization=bool(token)), content_type=CONTENT_TYPE_LATEST
+    )

@@ -1,0 +1,140 @@
+"""Overview, system, sign-in, headers: what is not about one model."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from files_app.admin.charts import nice_ceiling, nice_size
+from files_app.models import Heartbeat, Organization, StaffAccess
+from files_app.services.index.usage import recount
+from files_app.services.operations import heartbeats, overview
+from files_app.services.operations.overview import usage_history, usage_level
+from files_app.services.tenants.staff import EVERYTHING, reach_of
+from tests.files_app.admin.conftest import World
+
+
+def test_an_empty_gateway_says_what_to_do_first(root: Client) -> None:
+    page = root.get("/admin/")
+    assert [step.is_done for step in page.context["steps"]] == [False, False, False, False]
+    assert b"Start here" in page.content
+    Organization.objects.create(name="first")
+    from django.core.cache import cache
+
+    cache.clear()
+    assert [step.is_done for step in root.get("/admin/").context["steps"]] == [True, False, False, False]
+
+
+def test_the_overview_tells_the_figures_and_links_to_the_lists(
+    root: Client, own: World, foreign: World
+) -> None:
+    page = root.get("/admin/")
+    figures = page.context["figures"]
+    assert (figures.file_count, figures.deletions.dead) == (4, 2)
+    assert sum(day.uploads for day in figures.days) == 4
+    assert len(figures.days) == 30
+    body = page.content.decode()
+    assert f"?organization={own.organization.pk}&amp;state=available" in body
+    assert f"?account={own.account.pk}&amp;state=available" in body
+    for link in ("?state=dead", "?state=deleting"):
+        assert reverse("admin:files_app_filecopy_changelist") + link in body
+
+
+def test_the_figures_are_counted_once_a_minute(
+    root: Client, own: World, django_assert_max_num_queries
+) -> None:  # type: ignore[no-untyped-def]
+    overview.overview(EVERYTHING)
+    with django_assert_max_num_queries(0):
+        overview.overview(EVERYTHING)
+
+
+@pytest.mark.parametrize(
+    ("percent", "level"), [(79.9, "ok"), (80, "warning"), (95, "critical"), (120, "critical")]
+)
+def test_the_colour_of_usage_changes_at_80_and_95_percent(percent: float, level: str) -> None:
+    assert usage_level(percent) == level
+
+
+@pytest.mark.parametrize(
+    ("value", "top"), [(0, 4), (4, 4), (5, 8), (9, 12), (10, 12), (21, 24), (81, 100), (100, 120), (101, 120)]
+)
+def test_a_quarter_of_a_charts_height_is_round(value: int, top: float) -> None:
+    assert nice_ceiling(value) == top
+    assert nice_size(value * 1024**3) == top * 1024**3 * bool(value)
+
+
+def test_the_history_of_usage_is_worked_back_from_now(own: World) -> None:
+    recount(own.organization)
+    own.organization.refresh_from_db()
+    history = usage_history(own.organization)
+    assert history[-1].used_bytes == own.organization.used_bytes
+    assert history[0].used_bytes == 0
+    assert len(history) == 30
+
+
+def test_a_silent_worker_is_shown(root: Client) -> None:
+    assert b"not seen yet" in root.get(reverse("admin:system")).content
+    heartbeats.beat()
+    assert heartbeats.is_alive(heartbeats.last_seen())
+    Heartbeat.objects.update(seen_at=timezone.now() - timedelta(hours=3))
+    assert b"last seen 3 h ago" in root.get(reverse("admin:system")).content
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/login/", "/admin/upload/", "/admin/files_app/file/"])
+def test_no_page_runs_inline_scripts_or_styles(root: Client, own: World, path: str) -> None:
+    client = Client() if "login" in path else root
+    answer = client.get(path)
+    policy = answer.headers["Content-Security-Policy"]
+    assert "script-src 'self' 'unsafe-eval'" in policy and "unsafe-inline" not in policy
+    body = answer.content.decode()
+    assert "<style" not in body and " style=" not in body and "<script>" not in body
+    assert "onclick=" not in body
+
+
+def test_sign_in_is_locked_after_five_failures(db: None) -> None:
+    User.objects.create_superuser("root", password="a-long-enough-password")
+    client = Client()
+    for _ in range(5):
+        answer = client.post("/admin/login/", {"username": "root", "password": "wrong"})
+    assert answer.status_code == 429
+    assert b"Too many failed sign-ins" in answer.content
+    again = client.post("/admin/login/", {"username": "root", "password": "a-long-enough-password"})
+    assert again.status_code == 429
+
+
+def test_sign_in_leads_to_the_overview(db: None) -> None:
+    User.objects.create_superuser("root", password="a-long-enough-password")
+    data = {"username": "root", "password": "a-long-enough-password"}
+    assert Client().post("/admin/login/", data).headers["Location"] == "/admin/"
+
+
+def test_staff_gets_role_and_organizations_in_one_form(root: Client, own: World) -> None:
+    user = User.objects.create_user("operator", is_staff=True)
+    data = {
+        "username": "operator",
+        "is_active": "on",
+        "is_staff": "on",
+        "staff_access-TOTAL_FORMS": "1",
+        "staff_access-INITIAL_FORMS": "0",
+        "staff_access-0-organizations": [own.organization.pk],
+    }
+    answer = root.post(reverse("admin:auth_user_change", args=[user.pk]), data)
+    assert answer.status_code == 302, answer.context["errors"]
+    assert reach_of(user).organization_ids == {own.organization.pk}
+    assert StaffAccess.objects.get(user=user).sees_all_organizations is False
+
+
+def test_an_inactive_user_sees_nothing(own: World) -> None:
+    user = User.objects.create_superuser("gone")
+    user.is_active = False
+    assert reach_of(user).organization_ids == frozenset()
+
+
+def test_history_leads_to_the_audit_trail(root: Client, own: World) -> None:
+    answer = root.get(reverse("admin:files_app_provideraccount_history", args=[own.account.pk]))
+    assert answer.headers["Location"].endswith("auditevent/?q=ours-account")

@@ -1,0 +1,85 @@
+"""The committed OpenAPI document is what the code says, and has every route of the API."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.validation import validate_schema
+from rest_framework.views import APIView
+
+from files_app.api import urls
+from files_app.api.serializers import FileObject
+from files_app.web.errors import ErrorAnswer
+
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "openapi.json"
+HINT = "run `.venv/bin/python manage.py spectacular --format openapi-json --file docs/openapi.json`"
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return dict(json.loads(DOCUMENT.read_text()))
+
+
+def routes() -> set[tuple[str, str]]:
+    """Return (method, view) of everything that the API's routes lead to."""
+    found: set[tuple[str, str]] = set()
+    for pattern in urls.api:
+        view: type[APIView] = pattern.callback.cls  # type: ignore[union-attr]  # no includes in there
+        own = {name for name in vars(view) if name in view.http_method_names}
+        found |= {(method, f"{view.__name__}.{method}") for method in own}
+    return found
+
+
+def test_the_document_is_up_to_date(document: dict[str, Any]) -> None:
+    generated = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    assert document == json.loads(json.dumps(generated)), HINT
+
+
+def test_the_document_is_valid(document: dict[str, Any]) -> None:
+    validate_schema(document)
+
+
+def test_every_operation_of_every_route_is_described(document: dict[str, Any]) -> None:
+    described = [method for operations in document["paths"].values() for method in operations]
+    assert sorted(described) == sorted(method for method, _ in routes())
+
+
+def test_every_operation_says_what_it_needs_and_answers(document: dict[str, Any]) -> None:
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            where = f"{method} {path}"
+            assert operation["security"] == [{"apiKey": []}], where
+            assert operation["description"], where
+            assert {"200", "401", "403", "500", "503"} <= operation["responses"].keys(), where
+            for status, answer in operation["responses"].items():
+                assert answer["description"], f"{where} {status}"
+                if status >= "400" and method != "head":
+                    schema = answer["content"]["application/json"]["schema"]
+                    assert schema == {"$ref": "#/components/schemas/Error"}, f"{where} {status}"
+
+
+def test_the_shapes_are_those_of_the_code(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert schemas["File"]["properties"].keys() == FileObject.__annotations__.keys()
+    error = ErrorAnswer(400, "wrong").body()["error"]
+    assert schemas["ErrorDetail"]["properties"].keys() == error.keys()
+    assert set(schemas["ErrorDetail"]["required"]) == set(error)
+
+
+def test_the_gateway_serves_it_as_json(client: Client, document: dict[str, Any]) -> None:
+    answer = client.get("/openapi.json")
+    assert answer.headers["Content-Type"].startswith("application/vnd.oai.openapi+json")
+    assert json.loads(answer.content) == document
+
+
+def test_the_page_of_the_document_has_nothing_inline(client: Client) -> None:
+    """The Content-Security-Policy would refuse it."""
+    page = client.get("/docs").content.decode()
+    assert "<style" not in page
+    assert "<script>" not in page
+    assert client.get("/docs?script=").status_code == 200

@@ -1,0 +1,70 @@
+"""Rate limits: what is over them, what is not, and what happens when their storage is away."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.http import HttpRequest
+from pytest_django.fixtures import Settings
+
+from files_app.exceptions import TooManyRequestsError
+from files_app.services.tenants import throttle
+from files_app.web.request_log import client_address
+
+
+@pytest.fixture(autouse=True)
+def fresh_limiter(settings: Settings) -> Iterator[None]:
+    settings.THROTTLE_STORAGE_URL = "memory://"
+    throttle.forget_counts()
+    yield
+    throttle.forget_counts()
+
+
+def test_it_refuses_an_address_that_tries_too_many_wrong_keys(settings: Settings) -> None:
+    settings.WRONG_KEYS_PER_MINUTE = 3
+    for _ in range(3):
+        throttle.count_wrong_key("192.0.2.1")
+    with pytest.raises(TooManyRequestsError) as refused:
+        throttle.count_wrong_key("192.0.2.1")
+    assert refused.value.retry_after_seconds
+    throttle.count_wrong_key("192.0.2.2")
+
+
+def test_it_counts_uploads_of_each_organization_on_its_own(settings: Settings) -> None:
+    settings.UPLOADS_PER_MINUTE = 1
+    throttle.count_upload(1)
+    throttle.count_upload(2)
+    with pytest.raises(TooManyRequestsError):
+        throttle.count_upload(1)
+
+
+def test_a_limit_of_zero_is_none(settings: Settings) -> None:
+    settings.UPLOADS_PER_MINUTE = 0
+    for _ in range(2_000):
+        throttle.count_upload(1)
+
+
+def test_requests_pass_while_the_storage_is_away(settings: Settings) -> None:
+    settings.THROTTLE_STORAGE_URL = "redis://127.0.0.1:1/0"
+    settings.UPLOADS_PER_MINUTE = 1
+    throttle.count_upload(1)
+    throttle.count_upload(1)
+
+
+@pytest.mark.parametrize(
+    ("count", "forwarded", "expected"),
+    [
+        (1, "203.0.113.9", "203.0.113.9"),
+        (1, "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        (2, "198.51.100.1, 203.0.113.9, 10.0.0.1", "203.0.113.9"),
+        (2, "203.0.113.9", "10.0.0.7"),
+        (1, "not an address", "10.0.0.7"),
+        (1, "", "10.0.0.7"),
+    ],
+)
+def test_only_our_own_proxies_are_believed(
+    settings: Settings, count: int, forwarded: str, expected: str
+) -> None:
+    settings.PROXY_COUNT = count
+    request = HttpRequest()
+    request.META = {"REMOTE_ADDR": "10.0.0.7", "HTTP_X_FORWARDED_FOR": forwarded}
+    assert client_address(request) == expected

@@ -1,0 +1,49 @@
+"""What `/metrics` shows to whom."""
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from files_app.models import Organization
+
+pytestmark = [pytest.mark.urls("tests.files_app.web.urls"), pytest.mark.django_db]
+
+
+@pytest.fixture
+def organizations() -> None:
+    Organization.objects.create(name="acme", quota_bytes=1000, used_bytes=300)
+    Organization.objects.create(name="globex", quota_bytes=500, used_bytes=200)
+
+
+def exposition(client: Client, token: str = "") -> str:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return client.get("/metrics", headers=headers).content.decode()
+
+
+@pytest.mark.usefixtures("organizations")
+def test_an_open_endpoint_names_no_organization(client: Client) -> None:
+    text = exposition(client)
+    assert "files_gateway_used_bytes 500.0" in text
+    assert "files_gateway_pending_deletes 0.0" in text
+    assert "acme" not in text
+
+
+@pytest.mark.usefixtures("organizations")
+def test_a_token_shows_organizations(client: Client, settings: Settings) -> None:
+    settings.METRICS_TOKEN = "scraper"
+    text = exposition(client, "scraper")
+    assert 'files_gateway_used_bytes{organization="acme"} 300.0' in text
+    assert 'files_gateway_quota_bytes{organization="globex"} 500.0' in text
+
+
+@pytest.mark.parametrize("token", ["", "wrong"])
+def test_a_wrong_token_is_refused(client: Client, settings: Settings, token: str) -> None:
+    settings.METRICS_TOKEN = "scraper"
+    answer = client.get("/metrics", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 401
+    assert b"files_gateway" not in answer.content
+
+
+def test_processes_share_their_counters(client: Client) -> None:
+    client.get("/healthz")
+    assert 'files_gateway_requests_total{method="GET",route="healthz",status="200"}' in exposition(client)

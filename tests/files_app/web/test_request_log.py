@@ -1,0 +1,126 @@
+"""One line, one count and one id for each request."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from prometheus_client import REGISTRY
+
+from files_app.observability import logs
+
+# The end of a request looks at the database's connection, if an earlier test has opened it.
+pytestmark = [pytest.mark.urls("tests.files_app.web.urls"), pytest.mark.django_db]
+
+
+@pytest.fixture(autouse=True)
+def json_logs(restored_logging: None) -> None:
+    logs.configure({"format": "json", "level": "INFO"})
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client(raise_request_exception=False)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_line_says_what_happened(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = client.get("/plain/report.pdf?token=secret")
+    (line,) = lines(capsys)
+    assert line["request_id"] == answer.headers["x-request-id"]
+    assert re.fullmatch("req_[0-9a-f]{32}", line["request_id"])
+    assert (line["method"], line["path"], line["status"]) == ("GET", "/plain/report.pdf", 200)
+    assert (line["bytes_in"], line["bytes_out"], line["outcome"]) == (7, 5, "complete")
+    assert (line["provider"], line["file_id"]) == ("openai-main", "file-1")
+    assert "secret" not in json.dumps(line)
+
+
+def test_a_long_path_is_cut(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    client.get("/plain/" + "x" * 60_000)
+    assert len(lines(capsys)[-1]["path"]) == 2_048
+
+
+def test_a_client_cannot_choose_our_id(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = client.get(
+        "/plain/x", headers={"x-request-id": "req_mine", "x-client-request-id": "theirs\x1b" + "x" * 500}
+    )
+    (line,) = lines(capsys)
+    assert answer.headers["x-request-id"] == line["request_id"] != "req_mine"
+    assert line["client_request_id"] == "theirs?" + "x" * 121
+
+
+def test_a_streamed_answer_is_counted_when_it_is_closed(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = client.get("/stream")
+    assert lines(capsys) == []
+    body = b"".join(answer.streaming_content)  # type: ignore[arg-type]
+    answer.close()
+    between, line = lines(capsys)
+    assert body == b"1234567"
+    assert (line["bytes_out"], line["outcome"]) == (7, "complete")
+    assert between["request_id"] == line["request_id"] == answer.headers["x-request-id"]
+
+
+def test_a_client_that_goes_away_is_seen(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = client.get("/stream")
+    next(iter(answer.streaming_content))  # type: ignore[call-overload]
+    answer.close()
+    line = lines(capsys)[-1]
+    assert (line["bytes_out"], line["outcome"]) == (3, "aborted")
+
+
+def test_an_answer_that_breaks_off_is_seen(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = client.get("/failing")
+    with pytest.raises(ConnectionError):
+        b"".join(answer.streaming_content)  # type: ignore[arg-type]
+    answer.close()
+    assert lines(capsys)[-1]["outcome"] == "failed"
+
+
+def test_a_passing_probe_is_silent(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert lines(capsys) == []
+
+
+def sample(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def test_requests_and_bytes_are_counted_by_route(client: Client) -> None:
+    labels = {"route": "plain/<str:name>", "method": "GET", "status": "200"}
+    requests = sample("files_gateway_requests_total", **labels)
+    sent = sample("files_gateway_bytes_total", direction="out", provider="openai-main")
+    received = sample("files_gateway_bytes_total", direction="in", provider="openai-main")
+    client.get("/plain/a")
+    client.get("/plain/b")
+    assert sample("files_gateway_requests_total", **labels) == requests + 2
+    assert sample("files_gateway_bytes_total", direction="out", provider="openai-main") == sent + 10
+    assert sample("files_gateway_bytes_total", direction="in", provider="openai-main") == received + 14
+
+
+def test_an_unknown_method_and_route_make_no_new_series(client: Client) -> None:
+    labels = {"route": "plain/<str:name>", "method": "OTHER", "status": "200"}
+    before = sample("files_gateway_requests_total", **labels)
+    client.generic("BREW", "/plain/a")
+    assert sample("files_gateway_requests_total", **labels) == before + 1
+
+
+def test_small_answers_have_a_length(client: Client) -> None:
+    assert client.get("/plain/a").headers["Content-Length"] == "5"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/plain/a", "script-src 'self';"),
+        ("/admin/", "script-src 'self' 'unsafe-eval';"),
+        ("/own-policy", "sandbox"),
+    ],
+)
+def test_every_answer_has_a_content_security_policy(client: Client, path: str, expected: str) -> None:
+    assert expected in client.get(path).headers["Content-Security-Policy"]
