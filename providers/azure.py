@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 
 from providers.base import AccountConfig, Setting
 from providers.exceptions import CredentialsError, FileRejectedError, ProviderConfigurationError
-from providers.http_driver import normalized, path_segment
 from providers.objects import Capabilities, Expiry, MiB, Operation
 from providers.openai_compatible import Dialect, OpenAICompatibleDriver
+from providers.parsing import path_segment
 from providers.transports.http import Request, Response, StreamBody
 
 ENTRA_SCOPE: Final = "https://cognitiveservices.azure.com/.default"
@@ -40,7 +40,6 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
 
     name = "azure-openai"
     label = "Azure OpenAI"
-    docs_url = "https://learn.microsoft.com/azure/foundry/reference/rest"
     options = (
         Setting("endpoint", "Endpoint", "https://NAME.openai.azure.com", "url", required=True),
         Setting("api_version", "API version", "v1, preview, or a date such as 2024-10-21.", default="v1"),
@@ -64,7 +63,7 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
         extensions={"batch": (".jsonl",), "fine-tune": (".jsonl",)},
         expiry=Expiry(native=True),
         paging="after",
-        source=docs_url,
+        source="https://learn.microsoft.com/azure/foundry/reference/rest",
         checked="2026-11-23",
     )
 
@@ -82,13 +81,14 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
 
     @property
     def base_url(self) -> str:
-        """The resource's endpoint with the dialect's path, which may be part of what was configured."""
+        """The resource's endpoint, which may be given with the path of a dialect."""
         root = self.text_option("endpoint").rstrip("/").removesuffix("/v1").removesuffix("/openai")
-        return f"{root}/openai/v1" if self._is_v1 else f"{root}/openai"
+        return f"{root}/openai"
 
-    def upstream(self) -> tuple[str, ...]:
-        """The resource: both dialects show the same files."""
-        return (normalized(self.base_url.removesuffix("/v1")),)
+    @property
+    def files_path(self) -> str:
+        """What tells the dialects apart: both show the resource's files."""
+        return "/v1/files" if self._is_v1 else "/files"
 
     def check_configuration(self) -> None:
         super().check_configuration()
@@ -158,10 +158,10 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
             body=urlencode(form).encode(),
         )
         started = time.monotonic()
-        answer = self.json_object(Operation.CREATE, self._send_to_entra(request))
+        answer = self.json_object(self._send_to_entra(request))
         value, seconds = answer.get("access_token"), answer.get("expires_in")
         if not isinstance(value, str) or not value or not isinstance(seconds, int | float):
-            raise self.invalid(Operation.CREATE, "Entra ID gave no token")
+            raise self.invalid("Entra ID gave no token")
         return _Token(value, started + max(0.0, seconds - RENEWAL_MARGIN_SECONDS))
 
     def _send_to_entra(self, request: Request) -> Response:
@@ -169,5 +169,5 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
             return self.send_bare(Operation.CREATE, request)
         except FileRejectedError as exc:  # a wrong client is 400 or 401, depending on what is wrong
             raise CredentialsError(
-                f"Entra ID gave no token: {exc.message}", provider=exc.provider, status_code=exc.status_code
+                f"Entra ID gave no token: {exc.message}", status_code=exc.status_code
             ) from exc

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
-from providers.exceptions import ProviderConfigurationError, UnsupportedOperationError
-from providers.objects import (
-    ByteRange,
-    Capabilities,
-    Download,
-    Operation,
-    RemoteFile,
-    RemotePage,
-    Upload,
-)
+from providers.exceptions import ProviderConfigurationError, ProviderError, UnsupportedOperationError
+from providers.objects import ByteRange, Capabilities, Download, Operation, RemoteFile, RemotePage, Upload
 from providers.transports.http import HTTPTransport, TransportLimits
 
 
@@ -44,15 +38,28 @@ class Environment:
     chunk_bytes: int = 262_144
 
 
+#: Takes the driver's name and the operation.
+Meter: TypeAlias = Callable[[str, Operation], AbstractContextManager[None]]
+
+
+def unmetered(driver: str, operation: Operation) -> AbstractContextManager[None]:
+    """Measure nothing."""
+    return nullcontext()
+
+
 @dataclass(frozen=True, slots=True)
 class AccountConfig:
-    """A provider account as a driver sees it: resolved options and credentials. Its repr shows no secret."""
+    """A provider account as a driver sees it: resolved options and credentials. Its repr shows no secret.
+
+    meter: is entered around each operation, whose errors pass through it; of a download around its opening.
+    """
 
     name: str
     options: Mapping[str, object] = field(default_factory=dict)
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     environment: Environment = field(default_factory=Environment)
     transport: HTTPTransport | None = field(default=None, repr=False)
+    meter: Meter = field(default=unmetered, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +76,12 @@ class Driver(ABC):
     """Speaks to one provider for one account.
 
     Subclasses declare `capabilities` and the settings they take, and implement the underscored operations
-    that they declare; the public ones refuse what is not declared before any request is made.
+    that they declare. The public ones are the only door: they refuse what is not declared before any request
+    is made, meter the rest, and write on errors where they are from.
     """
 
     name: ClassVar[str]
     label: ClassVar[str]
-    docs_url: ClassVar[str] = ""
     capabilities: Capabilities
     options: ClassVar[tuple[Setting, ...]] = ()
     credentials: ClassVar[tuple[Setting, ...]] = ()
@@ -89,36 +96,102 @@ class Driver(ABC):
         Raises ProviderError; and whatever the upload's own iterator raises, after having aborted at the
         provider.
         """
-        self.require(Operation.CREATE)
-        return self._create_file(upload)
+        with self._door(Operation.CREATE):
+            return self._create_file(upload)
 
     def list_files(self, *, cursor: str | None = None) -> RemotePage:
         """Return one page of the files that the provider holds; pass `next_cursor` back for the next."""
-        self.require(Operation.LIST)
-        return self._list_files(cursor)
+        with self._door(Operation.LIST):
+            return self._list_files(cursor)
 
     def retrieve_file(self, remote_id: str) -> RemoteFile:
         """Return the provider's description of one file. Raises RemoteFileNotFoundError."""
-        self.require(Operation.RETRIEVE)
-        return self._retrieve_file(remote_id)
+        with self._door(Operation.RETRIEVE):
+            return self._retrieve_file(remote_id)
 
     def download_file(self, remote_id: str, *, byte_range: ByteRange | None = None) -> Download:
         """Open a file's bytes; the provider has answered with success when this returns.
 
         A range is honoured only where `capabilities.ranges` says so; otherwise the whole file comes.
         """
-        self.require(Operation.CONTENT)
-        return self._download_file(remote_id, byte_range)
+        with self._door(Operation.CONTENT):
+            download = self._download_file(remote_id, byte_range)
+        return replace(download, chunks=self._stamped_chunks(download.chunks))
 
     def delete_file(self, remote_id: str) -> None:
         """Delete one file. Raises RemoteFileNotFoundError when it is gone already."""
-        self.require(Operation.DELETE)
-        self._delete_file(remote_id)
+        with self._door(Operation.DELETE):
+            self._delete_file(remote_id)
+
+    # -- what only an object store can do ------------------------------------------------------------------
+
+    @property
+    def names_files(self) -> bool:
+        """Whether the gateway chooses the ids of the files and keeps them in their remote ids."""
+        return self.capabilities.storage != "provider"
+
+    def file_id_of(self, remote_id: str) -> str | None:
+        """Return the file id in a remote id, None for an object that the gateway did not name.
+
+        A provider's own id is the file's id as it stands.
+        """
+        return remote_id
+
+    def namespace_of(self, remote_id: str) -> str | None:
+        """Return the organization's segment in a remote id, None where there is none."""
+        return None
+
+    def find_file(self, *, namespace: str, file_id: str) -> RemoteFile | None:
+        """Look for an upload whose answer was lost; None when there is nothing under this id.
+
+        Raises UnsupportedOperationError where the gateway does not choose the ids.
+        """
+        with self._door(Operation.LIST):
+            return self._find_file(namespace, file_id)
+
+    def sweep_stray(self, older_than: timedelta) -> int:
+        """Remove what uploads that died left half written; return how many there were."""
+        if not self.names_files:
+            return 0
+        with self._door(Operation.DELETE):
+            return self._sweep_stray(older_than)
+
+    # -- what is the same for all --------------------------------------------------------------------------
+
+    @contextmanager
+    def _door(self, operation: Operation) -> Iterator[None]:
+        """Let an operation through that the provider has, and meter it."""
+        self.require(operation)
+        with self.account.meter(self.name, operation), self._stamped(operation):
+            yield
+
+    @contextmanager
+    def _stamped(self, operation: Operation) -> Iterator[None]:
+        """Write on an error which account and operation it came from, and strike out the credentials."""
+        try:
+            yield
+        except ProviderError as exc:
+            if not exc.provider:  # else an upload pulls from another account, whose door wrote its name
+                exc.provider, exc.operation = self.account.name, operation
+            self._strike_credentials(exc)
+            raise
+
+    def _stamped_chunks(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        with self._stamped(Operation.CONTENT):
+            yield from chunks
+
+    def _strike_credentials(self, error: ProviderError) -> None:
+        for each in _with_causes(error):
+            if isinstance(each, ProviderError):
+                for secret in filter(None, self.account.credentials.values()):
+                    each.message = each.message.replace(secret, "***")
+                each.args = (each.message,)
 
     def require(self, operation: Operation) -> None:
         """Raise UnsupportedOperationError unless the provider has `operation`."""
-        if operation not in self.capabilities.operations:
-            raise self.unsupported(operation)
+        with self._stamped(operation):
+            if operation not in self.capabilities.operations:
+                raise self.unsupported(operation)
 
     def unsupported(
         self, operation: Operation, *, request_id: str | None = None
@@ -128,8 +201,6 @@ class Driver(ABC):
         return UnsupportedOperationError(
             f"{self.label} has no operation to {_OPERATION_WORDS[operation]}."
             + (f" {reason}" if reason else ""),
-            provider=self.account.name,
-            operation=operation,
             code="unsupported_operation",
             request_id=request_id,
         )
@@ -187,8 +258,26 @@ class Driver(ABC):
     def _delete_file(self, remote_id: str) -> None:
         raise self._not_written(Operation.DELETE)
 
+    def _find_file(self, namespace: str, file_id: str) -> RemoteFile | None:
+        raise UnsupportedOperationError(
+            f"{self.label} chooses the ids of its files, so none can be looked for by the gateway's.",
+            code="unsupported_operation",
+        )
+
+    def _sweep_stray(self, older_than: timedelta) -> int:
+        raise self._not_written(Operation.DELETE)
+
     def _not_written(self, operation: Operation) -> AssertionError:
         return AssertionError(f"{type(self).__name__} declares {operation} without implementing it")
+
+
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what its traceback shows as causes; one that was raised twice can cause itself."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 _OPERATION_WORDS = {

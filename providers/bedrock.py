@@ -20,7 +20,6 @@ class BedrockDriver(ObjectStoreDriver):
 
     name = "bedrock"
     label = "AWS Bedrock (S3)"
-    docs_url = "https://docs.aws.amazon.com/bedrock/latest/userguide/batch-inference-data.html"
     scheme = "s3"
     bucket_header = "x-tfy-aws-s3-bucket"
     output_suffixes = (".jsonl.out",)
@@ -36,7 +35,7 @@ class BedrockDriver(ObjectStoreDriver):
             OPENAI_BATCH_LINES,
             BatchLineFormat("bedrock", {"recordId": str, "modelInput": dict}, unique="recordId"),
         ),
-        source=docs_url,
+        source="https://docs.aws.amazon.com/bedrock/latest/userguide/batch-inference-data.html",
         checked="2026-11-23",
     )
     options = (
@@ -77,7 +76,6 @@ class BedrockDriver(ObjectStoreDriver):
             )
 
     def open_store(self) -> S3Store:
-        """Return the S3 transport for this account."""
         given, environment = self.account.credentials, self.account.environment
         return open_s3(
             S3Config(

@@ -12,13 +12,7 @@ from typing import Final
 
 from providers.base import Setting
 from providers.errors import ErrorDetails
-from providers.exceptions import (
-    CredentialsError,
-    FileRejectedError,
-    ProviderError,
-    ProviderUnavailableError,
-)
-from providers.http_driver import HTTPDriver, checked_id, checked_objects, parse_size, parse_text, parse_time
+from providers.exceptions import CredentialsError, FileRejectedError, ProviderError, ProviderUnavailableError
 from providers.objects import (
     ByteRange,
     Capabilities,
@@ -28,15 +22,13 @@ from providers.objects import (
     JSONObject,
     Operation,
     RemoteFile,
-    RemotePage,
     Upload,
 )
-from providers.transports.http import Request
+from providers.parsing import parse_objects, parse_size, parse_text, parse_time
+from providers.rest_driver import RestDriver
 from providers.transports.multipart import FormFile
 
-_PAGE_SIZE: Final = 100
 _LIFETIME: Final = timedelta(days=30)  # no field of a dataset holds it
-_TEXT: Final = (".jsonl", ".csv", ".txt")
 #: Anything else (unknown, queued, processing) is on its way. The SDK takes `skipped` for a failure; here the
 #: dataset is there and can be used.
 _STATUSES: Final[Mapping[str, FileStatus]] = {
@@ -46,20 +38,17 @@ _STATUSES: Final[Mapping[str, FileStatus]] = {
 }
 
 
-class CohereDriver(HTTPDriver):
+class CohereDriver(RestDriver):
     """Keeps a file as a dataset whose original is kept, so that its bytes can be had back."""
 
     name = "cohere"
     label = "Cohere"
-    docs_url = "https://docs.cohere.com/docs/datasets"
     options = (Setting("base_url", "Endpoint", "Without /v1.", kind="url", default="https://api.cohere.com"),)
-    credentials = (Setting("api_key", "API key", required=True, secret=True),)
     capabilities = Capabilities(
         purposes={
             "batch": "batch-openai-chat-input",
             "fine-tune": "chat-finetune-input",
-            "user_data": "embed-input",
-            "assistants": "embed-input",
+            **dict.fromkeys(("user_data", "assistants"), "embed-input"),
         },
         output_purposes={
             **dict.fromkeys(
@@ -77,8 +66,7 @@ class CohereDriver(HTTPDriver):
         extensions={
             "batch": (".jsonl",),
             "fine-tune": (".jsonl", ".csv"),
-            "user_data": _TEXT,
-            "assistants": _TEXT,
+            **dict.fromkeys(("user_data", "assistants"), (".jsonl", ".csv", ".txt")),
         },
         expiry=Expiry(default_seconds=int(_LIFETIME.total_seconds())),
         paging="page",
@@ -92,52 +80,49 @@ class CohereDriver(HTTPDriver):
         checked="2026-11-23",
     )
 
+    files_path = "/v1/datasets"
+    # `before` and `after` are times there. The largest `limit` is not documented, so only an empty page is
+    # known to be behind the last one (read 2026-11-23).
+    list_query = {"limit": "100", "offset": "0"}
+    list_member = "datasets"
+    page_parameter = "offset"
+
+    def next_cursor(self, cursor: str | None, body: JSONObject, ids: list[str]) -> str | None:
+        return str(int(cursor or "0") + len(ids)) if ids else None
+
+    def file_object(self, body: JSONObject) -> JSONObject:
+        dataset = body.get("dataset")
+        if not isinstance(dataset, Mapping):
+            raise self.invalid("there is no dataset in it")
+        return dataset
+
     def _create_file(self, upload: Upload) -> RemoteFile:
         part = upload.open_file()
         kind = self.input_purpose(upload)
         # Everything but the bytes goes into the query, and the answer is an id alone: validation runs later.
         query = {"name": part.filename, "type": kind, "keep_original_file": "true"}
-        request = self.form_request(self._url(), upload, (), FormFile("data", part))
+        request = self.upload_request("", upload, FormFile("data", part))
         body = self.send_json(Operation.CREATE, replace(request, query=query))
         return RemoteFile(
-            remote_id=checked_id(body.get("id"), self, Operation.CREATE),
+            remote_id=self.checked_id(body.get("id")),
             filename=part.filename,
             purpose=upload.purpose,
             status="uploaded",
             expires_at=datetime.now(UTC) + _LIFETIME,
         )
 
-    def _list_files(self, cursor: str | None) -> RemotePage:
-        # `before` and `after` are times there. The largest `limit` is not documented, so only an empty page
-        # is known to be behind the last one (read 2026-11-23).
-        offset = int(cursor or "0")
-        query = {"limit": str(_PAGE_SIZE), "offset": str(offset)}
-        body = self.send_json(Operation.LIST, Request("GET", self._url(), query=query))
-        found = checked_objects(body.get("datasets"), self)
-        files = tuple(self.parse_dataset(each, Operation.LIST) for each in found)
-        return RemotePage(files, str(offset + len(files)) if files else None)
-
-    def _retrieve_file(self, remote_id: str) -> RemoteFile:
-        return self.parse_dataset(self._dataset(remote_id, Operation.RETRIEVE), Operation.RETRIEVE)
-
     def _download_file(self, remote_id: str, byte_range: ByteRange | None) -> Download:
         """Join the originals; their signed URLs are asked for anew, since nobody says how long they live."""
-        dataset = self._dataset(remote_id, Operation.CONTENT)
-        urls = original_urls(dataset)
-        if urls:
+        found, dataset = self.describe(remote_id, Operation.CONTENT)
+        if urls := original_urls(dataset):
             return self.open_signed(urls)
-        if self.parse_dataset(dataset, Operation.CONTENT).status != "uploaded":
+        if found.status != "uploaded":
             raise self.unsupported(Operation.CONTENT)
         raise FileRejectedError(
             f"{self.label} is still validating this file; its content can be downloaded after that.",
-            provider=self.account.name,
-            operation=Operation.CONTENT,
             status_code=409,
             code="content_not_ready",
         )
-
-    def _delete_file(self, remote_id: str) -> None:
-        self.send_delete(Request("DELETE", self._url(self.id_segment(remote_id, Operation.DELETE))))
 
     def error_kind(
         self, operation: Operation, status: int, details: ErrorDetails
@@ -145,12 +130,12 @@ class CohereDriver(HTTPDriver):
         """Read Cohere's own statuses: 498 a blocked or invalid token, 499 a request that it gave up."""
         return {498: CredentialsError, 499: ProviderUnavailableError}.get(status)
 
-    def parse_dataset(self, body: JSONObject, operation: Operation) -> RemoteFile:
+    def parse_file(self, body: JSONObject) -> RemoteFile:
         """Read a dataset. The sizes in it are those of its Avro parts, not of the file that was uploaded."""
         created_at = parse_time(body.get("created_at"))
         status = _STATUSES.get(parse_text(body.get("validation_status")) or "", "uploaded")
         return RemoteFile(
-            remote_id=checked_id(body.get("id"), self, operation),
+            remote_id=self.checked_id(body.get("id")),
             bytes=None if original_urls(body) else avro_bytes(body),
             created_at=created_at,
             filename=parse_text(body.get("name")),
@@ -158,25 +143,13 @@ class CohereDriver(HTTPDriver):
             status=status,
             status_details=parse_text(body.get("validation_error"), limit=500),
             expires_at=created_at + _LIFETIME if created_at else None,
-            downloadable=None if status == "uploaded" else bool(original_urls(body)),
         )
-
-    def _dataset(self, remote_id: str, operation: Operation) -> JSONObject:
-        body = self.send_json(operation, Request("GET", self._url(self.id_segment(remote_id, operation))))
-        dataset = body.get("dataset")
-        if not isinstance(dataset, Mapping):
-            raise self.invalid(operation, "there is no dataset in it")
-        return dataset
-
-    def _url(self, path: str = "") -> str:
-        return f"{self.base_url}/v1/datasets" + (f"/{path}" if path else "")
 
 
 def dataset_parts(dataset: JSONObject) -> list[JSONObject]:
     """Return a dataset's parts in their order; there are none before validation."""
-    parts = dataset.get("dataset_parts")
-    found = [each for each in parts if isinstance(each, Mapping)] if isinstance(parts, list) else []
-    return sorted(found, key=lambda part: parse_size(part.get("index")) or 0)
+    parts = parse_objects(dataset.get("dataset_parts")) or []
+    return sorted(parts, key=lambda part: parse_size(part.get("index")) or 0)
 
 
 def original_urls(dataset: JSONObject) -> list[str]:

@@ -20,7 +20,8 @@ from providers.exceptions import (
 )
 from providers.masking import mask
 from providers.objects import JSONObject, JSONValue, Operation
-from providers.transports.http import Response, retry_after_seconds
+from providers.parsing import retry_after_seconds
+from providers.transports.http import Response
 
 _MAX_MESSAGE_CHARACTERS = 500
 
@@ -136,8 +137,7 @@ def _clip(message: str | None) -> str | None:
 def error_from_response(
     response: Response,
     *,
-    provider: str,
-    operation: str,
+    operation: Operation,
     missing_statuses: frozenset[int] = frozenset({404, 410}),
     kind_of: Callable[[int, ErrorDetails], type[ProviderError] | None] = lambda status, details: None,
 ) -> ProviderError:
@@ -152,7 +152,7 @@ def error_from_response(
     kind = kind_of(response.status, details) or _classify(response.status, missing_statuses)
     if operation == Operation.DELETE and response.status == 409:
         kind = ProviderUnavailableError  # the file is in use just now
-    return _built(kind, details, response, provider=provider, operation=operation)
+    return _built(kind, details, response)
 
 
 def error_in_success(body: JSONObject, response: Response, *, success_code: str = "") -> ProviderError | None:
@@ -192,18 +192,9 @@ _STATUS_WORDS = {
 }
 
 
-def _built(
-    kind: type[ProviderError],
-    details: ErrorDetails,
-    response: Response,
-    *,
-    provider: str = "",
-    operation: str = "",
-) -> ProviderError:
+def _built(kind: type[ProviderError], details: ErrorDetails, response: Response) -> ProviderError:
     return kind(
         details.message or _reason(response.status),
-        provider=provider,
-        operation=operation,
         status_code=response.status,
         code=details.code,
         param=details.param,

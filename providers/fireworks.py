@@ -7,21 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from providers.base import Setting
-from providers.http_driver import (
-    HTTPDriver,
-    checked_id,
-    checked_objects,
-    json_request,
-    parse_size,
-    parse_text,
-    parse_time,
-    path_segment,
-    was_refused,
-)
 from providers.objects import (
     BODY_BATCH_LINES,
     ByteRange,
@@ -32,26 +20,23 @@ from providers.objects import (
     JSONObject,
     Operation,
     RemoteFile,
-    RemotePage,
     Upload,
 )
-from providers.transports.http import Request, StreamBody
+from providers.parsing import parse_size, parse_text, parse_time, path_segment
+from providers.rest_driver import RestDriver, was_refused
+from providers.transports.http import StreamBody
 from providers.transports.multipart import FormFile
 
-_PAGE_SIZE: Final = "200"
 
-
-class FireworksDriver(HTTPDriver):
+class FireworksDriver(RestDriver):
     """Keeps a file as a dataset under an id made from the gateway's; the index keeps purpose and size."""
 
     name = "fireworks"
     label = "Fireworks AI"
-    docs_url = "https://docs.fireworks.ai/api-reference/create-dataset"
     options = (
         Setting("base_url", "Endpoint", "Without /v1.", kind="url", default="https://api.fireworks.ai"),
         Setting("account_id", "Account ID", "The account's short name, as in accounts/<id>.", required=True),
     )
-    credentials = (Setting("api_key", "API key", required=True, secret=True),)
     capabilities = Capabilities(
         purposes={"fine-tune": "fine-tune", "batch": "batch"},
         max_bytes_by_purpose={"batch": 500_000_000},
@@ -69,9 +54,19 @@ class FireworksDriver(HTTPDriver):
     )
     direct_upload_bytes = 150_000_000
 
+    list_query = {"pageSize": "200"}
+    list_member = "datasets"
+    omits_empty_list = True
+    page_parameter = "pageToken"
+    next_member = "nextPageToken"
+
+    @property
+    def files_path(self) -> str:
+        return f"/v1/accounts/{path_segment(self.text_option('account_id'))}/datasets"
+
     def upstream(self) -> tuple[str, ...]:
         """The endpoint and the account, to which datasets belong."""
-        return (self.base_url, self.text_option("account_id"))
+        return (*super().upstream(), self.text_option("account_id"))
 
     def _create_file(self, upload: Upload) -> RemoteFile:
         part = upload.open_file()
@@ -84,17 +79,16 @@ class FireworksDriver(HTTPDriver):
             "exampleCount": str(count_lines(part.reopen())),  # wanted before the bytes, as text
             "userUploaded": {},
         }
-        create = json_request("POST", self._url(), {"datasetId": dataset_id, "dataset": dataset})
         # After a refusal there is nothing of ours, above all when the dataset was there already (409).
         with self.undone_on_failure(lambda: self._delete_file(dataset_id), unless=was_refused):
-            self.send_json(Operation.CREATE, create)
+            self.post_json("", {"datasetId": dataset_id, "dataset": dataset})
         with self.undone_on_failure(lambda: self._delete_file(dataset_id)):
             if part.length <= self.direct_upload_bytes:
                 answer = self._upload_directly(upload, part, dataset_id)
             else:
                 answer = self._upload_to_signed_url(upload, part, part.length, dataset_id)
             if answer.get("error") or answer.get("id") not in (None, dataset_id):  # all members are optional
-                raise self.invalid(Operation.CREATE, "not about the file that was sent")
+                raise self.invalid("not about the file that was sent")
             created = RemoteFile(
                 remote_id=dataset_id,
                 bytes=parse_size(answer.get("bytes")),
@@ -105,35 +99,21 @@ class FireworksDriver(HTTPDriver):
             )
             return self.check_size(created, upload)
 
-    def _list_files(self, cursor: str | None) -> RemotePage:
-        query = {"pageSize": _PAGE_SIZE, **({"pageToken": cursor} if cursor else {})}
-        body = self.send_json(Operation.LIST, Request("GET", self._url(), query=query))
-        found = checked_objects(body.get("datasets", []), self)
-        files = tuple(self.parse_dataset(each, Operation.LIST) for each in found)
-        return RemotePage(files, parse_text(body.get("nextPageToken"), limit=8192))
-
-    def _retrieve_file(self, remote_id: str) -> RemoteFile:
-        request = Request("GET", self._url(self.id_segment(remote_id, Operation.RETRIEVE)))
-        return self.parse_dataset(self.send_json(Operation.RETRIEVE, request), Operation.RETRIEVE)
-
     def _download_file(self, remote_id: str, byte_range: ByteRange | None) -> Download:
-        path = f"{self.id_segment(remote_id, Operation.CONTENT)}:getDownloadEndpoint"
-        urls = signed_urls(self.send_json(Operation.CONTENT, Request("GET", self._url(path))))
+        request = self.request("GET", f"{self.id_segment(remote_id)}:getDownloadEndpoint")
+        urls = signed_urls(self.send_json(Operation.CONTENT, request))
         # Shards of JSONL joined in the order of their names are JSONL again; of nothing else is that known.
         if not urls or (len(urls) > 1 and not all(name.endswith(".jsonl") for name in urls)):
             raise self.unsupported(Operation.CONTENT)
         return self.open_signed([urls[name] for name in sorted(urls)])
 
-    def _delete_file(self, remote_id: str) -> None:
-        self.send_delete(Request("DELETE", self._url(self.id_segment(remote_id, Operation.DELETE))))
-
-    def parse_dataset(self, body: JSONObject, operation: Operation) -> RemoteFile:
+    def parse_file(self, body: JSONObject) -> RemoteFile:
         """Read a dataset; it tells neither size nor purpose."""
         found = body.get("status")
         problem = found if isinstance(found, Mapping) and found.get("code") not in {None, "", "OK"} else {}
         status: FileStatus = "processed" if body.get("state") == "READY" else "uploaded"
         return RemoteFile(
-            remote_id=checked_id((parse_text(body.get("name")) or "").rpartition("/")[2], self, operation),
+            remote_id=self.checked_id((parse_text(body.get("name")) or "").rpartition("/")[2]),
             created_at=parse_time(body.get("createTime")),
             filename=parse_text(body.get("displayName")),
             status="error" if problem else status,
@@ -142,27 +122,19 @@ class FireworksDriver(HTTPDriver):
 
     def _upload_directly(self, upload: Upload, part: FilePart, dataset_id: str) -> JSONObject:
         file = FilePart(shard_name(dataset_id), part.content_type, part.chunks, part.length)
-        url = self._url(f"{dataset_id}:upload")
-        return self.send_json(Operation.CREATE, self.form_request(url, upload, (), FormFile("file", file)))
+        request = self.upload_request(f"{dataset_id}:upload", upload, FormFile("file", file))
+        return self.send_json(Operation.CREATE, request)
 
     def _upload_to_signed_url(
         self, upload: Upload, part: FilePart, length: int, dataset_id: str
     ) -> JSONObject:
         shard = shard_name(dataset_id)
-        url = self._url(f"{dataset_id}:getUploadEndpoint")
-        request = json_request("POST", url, {"filenameToSize": {shard: str(length)}})
-        target = signed_urls(self.send_json(Operation.CREATE, request)).get(shard, "")
+        slots = self.post_json(f"{dataset_id}:getUploadEndpoint", {"filenameToSize": {shard: str(length)}})
+        target = signed_urls(slots).get(shard, "")
         body = StreamBody(part.chunks, length, part.reopen)
-        request = Request("PUT", target, signed_headers(target, length), body=body)
-        self.send_signed(Operation.CREATE, request, expected={200}).close()
+        self.put_signed(target, body, signed_headers(target, length))
         upload.finish()
-        return self.send_json(
-            Operation.CREATE, json_request("POST", self._url(f"{dataset_id}:validateUpload"), {})
-        )
-
-    def _url(self, path: str = "") -> str:
-        account = path_segment(self.text_option("account_id"))
-        return f"{self.base_url}/v1/accounts/{account}/datasets" + (f"/{path}" if path else "")
+        return self.post_json(f"{dataset_id}:validateUpload", {})
 
 
 def dataset_id_for(file_id: str) -> str:

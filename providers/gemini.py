@@ -16,15 +16,7 @@ from typing import Final
 from providers.base import Setting
 from providers.errors import ErrorDetails
 from providers.exceptions import CredentialsError, ProviderError, RemoteFileNotFoundError
-from providers.http_driver import (
-    HTTPDriver,
-    checked_id,
-    checked_objects,
-    json_request,
-    parse_size,
-    parse_text,
-    parse_time,
-)
+from providers.http_driver import with_json
 from providers.objects import (
     OPENAI_BATCH_LINES,
     BatchLineFormat,
@@ -35,13 +27,15 @@ from providers.objects import (
     FilePart,
     FileStatus,
     GiB,
+    JSONObject,
     JSONValue,
     MiB,
     Operation,
     RemoteFile,
-    RemotePage,
     Upload,
 )
+from providers.parsing import parse_size, parse_text, parse_time
+from providers.rest_driver import RestDriver
 from providers.transports.http import Request, Response, StreamBody
 
 _LIFETIME_SECONDS: Final = 48 * 3600
@@ -50,17 +44,15 @@ _MAX_GRANULARITY_BYTES: Final = 32 * MiB
 _STATUSES: Final[Mapping[str | None, FileStatus]] = {"ACTIVE": "processed", "FAILED": "error"}
 
 
-class GeminiDriver(HTTPDriver):
+class GeminiDriver(RestDriver):
     """Speaks the files part of the Gemini API. Uploads are resumable sessions that are finalized last."""
 
     name = "gemini"
     label = "Gemini"
-    docs_url = "https://ai.google.dev/gemini-api/docs/files"
     options = (
         Setting("base_url", "Base URL", kind="url", default="https://generativelanguage.googleapis.com"),
         Setting("api_version", "API version", "First segment of every path.", default="v1beta"),
     )
-    credentials = (Setting("api_key", "API key", required=True, secret=True),)
     capabilities = Capabilities(
         purposes={purpose: purpose for purpose in ("assistants", "batch", "user_data", "vision")},
         max_bytes=2 * GiB,
@@ -73,12 +65,22 @@ class GeminiDriver(HTTPDriver):
             Operation.CONTENT: "Only files that Gemini has made (batch results, videos) can be downloaded; "
             "an uploaded file can be used in prompts by its uri, retrieved, listed and deleted for 48 hours."
         },
-        source=docs_url,
+        source="https://ai.google.dev/gemini-api/docs/files",
         checked="2026-11-23",
     )
 
+    list_query = {"pageSize": "100"}
+    list_member = "files"
+    omits_empty_list = True
+    page_parameter = "pageToken"
+    next_member = "nextPageToken"
+    content_suffix = ":download"
+
+    @property
+    def files_path(self) -> str:
+        return f"/{self.text_option('api_version')}/files"
+
     def auth_headers(self) -> dict[str, str]:
-        """Return the key in Google's own header."""
         return {"x-goog-api-key": self.account.credentials["api_key"]}
 
     def error_kind(
@@ -105,8 +107,8 @@ class GeminiDriver(HTTPDriver):
                     offset += len(block)
             upload.finish()  # raises while nothing is final yet
             response = self._command(url, "upload, finalize", held, offset, expected="final")
-            created = self.json_object(Operation.CREATE, response).get("file")
-        return self.check_size(self.parse_file(created, Operation.CREATE), upload)
+            created = self.json_object(response).get("file")
+        return self.check_size(self.parse_file(created if isinstance(created, Mapping) else {}), upload)
 
     def _start(self, file: FilePart, purpose: str | None) -> tuple[str, int]:
         """Open an upload session and return its URL and the size of all blocks but the last.
@@ -114,23 +116,22 @@ class GeminiDriver(HTTPDriver):
         The URL needs no key, so it must not get into a message or a log line. The length may stay unsaid:
         go-genai's Files.Upload does so (read 2026-11-23).
         """
-        request = json_request("POST", self._url("/upload"), {"file": {"displayName": file.filename}})
+        url = f"{self.base_url}/upload{self.files_path}"
         headers = {
-            **request.headers,
             "X-Goog-Upload-Protocol": "resumable",
             "X-Goog-Upload-Command": "start",
             "X-Goog-Upload-Header-Content-Type": _content_type(file, purpose),
         }
         if file.length is not None:
             headers["X-Goog-Upload-Header-Content-Length"] = str(file.length)
-        response = self.send(Operation.CREATE, replace(request, headers=headers))
-        with self.attributed(Operation.CREATE):
-            response.body()  # empty; read, so that the connection serves the next request too
+        request = with_json(Request("POST", url, headers), {"file": {"displayName": file.filename}})
+        response = self.send(Operation.CREATE, request)
+        response.body()  # empty; read, so that the connection serves the next request too
         # On our own endpoint, as in Google's SDKs: what goes through a proxy must not go past it later.
         _, found, rest = response.headers.get("X-Goog-Upload-URL", "").partition("/upload/")
         granularity = parse_size(response.headers.get("X-Goog-Upload-Chunk-Granularity")) or _BLOCK_BYTES
         if not found or granularity > _MAX_GRANULARITY_BYTES:
-            raise self.invalid(Operation.CREATE, "it opened no usable upload session", response)
+            raise self.invalid("it opened no usable upload session", response)
         return f"{self.base_url}/upload/{rest}", granularity * max(1, _BLOCK_BYTES // granularity)
 
     def _command(
@@ -142,65 +143,41 @@ class GeminiDriver(HTTPDriver):
         headers = {"X-Goog-Upload-Command": command, "X-Goog-Upload-Offset": str(offset)}
         request = Request("POST", url, headers=headers, body=StreamBody(pieces, len(view)))
         response = self.send_bare(Operation.CREATE, request)
-        with self.attributed(Operation.CREATE):
-            response.body()
+        response.body()
         if expected and response.headers.get("X-Goog-Upload-Status") != expected:
-            raise self.invalid(Operation.CREATE, f"the upload is not {expected}", response)
+            raise self.invalid(f"the upload is not {expected}", response)
         return response
 
-    def _list_files(self, cursor: str | None) -> RemotePage:
-        query = {"pageSize": "100", **({"pageToken": cursor} if cursor else {})}
-        body = self.send_json(Operation.LIST, Request("GET", self._url(), query=query))
-        files = checked_objects(body.get("files", []), self)  # an empty list is left out
-        return RemotePage(
-            tuple(self.parse_file(each, Operation.LIST) for each in files),
-            parse_text(body.get("nextPageToken"), limit=MiB),
-        )
-
-    def _retrieve_file(self, remote_id: str) -> RemoteFile:
-        return self._metadata(remote_id, Operation.RETRIEVE)
+    def content_request(self, remote_id: str) -> Request:
+        return replace(super().content_request(remote_id), query={"alt": "media"})
 
     def _download_file(self, remote_id: str, byte_range: ByteRange | None) -> Download:
-        if not self._metadata(remote_id, Operation.CONTENT).downloadable:
+        _, body = self.describe(remote_id, Operation.CONTENT)
+        if not _is_generated(body) and "downloadUri" not in body:
             raise self.unsupported(Operation.CONTENT)
-        url = f"{self._file_url(remote_id, Operation.CONTENT)}:download"
-        return self.open_download(Request("GET", url, query={"alt": "media"}), byte_range)
+        return super()._download_file(remote_id, byte_range)
 
-    def _delete_file(self, remote_id: str) -> None:
-        self.send_delete(Request("DELETE", self._file_url(remote_id, Operation.DELETE)))
-
-    def _metadata(self, remote_id: str, operation: Operation) -> RemoteFile:
-        request = Request("GET", self._file_url(remote_id, operation))
-        return self.parse_file(self.send_json(operation, request), operation)
-
-    def _url(self, prefix: str = "") -> str:
-        return f"{self.base_url}{prefix}/{self.text_option('api_version')}/files"
-
-    def _file_url(self, remote_id: str, operation: Operation) -> str:
-        return f"{self._url()}/{self.id_segment(remote_id, operation)}"
-
-    def parse_file(self, body: JSONValue, operation: Operation) -> RemoteFile:
+    def parse_file(self, body: JSONObject) -> RemoteFile:
         """Read a File. Its name is `files/<remote id>`, its numbers are strings, empty members are absent."""
-        fields = body if isinstance(body, Mapping) else {}
-        remote_id = checked_id(
-            (parse_text(fields.get("name"), 512) or "").removeprefix("files/"), self, operation
-        )
-        generated = fields.get("source") == "GENERATED"
-        error = fields.get("error")
+        remote_id = self.checked_id((parse_text(body.get("name"), 512) or "").removeprefix("files/"))
+        error = body.get("error")
         return RemoteFile(
             remote_id=remote_id,
-            bytes=parse_size(fields.get("sizeBytes")),
-            created_at=parse_time(fields.get("createTime")),
-            filename=parse_text(fields.get("displayName"), limit=512) or remote_id,
-            purpose="assistants_output" if generated else None,
-            status=_STATUSES.get(parse_text(fields.get("state")), "uploaded"),
+            bytes=parse_size(body.get("sizeBytes")),
+            created_at=parse_time(body.get("createTime")),
+            filename=parse_text(body.get("displayName"), limit=512) or remote_id,
+            purpose="assistants_output" if _is_generated(body) else None,
+            status=_STATUSES.get(parse_text(body.get("state")), "uploaded"),
             status_details=parse_text(error.get("message"), 500) if isinstance(error, Mapping) else None,
-            expires_at=parse_time(fields.get("expirationTime")),
-            content_type=parse_text(fields.get("mimeType")),
-            downloadable=generated or "downloadUri" in fields,
-            uri=parse_text(fields.get("uri"), limit=1024),
-            sha256=_hex_digest(fields.get("sha256Hash")),
+            expires_at=parse_time(body.get("expirationTime")),
+            content_type=parse_text(body.get("mimeType")),
+            uri=parse_text(body.get("uri"), limit=1024),
+            sha256=_hex_digest(body.get("sha256Hash")),
         )
+
+
+def _is_generated(body: JSONObject) -> bool:
+    return body.get("source") == "GENERATED"
 
 
 def _content_type(file: FilePart, purpose: str | None) -> str:

@@ -1,236 +1,36 @@
-"""The members of the OpenAI-compatible family, and the driver for any other server that speaks its API.
+"""The driver of any other server with OpenAI's shapes: a flavor of the table, or one that options describe.
 
-Facts were read on 2026-11-23 where a `Capabilities` does not say otherwise. "MB" in a vendor's text is taken
-for 2^20 bytes, unless that is more than another page of the same vendor allows.
+Facts were read on 2026-11-23. "MB" in a vendor's text is taken for 2^20 bytes, unless that is more than
+another page of the same vendor allows.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final, Literal
 
 from providers.base import AccountConfig, Setting
-from providers.errors import ErrorDetails
-from providers.exceptions import (
-    CredentialsError,
-    FileRejectedError,
-    ProviderConfigurationError,
-    ProviderError,
-)
-from providers.http_driver import check_header_value
+from providers.exceptions import FileRejectedError, ProviderConfigurationError
+from providers.http_driver import API_KEY
 from providers.objects import (
     ALL_OPERATIONS,
-    BODY_BATCH_LINES,
     INPUT_PURPOSES,
     Capabilities,
     ExpiresAfterPart,
     Expiry,
     GiB,
-    JSONObject,
     MiB,
     Operation,
     Upload,
     UploadPart,
 )
-from providers.openai_compatible import Dialect, OpenAICompatibleDriver
-from providers.transports.http import Response
+from providers.openai import OpenAIDriver
+from providers.openai_compatible import CHECKED, DAY_SECONDS, JSONL, Dialect, Member, OpenAICompatibleDriver
+from providers.parsing import check_header_value
 from providers.transports.multipart import FormPart
-
-CHECKED: Final = "2026-11-23"
-JSONL: Final = (".jsonl",)
-DAY_SECONDS: Final = 86_400
-
-API_KEY: Final = Setting("api_key", "API key", secret=True, required=True)
-
-
-def base_url_setting(default: str) -> Setting:
-    """Return the option for the endpoint of a member that has one of its own."""
-    return Setting("base_url", "Base URL", "Everything up to, not including, /files.", "url", default=default)
-
-
-class MemberDriver(OpenAICompatibleDriver):
-    """A member with a fixed capability row, an endpoint of its own and an API key."""
-
-    credentials = (API_KEY,)
-
-
-class OpenAIDriver(MemberDriver):
-    """OpenAI Files API. The size limits, defaults and shapes that the family follows are from here."""
-
-    name = "openai"
-    label = "OpenAI"
-    docs_url = "https://developers.openai.com/api/reference/resources/files"
-    options = (
-        base_url_setting("https://api.openai.com/v1"),
-        Setting("organization", "Organization", "Sent as OpenAI-Organization."),
-        Setting("project", "Project", "Sent as OpenAI-Project; without it the key's own project is used."),
-    )
-    capabilities = Capabilities(
-        max_bytes=512 * MiB,
-        max_bytes_by_purpose={"batch": 200 * MiB},
-        extensions={"batch": JSONL, "fine-tune": JSONL},
-        expiry=Expiry(native=True),
-        paging="after",
-        source=docs_url,
-        checked=CHECKED,
-    )
-    # A page of 10,000, the most that is allowed, could exceed the cap on an answer's size.
-    dialect = Dialect(page_size=1_000)
-
-    def check_configuration(self) -> None:
-        super().check_configuration()
-        for name in ("organization", "project"):
-            check_header_value(self.text_option(name), field=name)
-
-    def auth_headers(self) -> dict[str, str]:
-        named = {
-            "OpenAI-Organization": self.text_option("organization"),
-            "OpenAI-Project": self.text_option("project"),
-        }
-        return super().auth_headers() | {name: value for name, value in named.items() if value}
-
-
-class GroqDriver(MemberDriver):
-    """Groq: files for batches only. Keys on the free plan get a 403, whose message is passed on."""
-
-    name = "groq"
-    label = "Groq"
-    docs_url = "https://console.groq.com/docs/api-reference"
-    options = (base_url_setting("https://api.groq.com/openai/v1"),)
-    capabilities = Capabilities(
-        purposes={"batch": "batch"},
-        max_bytes=100 * MiB,
-        extensions={"batch": JSONL},
-        source=docs_url,
-        checked=CHECKED,
-    )
-
-
-class XAIDriver(MemberDriver):
-    """xAI. The form is read as a stream, so text fields must precede the file."""
-
-    name = "xai"
-    label = "xAI"
-    docs_url = "https://docs.x.ai/developers/rest-api-reference/files"
-    options = (base_url_setting("https://api.x.ai/v1"),)
-    capabilities = Capabilities(
-        max_bytes=48_000_000,  # the guide says 48 MB, the reference 50 MB
-        extensions={"batch": JSONL, "fine-tune": JSONL},
-        expiry=Expiry(native=True),
-        paging="token",
-        text_fields_first=True,
-        source=docs_url,
-        checked=CHECKED,
-    )
-    dialect = Dialect(page_size=100, list_query={"order": "desc"})
-
-    def upload_filename(self, filename: str) -> str:
-        """Leave out what xAI refuses in a name: control characters, line ends, `"`, `;` and `\\`."""
-        kept = "".join(
-            c for c in filename if c not in '";\\\u2028\u2029\x85' and ord(c) >= 32 and c != "\x7f"
-        )
-        return kept[:255] or "file"
-
-    def error_kind(
-        self, operation: Operation, status: int, details: ErrorDetails
-    ) -> type[ProviderError] | None:
-        """Recognise a bad key, which xAI answers with 400 (read 2026-11-23)."""
-        is_bad_key = status == 400 and "api key" in (details.message or "").lower()
-        return CredentialsError if is_bad_key else super().error_kind(operation, status, details)
-
-
-class CerebrasDriver(MemberDriver):
-    """Cerebras: files for batches, in private preview."""
-
-    name = "cerebras"
-    label = "Cerebras"
-    docs_url = "https://inference-docs.cerebras.ai/api-reference/file/upload-file"
-    options = (base_url_setting("https://api.cerebras.ai/v1"),)
-    capabilities = Capabilities(
-        purposes={"batch": "batch"},
-        max_bytes=200 * MiB,
-        extensions={"batch": JSONL},
-        expiry=Expiry(native=True, default_seconds=7 * DAY_SECONDS),
-        paging="after",
-        source=docs_url,
-        checked=CHECKED,
-    )
-    dialect = Dialect(page_size=100)
-
-    def error_from(self, response: Response, operation: Operation) -> ProviderError:
-        """Say what a 403 or 404 of a whole route most likely means."""
-        error = super().error_from(response, operation)
-        if response.status in {403, 404} and operation in {Operation.CREATE, Operation.LIST}:
-            error.message += " (Cerebras' file API is a private preview: the key may have no access to it.)"
-            error.args = (error.message,)
-        return error
-
-
-class DeepInfraDriver(MemberDriver):
-    """DeepInfra: files for batches. How its list pages is not documented: only `has_more` is trusted."""
-
-    name = "deepinfra"
-    label = "DeepInfra"
-    docs_url = "https://docs.deepinfra.com/batch/file-endpoints"
-    options = (base_url_setting("https://api.deepinfra.com/v1/openai"),)
-    capabilities = Capabilities(
-        purposes={"batch": "batch"},
-        output_purposes={"batch-output": "batch_output"},
-        max_bytes=200 * MiB,
-        extensions={"batch": JSONL},
-        expiry=Expiry(native=True, default_seconds=30 * DAY_SECONDS),
-        paging="after",
-        source=docs_url,
-        checked=CHECKED,
-    )
-
-
-class MistralDriver(MemberDriver):
-    """Mistral. Its `expiry` field is not sent, since its unit is documented nowhere."""
-
-    name = "mistral"
-    label = "Mistral"
-    docs_url = "https://docs.mistral.ai/api/endpoint/files"
-    options = (base_url_setting("https://api.mistral.ai/v1"),)
-    capabilities = Capabilities(
-        purposes={
-            "batch": "batch",
-            "fine-tune": "fine-tune",
-            # That documents and images go to `ocr` is our choice, not a documented equivalence.
-            **dict.fromkeys(("user_data", "assistants", "vision"), "ocr"),
-        },
-        output_purposes={"ocr": "user_data", "audio": "user_data"},
-        max_bytes=512 * MiB,
-        extensions={"batch": JSONL, "fine-tune": JSONL},
-        expiry=Expiry(default_seconds=30 * DAY_SECONDS),
-        paging="page",
-        batch_lines=(BODY_BATCH_LINES,),
-        source=docs_url,
-        checked=CHECKED,
-    )
-    dialect = Dialect(page_size=100)
-    # Ids are declared as UUIDs; anything else is most likely refused with 422 instead of 404.
-    missing_statuses = frozenset({404, 410, 422})
-
-    def output_purpose(self, body: JSONObject) -> str | None:
-        """Tell the results of batches from their inputs, which have the same purpose."""
-        if body.get("sample_type") in {"batch_result", "batch_error"}:
-            return "batch_output"
-        return super().output_purpose(body)
-
-
-@dataclass(frozen=True, slots=True)
-class Flavor:
-    """One documented server of the family that needs no class: an endpoint and how it differs."""
-
-    label: str
-    base_url: str
-    capabilities: Capabilities
-    dialect: Dialect = field(default_factory=Dialect)
-
 
 _row = partial(Capabilities, checked=CHECKED)
 
@@ -257,20 +57,20 @@ _ARK = _row(
 )
 
 #: Servers that the driver `openai-compatible` knows by name. A row may be corrected by options.
-FLAVORS: Final[Mapping[str, Flavor]] = {
-    "ark": Flavor(
+FLAVORS: Final[Mapping[str, Member]] = {
+    "ark": Member(
         "Volcengine Ark",
         "https://ark.cn-beijing.volces.com/api/v3",
         _ARK,
         Dialect(page_size=100, expiry_field="expire_at"),
     ),
-    "byteplus": Flavor(
+    "byteplus": Member(
         "BytePlus ModelArk",
         "https://ark.ap-southeast.bytepluses.com/api/v3",
         _ARK,
         Dialect(page_size=100, expiry_field="expire_at"),
     ),
-    "dashscope": Flavor(
+    "dashscope": Member(
         "DashScope",
         "https://dashscope.aliyuncs.com/compatible-mode/v1",
         _row(
@@ -287,7 +87,7 @@ FLAVORS: Final[Mapping[str, Flavor]] = {
         ),
         Dialect(page_size=100),
     ),
-    "deepseek": Flavor(
+    "deepseek": Member(
         "DeepSeek",
         "https://api.deepseek.com",
         _row(
@@ -308,7 +108,7 @@ FLAVORS: Final[Mapping[str, Flavor]] = {
         ),
         Dialect(page_size=1_000),
     ),
-    "moonshot": Flavor(
+    "moonshot": Member(
         "Moonshot",
         "https://api.moonshot.ai/v1",
         _row(
@@ -320,7 +120,7 @@ FLAVORS: Final[Mapping[str, Flavor]] = {
             source="https://platform.kimi.ai/docs/api/files-upload",
         ),
     ),
-    "morph": Flavor(
+    "morph": Member(
         "Morph",
         "https://api.morphllm.com/v1",
         _row(
@@ -331,7 +131,7 @@ FLAVORS: Final[Mapping[str, Flavor]] = {
             source="https://docs.morphllm.com",
         ),
     ),
-    "nebius": Flavor(
+    "nebius": Member(
         "Nebius Token Factory",
         "https://api.tokenfactory.nebius.com/v1",
         _row(
@@ -342,14 +142,14 @@ FLAVORS: Final[Mapping[str, Flavor]] = {
             source="https://docs.tokenfactory.nebius.com",
         ),
     ),
-    "novita": Flavor("Novita", "https://api.novita.ai/openai/v1", _NOVITA, Dialect(success_code="200")),
-    "ogx": Flavor(
+    "novita": Member("Novita", "https://api.novita.ai/openai/v1", _NOVITA, Dialect(success_code="200")),
+    "ogx": Member(
         "OGX",
         "",
         _row(expiry=Expiry(native=True), paging="after", source="https://github.com/ogx-ai/ogx"),
         Dialect(page_size=1_000),
     ),
-    "openrouter": Flavor(
+    "openrouter": Member(
         "OpenRouter",
         "https://openrouter.ai/api/v1",
         _row(
@@ -359,7 +159,7 @@ FLAVORS: Final[Mapping[str, Flavor]] = {
         ),
         Dialect(page_size=1_000),
     ),
-    "perplexity": Flavor(
+    "perplexity": Member(
         "Perplexity",
         "https://api.perplexity.ai/v1",
         _row(
@@ -372,8 +172,8 @@ FLAVORS: Final[Mapping[str, Flavor]] = {
         ),
         Dialect(page_size=100),
     ),
-    "ppio": Flavor("PPIO", "https://api.ppio.com/openai/v1", _NOVITA, Dialect(success_code="200")),
-    "siliconflow": Flavor(
+    "ppio": Member("PPIO", "https://api.ppio.com/openai/v1", _NOVITA, Dialect(success_code="200")),
+    "siliconflow": Member(
         "SiliconFlow",
         "https://api.siliconflow.cn/v1",
         _row(
@@ -390,7 +190,7 @@ FLAVORS: Final[Mapping[str, Flavor]] = {
             page_size=1_000, list_query={"purpose": "batch"}, success_code="20000", emulates_retrieve=True
         ),
     ),
-    "zhipu": Flavor(
+    "zhipu": Member(
         "Zhipu",
         "https://open.bigmodel.cn/api/paas/v4",
         _row(
@@ -450,7 +250,7 @@ class GenericDriver(OpenAICompatibleDriver):
         Setting("text_fields_first", "Text fields first", "The file must be the last field.", "boolean"),
     )
     credentials = (replace(API_KEY, required=False),)
-    capabilities = _row(paging="after", source=OpenAIDriver.docs_url)
+    capabilities = _row(paging="after", source=OpenAIDriver.capabilities.source)
 
     def __init__(self, account: AccountConfig) -> None:
         super().__init__(account)
@@ -482,18 +282,16 @@ class GenericDriver(OpenAICompatibleDriver):
             return {}
         return {header: key} if header else {"Authorization": f"Bearer {key}"}
 
-    def _translated_part(self, part: UploadPart, upload: Upload) -> Iterator[FormPart]:
+    def form_parts(self, part: UploadPart, upload: Upload) -> Iterator[FormPart]:
         if isinstance(part, ExpiresAfterPart) and self.text_option("expires_after") == "reject":
             raise FileRejectedError(
                 f"{self.label} takes no files that expire.",
-                provider=self.account.name,
-                operation=Operation.CREATE,
                 param="expires_after",
             )
-        return super()._translated_part(part, upload)
+        return super().form_parts(part, upload)
 
-    def _flavor(self) -> Flavor:
-        plain = Flavor(type(self).label, "", type(self).capabilities)
+    def _flavor(self) -> Member:
+        plain = Member(type(self).label, "", type(self).capabilities)
         return FLAVORS.get(self.text_option("flavor"), plain)
 
     def _capabilities(self, row: Capabilities) -> Capabilities:

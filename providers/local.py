@@ -40,7 +40,6 @@ class LocalDriver(ObjectStoreDriver):
 
     @property
     def root(self) -> Path:
-        """The account's directory."""
         return self._files / self.text_option("directory")
 
     def check_configuration(self) -> None:
@@ -58,7 +57,6 @@ class LocalDriver(ObjectStoreDriver):
         return (str(self.root.resolve()),)
 
     def open_store(self) -> DiskStore:
-        """Return the disk transport at the account's directory."""
         return DiskStore(self.root, chunk_bytes=self.account.environment.chunk_bytes)
 
     @property

@@ -1,6 +1,6 @@
-"""Renders what the drivers declare as Markdown: `docs/providers.md`, and the table in the README.
+"""Renders what the drivers declare as Markdown: `docs/providers.md`, and the tables in two other pages.
 
-`python -m providers.matrix --write` brings both up to date; a test fails when they are not.
+`python -m providers.matrix --write` brings them up to date; a test fails when they are not.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from providers.base import Setting
 from providers.generic import FLAVORS
 from providers.objects import Capabilities, Expiry, GiB, MiB, Operation
 from providers.registry import DRIVERS, driver_class
@@ -19,6 +20,7 @@ from providers.registry import DRIVERS, driver_class
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCS: Final = ROOT / "docs" / "providers.md"
 README: Final = ROOT / "README.md"
+CONFIGURATION: Final = ROOT / "docs" / "configuration.md"
 MARKERS: Final = ("<!-- providers:start -->", "<!-- providers:end -->")
 
 _HOUR, _DAY = 3_600, 86_400
@@ -90,7 +92,8 @@ def render_docs(drivers: Sequence[Row], flavors: Sequence[Row]) -> str:
         "## Limits",
         _limits_table(drivers),
         "A file is never larger than the organization's own limit. Where a provider cannot delete files "
-        "by itself, the gateway does when they are due.",
+        "by itself, the gateway does when they are due. The column says what the provider would allow: "
+        "through the gateway, `expires_after` is 1 hour to 30 days everywhere.",
         "## Each driver",
         *chain.from_iterable(_section(row) for row in drivers),
         "## Flavors of the driver `openai-compatible`",
@@ -124,13 +127,22 @@ def render_readme(drivers: Sequence[Row]) -> str:
     )
 
 
+def render_options() -> str:
+    """Return the table of options and credentials that stands between the markers in `configuration.md`."""
+    classes = ((name, driver_class(name)) for name in DRIVERS)
+    return _table(
+        ("Driver", "Options", "Credentials"),
+        ((f"`{name}`", _settings(each.options), _settings(each.credentials)) for name, each in classes),
+    )
+
+
 def with_section(text: str, section: str) -> str:
     """Return `text` with what is between the markers replaced. Raises ValueError when they are not there."""
     start, end = MARKERS
     before, opening, rest = text.partition(start)
     _, closing, after = rest.partition(end)
     if not opening or not closing:
-        raise ValueError(f"the README needs the lines {start} and {end}")
+        raise ValueError(f"the page needs the lines {start} and {end}")
     return f"{before}{start}\n{section}\n{end}{after}"
 
 
@@ -198,7 +210,7 @@ def _section(row: Row) -> tuple[str, str]:
     lines += (
         f"{operation.capitalize()}: {reason}" for operation, reason in capabilities.missing_reasons.items()
     )
-    if capabilities.needs_whole_file or capabilities.needs_length:
+    if capabilities.needs_whole_file:
         lines.append("An upload is kept on disk until it is whole.")
     elif capabilities.text_fields_first:
         lines.append("An upload is kept on disk until it is whole if the file comes before a field.")
@@ -206,6 +218,11 @@ def _section(row: Row) -> tuple[str, str]:
         lines.append("Equal bytes are stored once and deleted with the last file that has them.")
     lines.append(f"Source: {_source(capabilities.source, capabilities.checked)}")
     return f"### {row.label} (`{row.driver}`)", "\n".join(f"- {line}" for line in lines)
+
+
+def _settings(declared: Iterable[Setting]) -> str:
+    names = (f"**`{each.name}`**" if each.required else f"`{each.name}`" for each in declared)
+    return ", ".join(names) or "none"
 
 
 def _flavor_line(row: Row) -> str:
@@ -268,15 +285,14 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write both documents with `--write`, else print the long one; return the exit status."""
+    """Write all pages with `--write`, else print the long one; return the exit status."""
     drivers, flavors = driver_rows(), flavor_rows()
     if list(arguments) != ["--write"]:
         sys.stdout.write(render_docs(drivers, flavors))
         return 0
-    DOCS.parent.mkdir(exist_ok=True)
     DOCS.write_text(render_docs(drivers, flavors))
-    if README.exists():
-        README.write_text(with_section(README.read_text(), render_readme(drivers)))
+    for page, section in ((README, render_readme(drivers)), (CONFIGURATION, render_options())):
+        page.write_text(with_section(page.read_text(), section))
     return 0
 
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 import re
 import socket
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -28,10 +26,11 @@ from providers.exceptions import (
     ProviderError,
     RemoteFileNotFoundError,
 )
-from providers.http_driver import check_endpoint
-from providers.objects import ByteRange, Download, FilePart, Operation, RemoteFile, RemotePage, Upload
+from providers.objects import ByteRange, Download, FilePart, RemoteFile, RemotePage, Upload
+from providers.parsing import check_endpoint
+from providers.transports.details import Details
 from providers.transports.guard import is_public
-from providers.transports.objects import CONTENT_TYPES, Details, ObjectStore, StoredObject
+from providers.transports.objects import CONTENT_TYPES, ObjectStore, StoredObject
 
 _OWN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}/(file-[A-Za-z0-9_-]{1,59})\.[a-z0-9]{1,5}")
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -121,42 +120,27 @@ class ObjectStoreDriver(Driver):
                 "'prefix' may hold letters, digits, '.', '_' and '-' between single slashes.", field="prefix"
             )
 
-    # -- what the gateway knows about keys -----------------------------------------------------------------
+    # -- what only an object store can do ------------------------------------------------------------------
 
     def file_id_of(self, remote_id: str) -> str | None:
-        """Return the gateway's own id in a remote id; None for an object that the gateway did not name."""
         match = _OWN_NAME.fullmatch(self._key_below_prefix(remote_id))
         return match[1] if match else None
 
     def namespace_of(self, remote_id: str) -> str | None:
-        """Return the segment behind the prefix, also for what a batch job wrote below it.
-
-        None for an object that lies beside the organizations' segments.
-        """
+        """Return the segment behind the prefix, also for what a batch job wrote below it."""
         key = self._key_below_prefix(remote_id)
         return key.partition("/")[0] if "/" in key else None
 
-    def remote_id_of(self, uri: str) -> str | None:
-        """Return the remote id that a URI of this account's store names; None for any other."""
-        head = f"{self.scheme}://"
-        return uri.removeprefix(head) if self.scheme and uri.startswith(head) else None
-
-    def find_file(self, *, namespace: str, file_id: str) -> RemoteFile | None:
-        """Look for an upload whose answer was lost. None when the store has nothing under this id."""
+    def _find_file(self, namespace: str, file_id: str) -> RemoteFile | None:
         for bucket in self.buckets:
-            with self._named(Operation.LIST):
-                page = self.store.list_page(bucket, f"{self.prefix}{namespace}/{file_id}.", None)
+            page = self.store.list_page(bucket, f"{self.prefix}{namespace}/{file_id}.", None)
             for stored in page.objects:
                 return self._remote_file(bucket, stored)
         return None
 
-    def sweep_stray(self, older_than: timedelta) -> int:
-        """Remove what uploads that died left behind under the prefix; return how many there were."""
+    def _sweep_stray(self, older_than: timedelta) -> int:
         before = datetime.now(UTC) - older_than
-        with self._named(Operation.DELETE):
-            return sum(
-                self.store.sweep(bucket, self.prefix, before, self._key_is_own) for bucket in self.buckets
-            )
+        return sum(self.store.sweep(bucket, self.prefix, before, self._key_is_own) for bucket in self.buckets)
 
     # -- the five operations ---------------------------------------------------------------------------------
 
@@ -170,8 +154,7 @@ class ObjectStoreDriver(Driver):
             expires_after_seconds=upload.expires_after_seconds,
             metadata=upload.metadata,
         )
-        with self._named(Operation.CREATE):
-            stored = self._write(location, details, upload, part)
+        stored = self._write(location, details, upload, part)
         # Without `expires_at`: the gateway's clock decides, and its own time stays in the index.
         return replace(self._remote_file(location.bucket, stored), expires_at=None)
 
@@ -203,28 +186,23 @@ class ObjectStoreDriver(Driver):
         if position >= len(self.buckets):
             return RemotePage(())
         bucket = self.buckets[position]
-        with self._named(Operation.LIST):
-            page = self.store.list_page(bucket, self.prefix, token or None)
+        page = self.store.list_page(bucket, self.prefix, token or None)
         files = tuple(self._remote_file(bucket, stored) for stored in page.objects)
         if page.next_token is not None:
             return RemotePage(files, f"{position}:{page.next_token}")
         return RemotePage(files, f"{position + 1}:" if position + 1 < len(self.buckets) else None)
 
     def _retrieve_file(self, remote_id: str) -> RemoteFile:
-        with self._named(Operation.RETRIEVE):
-            location = self._location(remote_id)
-            return self._remote_file(location.bucket, self.store.describe(location.bucket, location.key))
+        location = self._location(remote_id)
+        return self._remote_file(location.bucket, self.store.describe(location.bucket, location.key))
 
     def _download_file(self, remote_id: str, byte_range: ByteRange | None) -> Download:
-        with self._named(Operation.CONTENT):
-            location = self._location(remote_id)
-            download = self.store.open(location.bucket, location.key, byte_range)
-        return replace(download, chunks=self._named_chunks(download.chunks))
+        location = self._location(remote_id)
+        return self.store.open(location.bucket, location.key, byte_range)
 
     def _delete_file(self, remote_id: str) -> None:
-        with self._named(Operation.DELETE):
-            location = self._location(remote_id)
-            self.store.delete(location.bucket, location.key)
+        location = self._location(remote_id)
+        self.store.delete(location.bucket, location.key)
 
     # -- keys and remote ids ---------------------------------------------------------------------------------
 
@@ -233,8 +211,6 @@ class ObjectStoreDriver(Driver):
             return upload.bucket or self.buckets[0]
         raise FileRejectedError(
             f"The provider account '{self.account.name}' does not allow the bucket '{upload.bucket}'.",
-            provider=self.account.name,
-            operation=Operation.CREATE,
             status_code=400,
             code="bucket_not_allowed",
             param=self.bucket_header,
@@ -280,7 +256,6 @@ class ObjectStoreDriver(Driver):
             created_at=stored.created_at,
             filename=PurePosixPath(stored.key).name,
             purpose="batch_output" if stored.key.endswith(self.output_suffixes) else None,
-            downloadable=True,
             uri=f"{self.scheme}://{remote_id}" if self.scheme else None,
         )
         if about is None:
@@ -295,20 +270,6 @@ class ObjectStoreDriver(Driver):
             metadata=about.metadata,
             expires_at=stored.created_at + timedelta(seconds=lifetime) if lifetime else None,
         )
-
-    @contextmanager
-    def _named(self, operation: Operation) -> Iterator[None]:
-        """Write on an error which account and operation it came from."""
-        try:
-            yield
-        except ProviderError as exc:
-            exc.provider = exc.provider or self.account.name
-            exc.operation = exc.operation or operation
-            raise
-
-    def _named_chunks(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        with self._named(Operation.CONTENT):
-            yield from chunks
 
 
 def choose_extension(part: FilePart, purpose: str | None) -> str:

@@ -79,7 +79,6 @@ class Capabilities:
     extensions: purpose -> file name endings that the provider takes (lower case, with the dot).
     paging: how the provider's own list pages, for the docs and the admin.
     content: whether a download gives the uploaded bytes back, or text that the provider made of them.
-    needs_length: an upload must announce its exact length.
     text_fields_first: form fields must come before the file.
     needs_whole_file: the driver must see the whole file (or its checksum) before it sends the first byte.
     deduplicates: two uploads of the same bytes can answer the same remote id.
@@ -101,7 +100,6 @@ class Capabilities:
     mode: Literal["pass-through", "transformed", "object store"] = "pass-through"
     ranges: bool = False
     content: Literal["exact", "extracted"] = "exact"
-    needs_length: bool = False
     text_fields_first: bool = False
     needs_whole_file: bool = False
     deduplicates: bool = False
@@ -136,7 +134,6 @@ class RemoteFile:
     status_details: str | None = None
     expires_at: datetime | None = None
     content_type: str | None = None
-    downloadable: bool | None = None
     uri: str | None = None
     sha256: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -203,7 +200,6 @@ class Upload:
     metadata: Mapping[str, str] = field(default_factory=dict)
     purpose: str | None = None
     expires_after_seconds: int | None = None
-    complete: bool = False
     bucket: str | None = None
 
     def __iter__(self) -> Iterator[UploadPart]:
@@ -216,7 +212,6 @@ class Upload:
                 case FilePart():
                     pass
             yield part
-        self.complete = True
 
     def open_file(self) -> FilePart:
         """Read on to the file part. Call `finish` after its chunks and before completing anything."""

@@ -10,16 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import Final
 
+from providers.base import Setting
 from providers.errors import error_in_success
-from providers.exceptions import ProviderError, RemoteFileNotFoundError
-from providers.http_driver import HTTPDriver, checked_id, parse_size, parse_text, parse_time
+from providers.exceptions import ProviderError
 from providers.objects import (
-    ByteRange,
     Capabilities,
-    Download,
     ExpiresAfterPart,
     FilePart,
     FileStatus,
@@ -28,12 +25,17 @@ from providers.objects import (
     Operation,
     PurposePart,
     RemoteFile,
-    RemotePage,
     Upload,
     UploadPart,
 )
-from providers.transports.http import Request, Response, StreamBody
-from providers.transports.multipart import FormField, FormFile, FormPart, MultipartForm
+from providers.parsing import parse_objects, parse_size, parse_text, parse_time
+from providers.rest_driver import RestDriver
+from providers.transports.http import Request, Response
+from providers.transports.multipart import FormField, FormFile, FormPart
+
+CHECKED: Final = "2026-11-23"
+JSONL: Final = (".jsonl",)
+DAY_SECONDS: Final = 86_400
 
 DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
 
@@ -57,6 +59,7 @@ class Dialect:
     expiry_field: form field that takes the moment of expiry as Unix seconds, instead of `expires_after`.
     success_code: what a member `code` of an answer must be, where the provider puts errors into a 200.
     emulates_retrieve: there is no retrieve, so a file is looked for in the list.
+    refusal_hint: what a 403 or 404 of a whole route most likely means.
     """
 
     page_size: int | None = None
@@ -66,52 +69,23 @@ class Dialect:
     expiry_field: str = ""
     success_code: str = ""
     emulates_retrieve: bool = False
+    refusal_hint: str = ""
 
 
-class OpenAICompatibleDriver(HTTPDriver):
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A documented server of the family that needs no code: where it is, what it has, and how it differs."""
+
+    label: str
+    base_url: str
+    capabilities: Capabilities
+    dialect: Dialect = field(default_factory=Dialect)
+
+
+class OpenAICompatibleDriver(RestDriver):
     """Speaks OpenAI's Files API as a `Dialect` varies it."""
 
     dialect: Dialect = Dialect()
-
-    def _create_file(self, upload: Upload) -> RemoteFile:
-        form, body = self._form(upload)
-        request = self.request("POST", headers={"Content-Type": form.content_type}, body=body)
-        created = self.parse_file(self.send_json(Operation.CREATE, request), Operation.CREATE)
-        return self.check_size(created, upload)
-
-    def _list_files(self, cursor: str | None) -> RemotePage:
-        paging, page_size = self.capabilities.paging, self.dialect.page_size
-        query = {**self.dialect.list_query, **page_query(paging, page_size, cursor)}
-        response = self.send(Operation.LIST, self.request("GET", query=query))
-        body = self.json_object(Operation.LIST, response)
-        items = list_items(body)
-        if items is None:
-            raise self.invalid(Operation.LIST, "there is no list of files in it", response)
-        files = tuple(self.parse_file(item, Operation.LIST) for item in items)
-        following = next_cursor(paging, page_size, cursor, body, [each.remote_id for each in files])
-        return RemotePage(
-            tuple(each for each, item in zip(files, items, strict=True) if not is_deleted(item)), following
-        )
-
-    def _retrieve_file(self, remote_id: str) -> RemoteFile:
-        path = self.id_segment(remote_id, Operation.RETRIEVE)
-        if self.dialect.emulates_retrieve:
-            return self._find_in_list(remote_id)
-        response = self.send(Operation.RETRIEVE, self.request("GET", path))
-        body = self.json_object(Operation.RETRIEVE, response)
-        if is_deleted(file_member(body)):
-            raise self.missing(Operation.RETRIEVE, response)
-        found = self.parse_file(body, Operation.RETRIEVE)
-        if found.remote_id != remote_id:
-            raise self.invalid(Operation.RETRIEVE, "with another file than the one asked for", response)
-        return found
-
-    def _download_file(self, remote_id: str, byte_range: ByteRange | None) -> Download:
-        path = f"{self.id_segment(remote_id, Operation.CONTENT)}/content"
-        return self.open_download(self.request("GET", path), byte_range)
-
-    def _delete_file(self, remote_id: str) -> None:
-        self.send_delete(self.request("DELETE", self.id_segment(remote_id, Operation.DELETE)))
 
     def request(
         self,
@@ -120,63 +94,17 @@ class OpenAICompatibleDriver(HTTPDriver):
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        body: StreamBody | None = None,
     ) -> Request:
-        """Say a request to `/files`, or to `path` below it."""
-        url = f"{self.base_url}/files"
-        return Request(
+        """Say a request with what the dialect sends with every one."""
+        dialect = self.dialect
+        return super().request(
             method,
-            f"{url}/{path}" if path else url,
-            headers={**self.dialect.headers, **(headers or {})},
-            query={**self.dialect.query, **(query or {})},
-            body=body,
+            path,
+            query={**dialect.query, **(query or {})},
+            headers={**dialect.headers, **(headers or {})},
         )
 
-    def json_object(self, operation: Operation, response: Response) -> JSONObject:
-        """Return the object in a success. Raises the error that it holds instead, if it does."""
-        body = super().json_object(operation, response)
-        with self.attributed(operation):
-            error = error_in_success(body, response, success_code=self.dialect.success_code)
-            if error is not None:
-                raise error
-        return body
-
-    def parse_file(self, body: JSONObject, operation: Operation) -> RemoteFile:
-        """Read a file object. Raises InvalidResponseError when it has no id that can be used."""
-        body = file_member(body)
-        parsed = parse_file_object(body, checked_id(_first(body, "id", "file_id"), self, operation))
-        return replace(parsed, purpose=self.output_purpose(body))
-
-    def output_purpose(self, body: JSONObject) -> str | None:
-        """Return a file's purpose in OpenAI's words; what they have no word for stays as it is."""
-        return self.capabilities.purpose_from(parse_text(body.get("purpose"), limit=64))
-
-    def upload_filename(self, filename: str) -> str:
-        """Return the name under which a file is sent."""
-        return filename
-
-    def _form(self, upload: Upload) -> tuple[MultipartForm, StreamBody]:
-        """Read up to the file, so that what comes before it can be refused before anything is sent.
-
-        The length is announced where it is known: such a file was spooled, and nothing follows it.
-        """
-        parts = self._form_parts(upload)
-        fields: list[FormField] = []
-        for part in parts:
-            if isinstance(part, FormFile):
-                break
-            fields.append(part)
-        else:
-            raise AssertionError("an upload without a file is refused before a driver sees it")
-        form = MultipartForm(chain(fields, [part], parts))
-        length = None if part.part.length is None else form.length(fields, part)
-        return form, StreamBody(iter(form), length)
-
-    def _form_parts(self, upload: Upload) -> Iterator[FormPart]:
-        for part in upload:
-            yield from self._translated_part(part, upload)
-
-    def _translated_part(self, part: UploadPart, upload: Upload) -> Iterator[FormPart]:
+    def form_parts(self, part: UploadPart, upload: Upload) -> Iterator[FormPart]:
         match part:
             case PurposePart():
                 if purpose := self.input_purpose(upload):  # empty: the provider has no such field
@@ -189,30 +117,85 @@ class OpenAICompatibleDriver(HTTPDriver):
                 filename = self.upload_filename(part.filename)
                 yield FormFile("file", replace(part, filename=filename, content_type=content_type))
 
-    def _find_in_list(self, remote_id: str) -> RemoteFile:
+    def upload_filename(self, filename: str) -> str:
+        """Return the name under which a file is sent."""
+        return filename
+
+    def list_items(self, body: JSONObject) -> list[JSONObject] | None:
+        return list_items(body)
+
+    def page_query(self, cursor: str | None) -> dict[str, str]:
+        query = page_query(self.capabilities.paging, self.dialect.page_size, cursor)
+        return {**self.dialect.list_query, **query}
+
+    def next_cursor(self, cursor: str | None, body: JSONObject, ids: list[str]) -> str | None:
+        return next_cursor(self.capabilities.paging, self.dialect.page_size, cursor, body, ids)
+
+    def json_object(self, response: Response) -> JSONObject:
+        """Return the object in a success. Raises the error that it holds instead, if it does."""
+        body = super().json_object(response)
+        error = error_in_success(body, response, success_code=self.dialect.success_code)
+        if error is not None:
+            raise error
+        return body
+
+    def error_from(self, response: Response, operation: Operation) -> ProviderError:
+        error = super().error_from(response, operation)
+        is_about_route = operation in {Operation.CREATE, Operation.LIST}
+        if self.dialect.refusal_hint and is_about_route and response.status in {403, 404}:
+            error.message += f" ({self.dialect.refusal_hint})"
+            error.args = (error.message,)
+        return error
+
+    def file_object(self, body: JSONObject) -> JSONObject:
+        return file_member(body)
+
+    def is_deleted(self, body: JSONObject) -> bool:
+        """Mistral and Azure may still show a file that is gone."""
+        return body.get("deleted") is True or body.get("status") == "deleted"
+
+    def parse_file(self, body: JSONObject) -> RemoteFile:
+        body = file_member(body)
+        parsed = parse_file_object(body, self.checked_id(_first(body, "id", "file_id")))
+        return replace(parsed, purpose=self.output_purpose(body))
+
+    def output_purpose(self, body: JSONObject) -> str | None:
+        """Return a file's purpose in OpenAI's words; what they have no word for stays as it is."""
+        return self.capabilities.purpose_from(parse_text(body.get("purpose"), limit=64))
+
+    def _retrieve_file(self, remote_id: str) -> RemoteFile:
+        if not self.dialect.emulates_retrieve:
+            return super()._retrieve_file(remote_id)
+        self.id_segment(remote_id)
         cursor: str | None = None
         for _ in range(MAX_EMULATION_PAGES):
-            try:
-                page = self._list_files(cursor)
-            except ProviderError as exc:
-                exc.operation = Operation.RETRIEVE
-                raise
+            page = self._list_files(cursor)
             for found in page.files:
                 if found.remote_id == remote_id:
                     return found
             if page.next_cursor is None:
-                raise self.missing(Operation.RETRIEVE)
+                raise self.missing()
             cursor = page.next_cursor
-        raise self.invalid(Operation.RETRIEVE, "its list has no end")
+        raise self.invalid("its list has no end")
 
-    def missing(self, operation: Operation, response: Response | None = None) -> RemoteFileNotFoundError:
-        """Return the error for a file that the provider does not have, though it did not answer 404."""
-        return RemoteFileNotFoundError(
-            f"{self.label} does not have this file.",
-            provider=self.account.name,
-            operation=operation,
-            request_id=response.request_id if response else None,
-        )
+
+def member_driver(driver_name: str, member: Member) -> type[OpenAICompatibleDriver]:
+    """Return the driver of a member, under a name in the registry."""
+
+    class MemberDriver(OpenAICompatibleDriver):
+        name = driver_name
+        label = member.label
+        options = (base_url_setting(member.base_url),)
+        capabilities = member.capabilities
+        dialect = member.dialect
+
+    MemberDriver.__name__ = MemberDriver.__qualname__ = f"{member.label}Driver"
+    return MemberDriver
+
+
+def base_url_setting(default: str) -> Setting:
+    """Return the option for the endpoint of a member that has one of its own."""
+    return Setting("base_url", "Base URL", "Everything up to, not including, /files.", "url", default=default)
 
 
 def expiry_fields(seconds: int, capabilities: Capabilities, dialect: Dialect) -> Iterator[FormField]:
@@ -270,11 +253,7 @@ def list_items(body: JSONObject) -> list[JSONObject] | None:
     Shapes: `{"data": [...]}`, and SiliconFlow's `{"data": {"data": [...]}}` (read 2026-11-23).
     """
     data = body.get("data")
-    if isinstance(data, Mapping):
-        data = data.get("data")
-    if not isinstance(data, list) or not all(isinstance(item, Mapping) for item in data):
-        return None
-    return [item for item in data if isinstance(item, Mapping)]
+    return parse_objects(data.get("data") if isinstance(data, Mapping) else data)
 
 
 def file_member(body: JSONObject) -> JSONObject:
@@ -287,14 +266,8 @@ def file_member(body: JSONObject) -> JSONObject:
     return body
 
 
-def is_deleted(body: JSONObject) -> bool:
-    """Whether a file object is that of a file which is gone: Mistral and Azure may still show it."""
-    return body.get("deleted") is True or body.get("status") == "deleted"
-
-
 def parse_file_object(body: JSONObject, remote_id: str) -> RemoteFile:
     """Read everything of a file object but its id and purpose; unknown members are ignored."""
-    downloadable = body.get("downloadable")
     return RemoteFile(
         remote_id=remote_id,
         bytes=parse_size(_first(body, "bytes", "size_bytes", "size")),
@@ -304,7 +277,6 @@ def parse_file_object(body: JSONObject, remote_id: str) -> RemoteFile:
         status_details=parse_text(body.get("status_details"), limit=500),
         expires_at=parse_time(_first(body, "expires_at", "expire_at", "expiresAt")),
         content_type=parse_text(_first(body, "mime_type", "mimetype", "content_type")),
-        downloadable=downloadable if isinstance(downloadable, bool) else None,
     )
 
 

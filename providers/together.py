@@ -12,20 +12,10 @@ from typing import Final
 
 from providers.base import Setting
 from providers.exceptions import CredentialsError, FileRejectedError, ProviderError
-from providers.http_driver import (
-    HTTPDriver,
-    checked_id,
-    checked_objects,
-    json_request,
-    parse_size,
-    parse_text,
-    parse_time,
-)
+from providers.http_driver import with_json
 from providers.objects import (
     BODY_BATCH_LINES,
-    ByteRange,
     Capabilities,
-    Download,
     FilePart,
     FileStatus,
     GiB,
@@ -34,9 +24,10 @@ from providers.objects import (
     MiB,
     Operation,
     RemoteFile,
-    RemotePage,
     Upload,
 )
+from providers.parsing import parse_objects, parse_size, parse_text, parse_time
+from providers.rest_driver import RestDriver
 from providers.transports.http import Request, Response, StreamBody
 from providers.transports.multipart import FormField, FormFile, MultipartForm
 
@@ -48,16 +39,14 @@ _STATUSES: Final[Mapping[str, FileStatus]] = {
 }
 
 
-class TogetherDriver(HTTPDriver):
+class TogetherDriver(RestDriver):
     """Uploads small files in one request, others to a signed URL, and the largest in parts."""
 
     name = "together"
     label = "Together AI"
-    docs_url = "https://docs.together.ai/reference/upload-file"
     options = (
         Setting("base_url", "Endpoint", "Without /v1.", kind="url", default="https://api.together.ai"),
     )
-    credentials = (Setting("api_key", "API key", required=True, secret=True),)
     capabilities = Capabilities(
         purposes={"fine-tune": "fine-tune", "batch": "batch-api", "evals": "eval"},
         output_purposes={"batch-generated": "batch_output"},
@@ -77,6 +66,13 @@ class TogetherDriver(HTTPDriver):
     part_bytes = 250 * MiB
     max_parts = 250
 
+    files_path = "/v1/files"
+
+    @property
+    def base_url(self) -> str:
+        """The endpoint, which may be given with its path."""
+        return super().base_url.removesuffix("/v1")
+
     def _create_file(self, upload: Upload) -> RemoteFile:
         part = upload.open_file()
         try:
@@ -90,23 +86,7 @@ class TogetherDriver(HTTPDriver):
                 raise self._refused("no more uploads: the trial credit may be used up", 402) from exc
             raise
 
-    def _list_files(self, cursor: str | None) -> RemotePage:
-        body = self.send_json(Operation.LIST, Request("GET", self._url()))  # all of them: there is no paging
-        files = checked_objects(body.get("data"), self)
-        return RemotePage(tuple(self.parse_file(each, Operation.LIST) for each in files))
-
-    def _retrieve_file(self, remote_id: str) -> RemoteFile:
-        request = Request("GET", self._url(self.id_segment(remote_id, Operation.RETRIEVE)))
-        return self.parse_file(self.send_json(Operation.RETRIEVE, request), Operation.RETRIEVE)
-
-    def _download_file(self, remote_id: str, byte_range: ByteRange | None) -> Download:
-        path = f"{self.id_segment(remote_id, Operation.CONTENT)}/content"
-        return self.open_download(Request("GET", self._url(path)), byte_range)
-
-    def _delete_file(self, remote_id: str) -> None:
-        self.send_delete(Request("DELETE", self._url(self.id_segment(remote_id, Operation.DELETE))))
-
-    def parse_file(self, body: JSONObject, operation: Operation) -> RemoteFile:
+    def parse_file(self, body: JSONObject) -> RemoteFile:
         """Read a file object; it has no `processing_status` where nothing is validated."""
         processing, report = parse_text(body.get("processing_status")), body.get("validation_report")
         if processing is None:  # older answers say `Processed` instead
@@ -114,7 +94,7 @@ class TogetherDriver(HTTPDriver):
         else:
             status = _STATUSES.get(processing, "uploaded")
         return RemoteFile(
-            remote_id=checked_id(body.get("id"), self, operation),
+            remote_id=self.checked_id(body.get("id")),
             bytes=parse_size(body.get("bytes")),
             created_at=parse_time(body.get("created_at")),
             filename=parse_text(body.get("filename")),
@@ -122,9 +102,6 @@ class TogetherDriver(HTTPDriver):
             status=status,
             status_details=parse_text(report.get("error"), 500) if isinstance(report, Mapping) else None,
         )
-
-    def _url(self, path: str = "") -> str:
-        return f"{self.base_url.removesuffix('/v1')}/v1/files" + (f"/{path}" if path else "")
 
     def _description(self, upload: Upload, part: FilePart) -> dict[str, str]:
         extension = PurePath(part.filename).suffix.lower()
@@ -136,46 +113,45 @@ class TogetherDriver(HTTPDriver):
 
     def _upload_directly(self, upload: Upload, part: FilePart) -> RemoteFile:
         fields = [FormField(*each) for each in self._description(upload, part).items()]
-        request = self.form_request(self._url("upload"), upload, fields, FormFile("file", part))
-        created = self.parse_file(self.send_json(Operation.CREATE, request), Operation.CREATE)
+        request = self.upload_request("upload", upload, FormFile("file", part), fields)
+        created = self.parse_file(self.send_json(Operation.CREATE, request))
         return self.check_size(created, upload)
 
     def _upload_to_slot(self, upload: Upload, part: FilePart) -> RemoteFile:
         description = {**self._description(upload, part), "checksum": part.sha256 or ""}
         form = MultipartForm([FormField(*each) for each in description.items()])  # the file is not in it
-        request = Request("POST", self._url(), {"Content-Type": form.content_type}, body=b"".join(form))
+        request = Request("POST", self.files_url(), {"Content-Type": form.content_type}, body=b"".join(form))
         slot = self.send(Operation.CREATE, request, expected={302, 409})
         if slot.status == 409:
             return self._existing(upload, part, slot)
         slot.close()
-        file_id = checked_id(slot.headers.get("X-Together-File-Id"), self, Operation.CREATE)
+        file_id = self.checked_id(slot.headers.get("X-Together-File-Id"))
         with self.undone_on_failure(lambda: self._delete_file(file_id)):
             body = StreamBody(part.chunks, part.length, part.reopen)
-            self._put(Request("PUT", slot.headers.get("Location", ""), body=body))
+            self.put_signed(slot.headers.get("Location", ""), body)
             upload.finish()
-            done = self.send_json(Operation.CREATE, Request("POST", self._url(f"{file_id}/preprocess")))
+            done = self.send_json(Operation.CREATE, self.request("POST", f"{file_id}/preprocess"))
             return self._finished(upload, file_id, done)
 
     def _upload_in_parts(self, upload: Upload, part: FilePart, length: int) -> RemoteFile:
         size = max(self.part_bytes, -(-length // self.max_parts))
         count = -(-length // size)
         totals: JSONObject = {"checksum": part.sha256, "file_size": length, "num_parts": count}
-        request = json_request(
-            "POST", self._url("multipart/initiate"), {**self._description(upload, part), **totals}
-        )
-        response = self.send(Operation.CREATE, request, expected={200, 409})
+        request = self.request("POST", "multipart/initiate")
+        description = {**self._description(upload, part), **totals}
+        response = self.send(Operation.CREATE, with_json(request, description), expected={200, 409})
         if response.status == 409:
             return self._existing(upload, part, response)
-        started = self.json_object(Operation.CREATE, response)
-        file_id = checked_id(started.get("file_id"), self, Operation.CREATE)
+        started = self.json_object(response)
+        file_id = self.checked_id(started.get("file_id"))
         ids: JSONObject = {"upload_id": started.get("upload_id"), "file_id": file_id}
         with (
             self.undone_on_failure(lambda: self._delete_file(file_id)),
-            self.undone_on_failure(lambda: self._post("multipart/abort", ids)),
+            self.undone_on_failure(lambda: self.post_json("multipart/abort", ids)),
         ):
-            targets = sorted(checked_objects(started.get("parts"), self), key=_part_number)
+            targets = sorted(parse_objects(started.get("parts")) or [], key=_part_number)
             if [_part_number(each) for each in targets] != list(range(1, count + 1)):
-                raise self.invalid(Operation.CREATE, f"it does not name the {count} parts to send")
+                raise self.invalid(f"it does not name the {count} parts to send")
             sent: list[JSONValue] = [
                 {"part_number": number, "etag": self._put_part(target, piece)}
                 for number, (target, piece) in enumerate(
@@ -183,32 +159,24 @@ class TogetherDriver(HTTPDriver):
                 )
             ]
             upload.finish()
-            done = self._post("multipart/complete", {**ids, "parts": sent})
+            done = self.post_json("multipart/complete", {**ids, "parts": sent})
             inner = done.get("file", done)
             return self._finished(upload, file_id, inner if isinstance(inner, Mapping) else {})
-
-    def _post(self, path: str, body: JSONObject) -> JSONObject:
-        return self.send_json(Operation.CREATE, json_request("POST", self._url(path), body))
-
-    def _put(self, request: Request) -> Response:
-        response = self.send_signed(Operation.CREATE, request, expected={200})
-        response.close()
-        return response
 
     def _put_part(self, target: JSONObject, piece: StreamBody) -> str:
         headers = target.get("Headers")
         fields = {k: str(v) for k, v in headers.items()} if isinstance(headers, Mapping) else {}
         url = str(target.get("URL", target.get("UploadURL", "")))
-        response = self._put(Request("PUT", url, fields, body=piece))
+        response = self.put_signed(url, piece, fields)
         etag = response.headers.get("ETag", "").strip('"')
         if not etag:
-            raise self.invalid(Operation.CREATE, "a part got no ETag", response)
+            raise self.invalid("a part got no ETag", response)
         return etag
 
     def _finished(self, upload: Upload, file_id: str, body: JSONObject) -> RemoteFile:
-        created = self.check_size(self.parse_file(body, Operation.CREATE), upload)
+        created = self.check_size(self.parse_file(body), upload)
         if created.remote_id != file_id:
-            raise self.invalid(Operation.CREATE, "with another file than the one that was uploaded")
+            raise self.invalid("with another file than the one that was uploaded")
         return created
 
     def _existing(self, upload: Upload, part: FilePart, response: Response) -> RemoteFile:
@@ -217,11 +185,11 @@ class TogetherDriver(HTTPDriver):
         Whether name and purpose count for a duplicate is not documented (read 2026-11-23), so the purpose
         is compared here.
         """
-        body = self.json_object(Operation.CREATE, response)
+        body = self.json_object(response)
         for _ in part.chunks:
             pass
         upload.finish()
-        found = self._retrieve_file(checked_id(body.get("file_id"), self, Operation.CREATE))
+        found = self._retrieve_file(self.checked_id(body.get("file_id")))
         if found.purpose != upload.purpose:
             raise self._refused(
                 f"no second copy of these bytes: it has them with the purpose '{found.purpose}'", 409
@@ -239,8 +207,6 @@ class TogetherDriver(HTTPDriver):
     def _refused(self, what: str, status: int) -> FileRejectedError:
         return FileRejectedError(
             f"{self.label} takes {what}.",
-            provider=self.account.name,
-            operation=Operation.CREATE,
             status_code=status,
             code={402: "insufficient_quota", 409: "duplicate_file"}[status],
         )

@@ -15,7 +15,6 @@ class VertexDriver(ObjectStoreDriver):
 
     name = "vertex"
     label = "Google Vertex AI (Cloud Storage)"
-    docs_url = "https://docs.cloud.google.com/vertex-ai/generative-ai/docs/multimodal/batch-prediction-from-cloud-storage"
     scheme = "gs"
     bucket_header = "x-tfy-vertex-storage-bucket-name"
     output_suffixes = ("/predictions.jsonl",)
@@ -27,7 +26,7 @@ class VertexDriver(ObjectStoreDriver):
         extensions={"batch": (".jsonl",)},
         max_bytes_by_purpose={"batch": GiB},
         batch_lines=(OPENAI_BATCH_LINES, BatchLineFormat("vertex", {"request": dict})),
-        source=docs_url,
+        source="https://docs.cloud.google.com/vertex-ai/generative-ai/docs/multimodal/batch-prediction-from-cloud-storage",
         checked="2026-11-23",
     )
     options = (
@@ -71,7 +70,6 @@ class VertexDriver(ObjectStoreDriver):
         self._check_endpoint(token_uri, field="service_account_json")
 
     def open_store(self) -> GCSStore:
-        """Return the GCS transport for this account."""
         environment = self.account.environment
         return open_gcs(
             GCSConfig(

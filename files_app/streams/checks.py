@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from files_app.exceptions import FileTooLargeError, InvalidRequestError, readable_bytes
+from files_app.exceptions import FileTooLargeError, InvalidRequestError
 from files_app.filenames import extension_of
 from files_app.streams.jsonl import BatchLineChecker, LineLimits
 from files_app.streams.tokens import TokenCounter
+from files_app.words import readable_bytes
 from providers.objects import (
     INPUT_PURPOSES,
     Capabilities,

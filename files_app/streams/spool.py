@@ -15,7 +15,7 @@ from providers.objects import Capabilities, Digest, ExpiresAfterPart, FilePart, 
 
 def needs_spool(capabilities: Capabilities) -> bool:
     """Whether the provider may force the gateway to hold an upload before it sends it."""
-    return capabilities.needs_length or capabilities.needs_whole_file or capabilities.text_fields_first
+    return capabilities.needs_whole_file or capabilities.text_fields_first
 
 
 @contextmanager
@@ -54,8 +54,7 @@ def _arranged(
         if not isinstance(part, FilePart):
             early.append(part)
             continue
-        whole = capabilities.needs_length or capabilities.needs_whole_file
-        if not whole and any(isinstance(p, PurposePart) for p in early):
+        if not capabilities.needs_whole_file and any(isinstance(p, PurposePart) for p in early):
             yield from early
             yield part
             yield from _no_late_fields(parts)

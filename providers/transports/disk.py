@@ -20,14 +20,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from providers.exceptions import (
-    ProviderError,
-    ProviderUnavailableError,
-    RemoteFileNotFoundError,
-)
+from providers.exceptions import ProviderError, ProviderUnavailableError, RemoteFileNotFoundError
 from providers.objects import ByteRange, Download
+from providers.transports.details import Details
 from providers.transports.objects import (
-    Details,
     ObjectPage,
     ObjectStore,
     StoredObject,

@@ -6,12 +6,10 @@ from, and come down as they are asked for, since `storage.open` fetches the whol
 
 from __future__ import annotations
 
-import logging
 import random
 import re
-import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -24,32 +22,24 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from providers.exceptions import InvalidResponseError, ProviderError, RemoteFileNotFoundError
 from providers.objects import ByteRange, Download
+from providers.parsing import parse_content_range
+from providers.transports.details import Details, facts, unpack_details
 from providers.transports.gcs_client import ConfiguredStorage, GCSConfig
 from providers.transports.gcs_errors import bucket_error, error_of_status, gcs_errors
 from providers.transports.objects import (
-    Details,
     ObjectPage,
     ObjectStore,
-    PartWriting,
     StoredObject,
     Writing,
     content_type_of,
-    facts,
-    pack_details,
-    parse_content_range,
     read_exactly,
     size_error,
-    unpack_details,
 )
+from providers.transports.parts import PartWriting
 
-logger = logging.getLogger(__name__)
-
-#: GCS takes 8 KiB of metadata with an object; a little less leaves room for the upload's own mark.
-MAX_METADATA_BYTES: Final = 8_000
 _READ_TIMEOUT_SECONDS: Final = 60
 _ATTEMPTS: Final = 3
 _PAGE_SIZE: Final = 500
-_MARK: Final = "upload"
 _RETRY: Final = DEFAULT_RETRY.with_timeout(10.0)
 
 
@@ -71,7 +61,6 @@ class GCSStore(ObjectStore):
             self.session = self._storage.session
 
     def begin(self, bucket: str, key: str, details: Details) -> Writing:
-        pack_details(details, max_bytes=MAX_METADATA_BYTES)  # refuse before the first byte
         return _GCSWriting(self, bucket, key, details)
 
     def describe(self, bucket: str, key: str) -> StoredObject:
@@ -165,45 +154,41 @@ class _GCSWriting(PartWriting):
     Source: docs.cloud.google.com/storage/docs/performing-resumable-uploads, read 2026-11-23.
     """
 
+    # GCS takes 8 KiB of metadata with an object; a little less leaves room for the upload's mark.
+    max_metadata_bytes = 8_000
+
     def __init__(self, store: GCSStore, bucket: str, key: str, details: Details) -> None:
-        super().__init__(details)
+        super().__init__(bucket, key, details)
         self._store = store
-        self._bucket = bucket
-        self._key = key
         self._session_url: str | None = None
         self._part_first = 0
-        self._mark = secrets.token_hex(16)
-        self._may_be_published = False
 
-    def publish(self, details: Details) -> StoredObject:
-        self._may_be_published = True
+    def _send_part(self) -> None:
+        self._deliver(last=False)
+        self._part_first += self._part.tell()
+
+    def _make_visible(self, details: Details) -> None:
         if self._session_url is None:
             self._details = details
-        try:
-            self._deliver(last=True)
-        except ProviderError as exc:
-            self._raise_unless_published(exc)
+        self._deliver(last=True)
+
+    def _confirm(self, details: Details) -> StoredObject:
         blob = self._store.load(self._bucket, self._key)
         self._verify(blob)
         if facts(details) != facts(self._details):
             self._patch(blob, details)
         return StoredObject(self._key, self.size, _stored(blob).created_at, details)
 
-    def abort(self) -> bool:
-        try:
+    def _discard_parts(self) -> None:
+        if self._session_url is not None:
             with gcs_errors():
-                if self._session_url is not None:
-                    self._store.session.delete(self._session_url, timeout=self._store.timeout)
-                if self._may_be_published and self._is_published():
-                    self._store.delete(self._bucket, self._key)
-        except ProviderError as exc:
-            logger.warning("an aborted upload may be left behind: %s", exc.message)
-            return False
-        return True
+                self._store.session.delete(self._session_url, timeout=self._store.timeout)
 
-    def _send_part(self) -> None:
-        self._deliver(last=False)
-        self._part_first += self._part.tell()
+    def _stored_metadata(self) -> Mapping[str, str]:
+        return self._store.load(self._bucket, self._key).metadata or {}
+
+    def _delete(self) -> None:
+        self._store.delete(self._bucket, self._key)
 
     def _deliver(self, *, last: bool) -> None:
         """Send the part in hand until the store has all of it, from where it stopped after a failure."""
@@ -262,7 +247,7 @@ class _GCSWriting(PartWriting):
 
     def _start(self) -> str:
         blob = self._store.blob(self._bucket, self._key)
-        blob.metadata = {**pack_details(self._details, max_bytes=MAX_METADATA_BYTES), _MARK: self._mark}
+        blob.metadata = self._metadata(self._details)
         try:
             with gcs_errors():
                 return str(
@@ -294,23 +279,6 @@ class _GCSWriting(PartWriting):
                 timeout=self._store.timeout,
                 retry=_RETRY,
             )
-
-    def _raise_unless_published(self, exc: ProviderError) -> None:
-        """Raise what failed, unless only the answer was lost: GCS may have done it all the same."""
-        try:
-            is_published = self._is_published()
-        except ProviderError:
-            is_published = False
-        if not is_published:
-            raise exc
-
-    def _is_published(self) -> bool:
-        """Whether the object under our key is the one that this upload made."""
-        try:
-            blob = self._store.load(self._bucket, self._key)
-        except RemoteFileNotFoundError:
-            return False
-        return (blob.metadata or {}).get(_MARK) == self._mark
 
 
 def _stored(blob: Blob) -> StoredObject:

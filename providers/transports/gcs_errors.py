@@ -21,7 +21,7 @@ from providers.exceptions import (
     RateLimitedError,
     RemoteFileNotFoundError,
 )
-from providers.transports.http import retry_after_seconds
+from providers.parsing import retry_after_seconds
 from providers.transports.objects import exists_error, range_error
 
 #: Status -> ours, with words that name neither bucket nor principal. Read in the JSON API's reference,

@@ -63,7 +63,6 @@ class GuardedAdapter(HTTPAdapter):
         super().__init__(pool_connections=32, pool_maxsize=pool_size, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Let the pool manager make pools of guarded connections."""
         super().init_poolmanager(*args, **kwargs)
         http, https = self._connection_classes
         self.poolmanager.pool_classes_by_scheme = {

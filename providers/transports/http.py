@@ -1,33 +1,26 @@
 """The HTTP transport: the only place that opens a connection to a provider's API.
 
-Foreign exceptions stop here: what `requests` and `urllib3` raise becomes a ProviderError.
+Foreign exceptions stop here: what `requests` and `urllib3` raise becomes a ProviderError (`http_errors`).
 """
 
 from __future__ import annotations
 
 import json
-import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Final
-from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
-import urllib3
 from requests.structures import CaseInsensitiveDict
 
-from providers.exceptions import (
-    InvalidResponseError,
-    ProviderError,
-    ProviderTimeoutError,
-    ProviderUnavailableError,
-)
+from providers.exceptions import InvalidResponseError, ProviderTimeoutError, ProviderUnavailableError
 from providers.objects import JSONValue
+from providers.parsing import retry_after_seconds, split_url
 from providers.transports.guard import GuardedAdapter
+from providers.transports.http_errors import FOREIGN, error_of_reading, error_of_sending
 
 _RETRIED_STATUSES: Final = frozenset({429, 500, 502, 503, 504, 529})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -118,11 +111,6 @@ class Response:
         self._max_answer_bytes = max_answer_bytes
         self._max_seconds = max_seconds
         self._body: bytes | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether the status is 2xx."""
-        return 200 <= self.status < 300
 
     @property
     def request_id(self) -> str | None:
@@ -249,8 +237,9 @@ class HTTPTransport:
             )
         except _BodyFailure as failure:
             raise failure.original from failure.original.__cause__
-        except _FOREIGN_ERRORS as exc:
-            raise _translated(exc, request) from exc
+        except FOREIGN as exc:
+            started = isinstance(request.body, StreamBody) and request.body.started
+            raise error_of_sending(exc, request.url, body_was_read=started) from exc
         return Response(
             answer.status_code,
             answer.headers,
@@ -295,30 +284,8 @@ def _iterate(answer: requests.Response, size: int) -> Iterator[bytes]:
                 yield chunk
             if raw.length_remaining:
                 raise ProviderUnavailableError("The provider's answer ended early.", answered=False)
-    except urllib3.exceptions.ReadTimeoutError as exc:
-        raise ProviderTimeoutError("The provider's answer stopped coming.", answered=False) from exc
-    except _FOREIGN_ERRORS as exc:
-        raise ProviderUnavailableError("The provider's answer broke off.", answered=False) from exc
-
-
-_FOREIGN_ERRORS: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-
-
-def _translated(exc: Exception, request: Request) -> ProviderError:
-    host = split_url(request.url).hostname or ""
-    if isinstance(exc, requests.ConnectTimeout):
-        return ProviderTimeoutError(f"Could not connect to {host} in time.")
-    if isinstance(exc, (requests.Timeout, TimeoutError)) or "timed out" in str(exc):
-        return ProviderTimeoutError(f"{host} did not answer in time.", answered=False)
-    if isinstance(exc, requests.exceptions.SSLError):
-        # Also what is raised when an established connection breaks: then the body may have arrived.
-        was_sent = isinstance(request.body, StreamBody) and request.body.started
-        return ProviderUnavailableError(f"No trustworthy TLS connection to {host}.", answered=not was_sent)
-    if isinstance(exc, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
-        return ProviderUnavailableError(f"The account's endpoint is not a usable URL (host '{host}').")
-    never_connected = any(name in repr(exc) for name in ("NewConnectionError", "NameResolutionError"))
-    message = f"Could not connect to {host}." if never_connected else f"The connection to {host} broke."
-    return ProviderUnavailableError(message, answered=never_connected)
+    except FOREIGN as exc:
+        raise error_of_reading(exc) from exc
 
 
 def _redirected(request: Request, response: Response) -> Request:
@@ -332,15 +299,6 @@ def _redirected(request: Request, response: Response) -> Request:
     return replace(request, url=new.geturl(), headers=headers, query={}, body=_again(request.body))
 
 
-def split_url(url: str, *, base: str = "") -> SplitResult:
-    """Split a URL, relative to `base` where it is; what cannot be split has neither scheme nor host."""
-    try:
-        parts = urlsplit(urljoin(base, url))
-        return parts if parts.port != 0 else urlsplit("")
-    except ValueError:
-        return urlsplit("")
-
-
 def _again(body: bytes | StreamBody | None) -> bytes | StreamBody | None:
     """Return a body that can be sent once more."""
     if not isinstance(body, StreamBody) or not body.started:
@@ -349,24 +307,3 @@ def _again(body: bytes | StreamBody | None) -> bytes | StreamBody | None:
         raise InvalidResponseError("The provider redirected an upload that cannot be sent twice.")
     body.chunks, body.started, body.exhausted = body.reopen(), False, False
     return body
-
-
-def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """Return how long the provider asks to wait: at least 0, None where it does not say understandably.
-
-    `retry-after-ms` wins over `Retry-After`, which may be seconds (also with a fraction) or an HTTP date.
-    """
-    for name, factor in (("retry-after-ms", 0.001), ("Retry-After", 1.0)):
-        value = headers.get(name, "").strip()
-        if not value:
-            continue
-        try:
-            seconds = float(value) * factor
-            return max(0.0, seconds) if math.isfinite(seconds) else None
-        except ValueError:
-            pass
-        try:
-            return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-        except (ValueError, TypeError, OverflowError):
-            continue
-    return None

@@ -7,8 +7,6 @@ and boto3's own `upload_fileobj` takes more than 100 MB and knows no preconditio
 
 from __future__ import annotations
 
-import logging
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,36 +14,28 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from providers.exceptions import ProviderError, RemoteFileNotFoundError
+from providers.exceptions import RemoteFileNotFoundError
 from providers.objects import ByteRange, Download
+from providers.parsing import parse_content_range
+from providers.transports.details import Details, facts, unpack_details
 from providers.transports.objects import (
-    Details,
     ObjectPage,
     ObjectStore,
-    PartWriting,
     StoredObject,
     Writing,
     content_type_of,
-    facts,
-    pack_details,
-    parse_content_range,
     read_exactly,
     size_error,
-    unpack_details,
 )
+from providers.transports.parts import PartWriting
 from providers.transports.s3_client import S3Config, make_client
 from providers.transports.s3_errors import s3_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, TagTypeDef
 
-logger = logging.getLogger(__name__)
-
-#: AWS takes 2 KB of user metadata with an object; a little less leaves room for the upload's own mark.
-MAX_METADATA_BYTES: Final = 1_950
 _PAGE_SIZE: Final = 100
 _HEADS_AT_ONCE: Final = 8
-_MARK: Final = "upload"
 
 
 @lru_cache(maxsize=64)
@@ -70,7 +60,6 @@ class S3Store(ObjectStore):
         return {name: value for name, value in fields.items() if value}
 
     def begin(self, bucket: str, key: str, details: Details) -> Writing:
-        pack_details(details, max_bytes=MAX_METADATA_BYTES)  # refuse before the first byte
         return _S3Writing(self, bucket, key, details)
 
     def describe(self, bucket: str, key: str) -> StoredObject:
@@ -156,41 +145,15 @@ class S3Store(ObjectStore):
 class _S3Writing(PartWriting):
     """A file of at most one part is a single PutObject, a larger one a multipart upload."""
 
+    # AWS takes 2 KB of user metadata with an object; a little less leaves room for the upload's mark.
+    max_metadata_bytes = 1_950
+
     def __init__(self, store: S3Store, bucket: str, key: str, details: Details) -> None:
-        super().__init__(details)
+        super().__init__(bucket, key, details)
         self._store = store
         self._client = store.client
-        self._bucket = bucket
-        self._key = key
         self._upload_id: str | None = None
         self._parts: list[CompletedPartTypeDef] = []
-        self._mark = secrets.token_hex(16)
-        self._may_be_published = False
-
-    def publish(self, details: Details) -> StoredObject:
-        self._may_be_published = True
-        try:
-            self._make_visible(details)
-        except ProviderError as exc:
-            self._raise_unless_published(exc)
-        _, stored = self._store.head(self._bucket, self._key)
-        if stored.bytes != self.size:
-            raise size_error(stored.bytes, self.size)
-        if self._upload_id is not None:
-            self._tag(details)
-        return StoredObject(self._key, stored.bytes, stored.created_at, details)
-
-    def abort(self) -> bool:
-        try:
-            with s3_errors():
-                if self._upload_id is not None:
-                    self._store.abort_multipart(self._bucket, self._key, self._upload_id)
-                if self._may_be_published and self._is_published():
-                    self._client.delete_object(Bucket=self._bucket, Key=self._key)
-        except ProviderError as exc:
-            logger.warning("an aborted upload is left to the sweep: %s", exc.message)
-            return False
-        return True
 
     def _send_part(self) -> None:
         with s3_errors():
@@ -205,6 +168,26 @@ class _S3Writing(PartWriting):
             else:
                 self._upload_part(self._upload_id)
                 self._complete(self._upload_id)
+
+    def _confirm(self, details: Details) -> StoredObject:
+        _, stored = self._store.head(self._bucket, self._key)
+        if stored.bytes != self.size:
+            raise size_error(stored.bytes, self.size)
+        if self._upload_id is not None:
+            self._tag(details)
+        return StoredObject(self._key, stored.bytes, stored.created_at, details)
+
+    def _discard_parts(self) -> None:
+        if self._upload_id is not None:
+            with s3_errors():
+                self._store.abort_multipart(self._bucket, self._key, self._upload_id)
+
+    def _stored_metadata(self) -> Mapping[str, str]:
+        return self._store.head(self._bucket, self._key)[0]
+
+    def _delete(self) -> None:
+        with s3_errors():
+            self._client.delete_object(Bucket=self._bucket, Key=self._key)
 
     def _create(self) -> str:
         answer = self._client.create_multipart_upload(
@@ -258,23 +241,3 @@ class _S3Writing(PartWriting):
         tags: list[TagTypeDef] = [{"Key": name, "Value": value} for name, value in facts(details).items()]
         with s3_errors():
             self._client.put_object_tagging(Bucket=self._bucket, Key=self._key, Tagging={"TagSet": tags})
-
-    def _metadata(self, details: Details) -> dict[str, str]:
-        return {**pack_details(details, max_bytes=MAX_METADATA_BYTES), _MARK: self._mark}
-
-    def _raise_unless_published(self, exc: ProviderError) -> None:
-        """Raise what failed, unless only the answer was lost: S3 may have done it all the same."""
-        try:
-            is_published = self._is_published()
-        except ProviderError:
-            is_published = False
-        if not is_published:
-            raise exc
-
-    def _is_published(self) -> bool:
-        """Whether the object under our key is the one that this upload made."""
-        try:
-            metadata, _ = self._store.head(self._bucket, self._key)
-        except RemoteFileNotFoundError:
-            return False
-        return metadata.get(_MARK) == self._mark

@@ -9,14 +9,14 @@ from typing import TypeVar
 from providers.base import AccountConfig, Driver
 from providers.openai_compatible import OpenAICompatibleDriver
 from tests.fake_provider import VALID_KEY, FakeProvider
-from tests.providers.contract import DriverContract, RoundTrips
+from tests.providers.contract import DriverContract, RowContract
 from tests.providers.transport import Answer, FakeTransport, Sent
 
 D = TypeVar("D", bound=OpenAICompatibleDriver)
 
 
-class FamilyRoundTrips(RoundTrips):
-    """Round trips of a driver whose page size is a knob."""
+class FamilyRow(RowContract):
+    """A row of a driver whose page size is a knob."""
 
     def make_with_small_pages(self, fake: FakeProvider) -> Driver:
         driver = self.make(fake)
@@ -26,7 +26,7 @@ class FamilyRoundTrips(RoundTrips):
         return driver
 
 
-class FamilyContract(FamilyRoundTrips, DriverContract):
+class FamilyContract(FamilyRow, DriverContract):
     """The whole contract for such a driver."""
 
 

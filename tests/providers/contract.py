@@ -2,23 +2,21 @@
 
 A driver's test subclasses `DriverContract`, names the driver and the fake's dialect, and supplies recorded
 bodies under `data/<provider>/`; where a provider differs on purpose, it overrides one attribute or one test.
+A row of a driver that has passed needs `RowContract` only, and one more way to upload `UploadContract`.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import pytest
 
-from providers.base import AccountConfig, Driver, Environment
+from providers.base import Driver
 from providers.exceptions import (
     CredentialsError,
     FileRejectedError,
@@ -33,17 +31,11 @@ from providers.exceptions import (
 )
 from providers.objects import ByteRange, Operation, RemoteFile, RemotePage
 from providers.registry import build_driver
-from providers.transports.http import HTTPTransport, TransportLimits
-from tests.fake_provider import VALID_KEY, FakeProvider, Match, behaviours
-from tests.providers.transport import LOOPBACK, Answer, FakeTransport, PatientTransport
-from tests.providers.uploads import Position, ProbeError, UploadSource
-
-DATA = Path(__file__).parent / "data"
-CANARY = "canary-5f1e0c9ad7"
-JSONL = b'{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "m"}}\n' * 40
-
-EVERY: Match = {"times": None}
-FILE_OPERATIONS = (Operation.RETRIEVE, Operation.CONTENT, Operation.DELETE)
+from providers.transports.http import TransportLimits
+from tests.fake_provider import FakeProvider, behaviours
+from tests.providers.transport import LOOPBACK, PatientTransport
+from tests.providers.uploads import Position, ProbeError
+from tests.providers.wire import CANARY, EVERY, Wire, every_page, metered, nested, read
 
 NAMES = {
     "emoji": "päper 📎🧾.jsonl",
@@ -63,113 +55,12 @@ UNUSABLE_IDS = (None, 17, "", "..", "../secret", "a/b", "x" * 256, "a\r\nb", ["a
 POSITIONS: tuple[Position, ...] = ("before the file", "at its first byte", "inside", "at the last check")
 
 
-@dataclass(frozen=True)
-class Error:
-    """An error as a test expects it."""
-
-    kind: type[ProviderError]
-    message: str
-    code: str | None = None
-    param: str | None = None
+FILE_OPERATIONS = (Operation.RETRIEVE, Operation.CONTENT, Operation.DELETE)
+TRAP = "/trap"
 
 
-Reading: TypeAlias = RemoteFile | tuple[str, ...] | Error | None
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """One body under `data/`: where it is from, and the answer that it was."""
-
-    name: str
-    answer: Answer
-
-    @classmethod
-    def load(cls, path: Path) -> Recorded:
-        text = json.loads(path.read_text())
-        assert text["source"] and text["checked"], f"{path.name} must say where and when it was read"
-        return cls(path.stem, Answer(text["body"], text.get("status", 200), text.get("headers")))
-
-
-class RoundTrips:
-    """The cases in which nothing goes wrong, enough for one more row of a driver that passes the rest.
-
-    `driver` and `dialect` are names in the registry and in the fake.
-    """
-
-    driver: ClassVar[str]
-    dialect: ClassVar[str]
-    url_option: ClassVar[str] = "base_url"
-    options: ClassVar[Mapping[str, object]] = {}
-    credentials: ClassVar[Mapping[str, str]] = {"api_key": VALID_KEY}
-    purpose: ClassVar[str] = "batch"
-    filename: ClassVar[str] = "requests.jsonl"
-    content: ClassVar[bytes] = JSONL
-    planted_purpose: ClassVar[str] = "batch"
-    #: The request whose answer is the new file.
-    create_request: ClassVar[Match] = {"method": "POST", "path": "/files$"}
-    #: Whether the provider keeps names as they are given.
-    keeps_names: ClassVar[bool] = True
-    #: Where the id is in the create answer, and where the size is.
-    id_path: ClassVar[str] = "id"
-    size_path: ClassVar[str] = "bytes"
-    #: Recorded body -> what reading it gives: a RemoteFile, the ids of a page, None for a delete that worked,
-    #: or the class, message and `param` of an error.
-    expected: ClassVar[Mapping[str, Reading]] = {}
-    #: Folder under `data/`; empty for the driver's own name.
-    recorded_in: ClassVar[str] = ""
-
-    # What a subclass may override to fit its provider
-
-    def url(self, fake: FakeProvider) -> str:
-        return fake.url(self.dialect)
-
-    def config(self, url: str, **changes: object) -> AccountConfig:
-        account = AccountConfig(
-            name="the-account",
-            options={self.url_option: url, **self.options},
-            credentials=self.credentials,
-            environment=Environment(limits=LOOPBACK),
-            transport=PatientTransport(LOOPBACK),
-        )
-        return replace(account, **changes)  # type: ignore[arg-type]  # fields of AccountConfig
-
-    def make(self, fake: FakeProvider, *, transport: HTTPTransport | None = None) -> Driver:
-        """Build the driver for the fake."""
-        changes = {"transport": transport} if transport else {}
-        return build_driver(self.driver, self.config(self.url(fake), **changes))
-
-    def make_with_small_pages(self, fake: FakeProvider) -> Driver:
-        """Build the driver so that seven files need more than one page, where the provider pages."""
-        return self.make(fake)
-
-    def source(self, **changes: Any) -> UploadSource:
-        values = {"purpose": self.purpose, "filename": self.filename, **changes}
-        return UploadSource(values.pop("content", self.content), **values)
-
-    def plant(self, fake: FakeProvider, **changes: Any) -> str:
-        """Put a file into the fake and return its remote id."""
-        values = {"filename": self.filename, "content": self.content, "purpose": self.planted_purpose}
-        return fake.add_file(self.dialect, **{**values, **changes}).remote_id
-
-    def call(self, driver: Driver, operation: Operation, remote_id: str) -> object:
-        """Run one operation to its end."""
-        calls: Mapping[Operation, Callable[[], object]] = {
-            Operation.CREATE: lambda: driver.create_file(self.source().upload),
-            Operation.LIST: driver.list_files,
-            Operation.RETRIEVE: lambda: driver.retrieve_file(remote_id),
-            Operation.CONTENT: lambda: read(driver, remote_id),
-            Operation.DELETE: lambda: driver.delete_file(remote_id),
-        }
-        return calls[operation]()
-
-    def upload_requests(self, fake: FakeProvider) -> int:
-        method = self.create_request.get("method", "POST")
-        return sum(request.method == method for request in fake.requests)
-
-    def supported(self, driver: Driver, *operations: Operation) -> list[Operation]:
-        return [each for each in operations if each in driver.capabilities.operations]
-
-    # Declarations
+class RowContract(Wire):
+    """One round trip, and what the row of a provider declares."""
 
     def test_it_declares_facts_with_source_and_date(self, fake: FakeProvider) -> None:
         capabilities = self.make(fake).capabilities
@@ -186,13 +77,6 @@ class RoundTrips:
                 self.call(driver, operation, "file-1")
             assert caught.value.code == "unsupported_operation"
         assert fake.requests == []
-
-    def test_it_refuses_an_unknown_option(self, fake: FakeProvider) -> None:
-        options = {self.url_option: self.url(fake), **self.options, "colour": "blue"}
-        with pytest.raises(ProviderConfigurationError, match="colour"):
-            build_driver(self.driver, self.config("", options=options))
-
-    # Round trips
 
     def test_a_file_makes_the_round_trip(self, fake: FakeProvider) -> None:
         driver = self.make(fake)
@@ -218,6 +102,32 @@ class RoundTrips:
         assert created.status in {"uploaded", "processed"}
         assert created.filename in {None, self.filename}
         assert created.purpose in {None, self.purpose}
+
+    def test_it_sends_no_field_that_the_provider_does_not_know(self, fake: FakeProvider) -> None:
+        self.make(fake).create_file(self.source(expires_after_seconds=86_400).upload)
+        assert [each.unknown_fields for each in fake.requests if each.unknown_fields] == []
+
+    def test_it_lists_every_page_once(self, fake: FakeProvider) -> None:
+        driver = self.make_with_small_pages(fake)
+        if not self.supported(driver, Operation.LIST):
+            pytest.skip("the provider has no list")
+        planted = {self.plant(fake, created_at=1_795_000_000 + number) for number in range(7)}
+        pages = list(every_page(driver))
+        found = [each.remote_id for page in pages for each in page.files]
+        assert sorted(found) == sorted(planted)
+
+    def test_recorded_bodies_read_as_expected(self) -> None:
+        recorded = self.recorded()
+        assert set(recorded) == set(self.expected), "each body in data/ needs an expectation, and back"
+        for name, each in recorded.items():
+            assert self.reading(each) == self.expected[name], name
+
+
+class UploadContract(RowContract):
+    """An upload, however it is cut and whatever becomes of it."""
+
+    #: Whether the file passes while it arrives, so that an early answer can stop it.
+    streams: ClassVar[bool] = True
 
     @pytest.mark.parametrize("chunk_bytes", [1, 7, 4096, 1_000_000])
     def test_the_same_bytes_arrive_however_they_are_cut(self, fake: FakeProvider, chunk_bytes: int) -> None:
@@ -248,24 +158,6 @@ class RoundTrips:
         (stored,) = fake.store(self.dialect)
         assert stored.content() == self.content
 
-    def test_it_sends_no_field_that_the_provider_does_not_know(self, fake: FakeProvider) -> None:
-        self.make(fake).create_file(self.source(expires_after_seconds=86_400).upload)
-        assert [each.unknown_fields for each in fake.requests if each.unknown_fields] == []
-
-    def test_it_lists_every_page_once(self, fake: FakeProvider) -> None:
-        driver = self.make_with_small_pages(fake)
-        if not self.supported(driver, Operation.LIST):
-            pytest.skip("the provider has no list")
-        planted = {self.plant(fake, created_at=1_795_000_000 + number) for number in range(7)}
-        pages = list(every_page(driver))
-        found = [each.remote_id for page in pages for each in page.files]
-        assert sorted(found) == sorted(planted)
-
-    def test_an_empty_list_ends(self, fake: FakeProvider) -> None:
-        driver = self.make(fake)
-        if self.supported(driver, Operation.LIST):
-            assert driver.list_files() == RemotePage(())
-
     @pytest.mark.parametrize("remote_id", UNUSABLE_IDS)
     def test_an_unusable_id_is_invalid(self, fake: FakeProvider, remote_id: Any) -> None:
         fake.script(self.create_request, behaviours.patched(nested(self.id_path, remote_id)))
@@ -283,38 +175,6 @@ class RoundTrips:
     def test_a_missing_size_is_unknown(self, fake: FakeProvider) -> None:
         fake.script(self.create_request, behaviours.patched(nested(self.size_path or "bytes", None)))
         assert self.make(fake).create_file(self.source().upload).bytes is None
-
-    # Recorded bodies
-
-    def test_recorded_bodies_read_as_expected(self) -> None:
-        folder = DATA / (self.recorded_in or self.driver)
-        recorded = {each.stem: Recorded.load(each) for each in sorted(folder.glob("*.json"))}
-        assert set(recorded) == set(self.expected), "each body in data/ needs an expectation, and back"
-        for name, each in recorded.items():
-            assert self.reading(each) == self.expected[name], name
-
-    def reading(self, recorded: Recorded) -> Reading:
-        """Return what the driver makes of a body; its name starts with the operation that it answered."""
-        transport = FakeTransport(recorded.answer)
-        driver = build_driver(self.driver, self.config("http://127.0.0.1:9", transport=transport))
-        operation = Operation(recorded.name.partition("-")[0])
-        body = recorded.answer.body
-        named = body if isinstance(body, dict) else {}
-        try:
-            result = self.call(driver, operation, str(named.get("id") or named.get("file_id") or "file-1"))
-        except ProviderError as exc:
-            return Error(type(exc), exc.message, exc.code, exc.param)
-        if isinstance(result, RemotePage):
-            return tuple(each.remote_id for each in result.files)
-        assert result is None or isinstance(result, RemoteFile)
-        return result
-
-
-class DriverContract(RoundTrips):
-    """All cases: also what goes wrong on the wire."""
-
-    #: Whether the file passes while it arrives, so that an early answer can stop it.
-    streams: ClassVar[bool] = True
 
     # Uploads that must leave nothing behind
 
@@ -358,7 +218,7 @@ class DriverContract(RoundTrips):
         assert fake.unused_behaviours() == 0
         assert fake.store(self.dialect) == []
 
-    # Errors
+    # Answers that are no good
 
     #: Status -> error, for an operation on one file.
     kinds: ClassVar[Mapping[int, type[ProviderError]]] = {
@@ -375,24 +235,6 @@ class DriverContract(RoundTrips):
         529: ProviderUnavailableError,
     }
 
-    def kind(self, operation: Operation, status: int) -> type[ProviderError]:
-        """Return what a status means for an operation on one file."""
-        return self.kinds[status]
-
-    @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 429, 500, 502, 503, 504, 529])
-    def test_a_status_becomes_the_right_error(self, fake: FakeProvider, status: int) -> None:
-        driver = self.make(fake)
-        remote_id = self.plant(fake)
-        fake.script(EVERY, behaviours.fail(status))
-        for operation in self.supported(driver, *FILE_OPERATIONS):
-            with pytest.raises(ProviderError) as caught:
-                self.call(driver, operation, remote_id)
-            error = caught.value
-            assert type(error) is self.kind(operation, status), operation
-            assert (error.provider, error.operation, error.status_code) == ("the-account", operation, status)
-            assert error.retryable == (status in {408, 429} or status >= 500)
-            assert error.answered
-
     @pytest.mark.parametrize("status", [400, 401, 403, 413, 422, 429, 500, 503])
     def test_a_refused_upload_becomes_the_right_error(self, fake: FakeProvider, status: int) -> None:
         kinds = {**self.kinds, 413: FileRejectedError, 422: FileRejectedError}
@@ -402,39 +244,6 @@ class DriverContract(RoundTrips):
         assert type(caught.value) is kinds[status]
         assert caught.value.operation == Operation.CREATE
         assert fake.store(self.dialect) == []
-
-    @pytest.mark.parametrize("operation", [Operation.CREATE, Operation.LIST])
-    def test_a_wrong_address_is_no_missing_file(self, fake: FakeProvider, operation: Operation) -> None:
-        driver = self.make(fake)
-        fake.script(EVERY, behaviours.answer(404, "404 page not found"))
-        if self.supported(driver, operation):
-            with pytest.raises(ProviderError) as caught:
-                self.call(driver, operation, "")
-            assert not isinstance(caught.value, RemoteFileNotFoundError)
-
-    @pytest.mark.parametrize("spelling", RETRY_AFTER)
-    def test_it_reads_how_long_to_wait(self, fake: FakeProvider, spelling: str) -> None:
-        headers, seconds = RETRY_AFTER[spelling]
-        driver, remote_id = self.make(fake), self.plant(fake)
-        fake.script(EVERY, behaviours.fail(429, headers=headers))
-        with pytest.raises(RateLimitedError) as caught:
-            self.call(driver, self.supported(driver, Operation.DELETE, Operation.LIST)[0], remote_id)
-        assert caught.value.retry_after_seconds == seconds
-
-    def test_it_reads_a_date_to_wait_for(self, fake: FakeProvider) -> None:
-        driver, remote_id = self.make(fake), self.plant(fake)
-        date = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
-        fake.script(EVERY, behaviours.fail(429, retry_after=date))
-        with pytest.raises(RateLimitedError) as caught:
-            self.call(driver, self.supported(driver, Operation.DELETE, Operation.LIST)[0], remote_id)
-        assert caught.value.retry_after_seconds == pytest.approx(3_600, abs=60)
-
-    def test_a_page_of_html_is_not_shown(self, fake: FakeProvider) -> None:
-        fake.script(EVERY, behaviours.html(502))
-        driver = self.make(fake)
-        with pytest.raises(ProviderUnavailableError) as caught:
-            self.call(driver, self.supported(driver, Operation.LIST, Operation.RETRIEVE)[0], "file-1")
-        assert "<" not in str(caught.value)
 
     @pytest.mark.parametrize(
         "behaviour",
@@ -488,6 +297,90 @@ class DriverContract(RoundTrips):
             driver.create_file(self.source().upload)
         assert caught.value.answered, "nothing can have been stored"
 
+    # Threads
+
+    def test_threads_do_not_mix_their_files(self, fake: FakeProvider) -> None:
+        driver = self.make(fake)
+        contents = [
+            b'{"custom_id": "%d", "method": "POST", "url": "/", "body": {}}\n' % n * 999 for n in range(8)
+        ]
+        threads = [
+            threading.Thread(target=lambda c=each: driver.create_file(self.source(content=c).upload))
+            for each in contents
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(each.content() for each in fake.store(self.dialect)) == sorted(contents)
+
+
+class DriverContract(UploadContract):
+    """All cases."""
+
+    def test_it_refuses_an_unknown_option(self, fake: FakeProvider) -> None:
+        options = {self.url_option: self.url(fake), **self.options, "colour": "blue"}
+        with pytest.raises(ProviderConfigurationError, match="colour"):
+            build_driver(self.driver, self.config("", options=options))
+
+    def test_an_empty_list_ends(self, fake: FakeProvider) -> None:
+        driver = self.make(fake)
+        if self.supported(driver, Operation.LIST):
+            assert driver.list_files() == RemotePage(())
+
+    # Errors
+
+    def kind(self, operation: Operation, status: int) -> type[ProviderError]:
+        """Return what a status means for an operation on one file."""
+        return self.kinds[status]
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 429, 500, 502, 503, 504, 529])
+    def test_a_status_becomes_the_right_error(self, fake: FakeProvider, status: int) -> None:
+        driver = self.make(fake)
+        remote_id = self.plant(fake)
+        fake.script(EVERY, behaviours.fail(status))
+        for operation in self.supported(driver, *FILE_OPERATIONS):
+            with pytest.raises(ProviderError) as caught:
+                self.call(driver, operation, remote_id)
+            error = caught.value
+            assert type(error) is self.kind(operation, status), operation
+            assert (error.provider, error.operation, error.status_code) == ("the-account", operation, status)
+            assert error.retryable == (status in {408, 429} or status >= 500)
+            assert error.answered
+
+    @pytest.mark.parametrize("operation", [Operation.CREATE, Operation.LIST])
+    def test_a_wrong_address_is_no_missing_file(self, fake: FakeProvider, operation: Operation) -> None:
+        driver = self.make(fake)
+        fake.script(EVERY, behaviours.answer(404, "404 page not found"))
+        if self.supported(driver, operation):
+            with pytest.raises(ProviderError) as caught:
+                self.call(driver, operation, "")
+            assert not isinstance(caught.value, RemoteFileNotFoundError)
+
+    @pytest.mark.parametrize("spelling", RETRY_AFTER)
+    def test_it_reads_how_long_to_wait(self, fake: FakeProvider, spelling: str) -> None:
+        headers, seconds = RETRY_AFTER[spelling]
+        driver, remote_id = self.make(fake), self.plant(fake)
+        fake.script(EVERY, behaviours.fail(429, headers=headers))
+        with pytest.raises(RateLimitedError) as caught:
+            self.call(driver, self.supported(driver, Operation.DELETE, Operation.LIST)[0], remote_id)
+        assert caught.value.retry_after_seconds == seconds
+
+    def test_it_reads_a_date_to_wait_for(self, fake: FakeProvider) -> None:
+        driver, remote_id = self.make(fake), self.plant(fake)
+        date = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+        fake.script(EVERY, behaviours.fail(429, retry_after=date))
+        with pytest.raises(RateLimitedError) as caught:
+            self.call(driver, self.supported(driver, Operation.DELETE, Operation.LIST)[0], remote_id)
+        assert caught.value.retry_after_seconds == pytest.approx(3_600, abs=60)
+
+    def test_a_page_of_html_is_not_shown(self, fake: FakeProvider) -> None:
+        fake.script(EVERY, behaviours.html(502))
+        driver = self.make(fake)
+        with pytest.raises(ProviderUnavailableError) as caught:
+            self.call(driver, self.supported(driver, Operation.LIST, Operation.RETRIEVE)[0], "file-1")
+        assert "<" not in str(caught.value)
+
     # Ids
 
     @pytest.mark.parametrize("remote_id", BAD_IDS)
@@ -507,8 +400,9 @@ class DriverContract(RoundTrips):
             pytest.skip("the provider gives no content")
         cut = behaviours.cut_answer(len(self.content) // 2, framing=framing)
         fake.script({"method": "GET", "path": self.content_path(remote_id)}, cut)
-        with pytest.raises(ProviderUnavailableError):
+        with pytest.raises(ProviderUnavailableError) as caught:
             read(driver, remote_id)
+        assert (caught.value.provider, caught.value.operation) == ("the-account", "content")
 
     def content_path(self, remote_id: str) -> str:
         """Return a pattern for the path that answers with the file's bytes."""
@@ -535,6 +429,27 @@ class DriverContract(RoundTrips):
             assert (content, download.content_range) == (self.content[10:20], (10, 19, len(self.content)))
         else:
             assert (content, download.content_range) == (self.content, None)
+
+    # The door
+
+    def test_each_operation_is_metered_once(self, fake: FakeProvider) -> None:
+        driver, remote_id = self.make(fake), self.plant(fake)
+        entered = metered(driver)
+        for operation in self.supported(driver, *Operation):
+            self.call(driver, operation, remote_id)
+            assert entered == [(self.driver, operation)]
+            entered.clear()
+
+    def test_an_operation_that_fails_is_metered_once(self, fake: FakeProvider) -> None:
+        driver, remote_id = self.make(fake), self.plant(fake)
+        entered = metered(driver)
+        fake.script(EVERY, behaviours.fail(500))
+        for operation in self.supported(driver, *Operation):
+            with pytest.raises(ProviderError) as caught:
+                self.call(driver, operation, remote_id)
+            assert (caught.value.provider, caught.value.operation) == ("the-account", operation)
+            assert entered == [(self.driver, operation)]
+            entered.clear()
 
     # Credentials
 
@@ -572,51 +487,3 @@ class DriverContract(RoundTrips):
             fake.app.scripted.clear()
         assert len(shown) > 5
         assert [text for text in shown if CANARY in text] == []
-
-    # Threads
-
-    def test_threads_do_not_mix_their_files(self, fake: FakeProvider) -> None:
-        driver = self.make(fake)
-        contents = [
-            b'{"custom_id": "%d", "method": "POST", "url": "/", "body": {}}\n' % n * 999 for n in range(8)
-        ]
-        threads = [
-            threading.Thread(target=lambda c=each: driver.create_file(self.source(content=c).upload))
-            for each in contents
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(each.content() for each in fake.store(self.dialect)) == sorted(contents)
-
-
-TRAP = "/trap"
-
-
-def read(driver: Driver, remote_id: str) -> bytes:
-    """Download a whole file."""
-    download = driver.download_file(remote_id)
-    try:
-        return b"".join(download.chunks)
-    finally:
-        download.close()
-
-
-def every_page(driver: Driver, most: int = 20) -> Iterator[RemotePage]:
-    """Follow the cursors; fails on a list without an end."""
-    cursor: str | None = None
-    for _ in range(most):
-        page = driver.list_files(cursor=cursor)
-        yield page
-        if page.next_cursor is None:
-            return
-        cursor = page.next_cursor
-    pytest.fail("the list has no end")
-
-
-def nested(path: str, value: Any) -> dict[str, Any]:
-    """Return `{"a": {"b": value}}` for the path `a.b`."""
-    for name in reversed(path.split(".")):
-        value = {name: value}
-    return value  # type: ignore[no-any-return]  # a dict after at least one round

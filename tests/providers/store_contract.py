@@ -14,7 +14,7 @@ import pytest
 from providers.exceptions import FileRejectedError, RemoteFileNotFoundError
 from providers.object_store import ObjectStoreDriver
 from providers.objects import ByteRange, RemoteFile
-from providers.transports.objects import PART_BYTES
+from providers.transports.parts import PART_BYTES
 from tests.providers.stores import (
     HOSTILE_NAMES,
     NAMESPACE,
@@ -25,6 +25,7 @@ from tests.providers.stores import (
     random_bytes,
     read,
 )
+from tests.providers.wire import metered
 
 CONTENT = random_bytes(700_001)
 LARGE = random_bytes(2 * PART_BYTES + 12_345)
@@ -87,8 +88,8 @@ class StoreContract:
         assert found.created_at is not None
         assert found.expires_at == found.created_at + timedelta(hours=1)
         assert created.expires_at is None
-        if found.uri is not None:
-            assert driver.remote_id_of(found.uri) == created.remote_id
+        if driver.scheme:
+            assert found.uri == f"{driver.scheme}://{created.remote_id}"
 
     @pytest.mark.parametrize("size", [0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES])
     @pytest.mark.parametrize("file_first", [True, False])
@@ -191,6 +192,21 @@ class StoreContract:
         assert (found.remote_id, found.sha256) == (created.remote_id, created.sha256)
         assert driver.find_file(namespace=NAMESPACE, file_id=new_file_id()) is None
 
+    def test_each_operation_is_metered_once(self, driver: ObjectStoreDriver) -> None:
+        entered = metered(driver)
+        remote_id = driver.create_file(make_upload(CONTENT)).remote_id
+        driver.list_files()
+        driver.retrieve_file(remote_id)
+        read(driver, remote_id)
+        driver.find_file(namespace=NAMESPACE, file_id=new_file_id())
+        driver.sweep_stray(timedelta(hours=1))
+        driver.delete_file(remote_id)
+        with pytest.raises(RemoteFileNotFoundError):
+            driver.delete_file(remote_id)
+        names, operations = zip(*entered, strict=True)
+        assert set(names) == {driver.name}
+        assert operations == ("create", "list", "retrieve", "content", "list", "delete", "delete", "delete")
+
     @pytest.mark.parametrize("remote_id", BAD_REMOTE_IDS)
     def test_remote_ids_lead_nowhere_else(self, driver: ObjectStoreDriver, remote_id: str) -> None:
         in_bucket = f"{driver.buckets[0]}/{remote_id}"
@@ -198,5 +214,6 @@ class StoreContract:
         for each in (remote_id, in_bucket, below, "another-bucket/files/x"):
             assert driver.file_id_of(each) is None
             for operation in (driver.retrieve_file, driver.download_file, driver.delete_file):
-                with pytest.raises(RemoteFileNotFoundError):
+                with pytest.raises(RemoteFileNotFoundError) as caught:
                     operation(each)
+                assert caught.value.provider == driver.account.name

@@ -18,15 +18,7 @@ import requests
 from botocore.config import Config
 
 from providers.base import Driver, Environment
-from providers.objects import (
-    ByteRange,
-    Digest,
-    ExpiresAfterPart,
-    FilePart,
-    PurposePart,
-    Upload,
-    UploadPart,
-)
+from providers.objects import ByteRange, Digest, ExpiresAfterPart, FilePart, PurposePart, Upload, UploadPart
 from providers.transports.http import TransportLimits
 from tests.processes import accepts_connections, free_port
 from tests.servers import Server

@@ -21,8 +21,9 @@ from providers.exceptions import (
 from providers.objects import RemoteFile
 from providers.registry import build_driver
 from tests.fake_provider import VALID_KEY, FakeProvider, behaviours
-from tests.providers.contract import DriverContract, Error
+from tests.providers.contract import DriverContract
 from tests.providers.transport import Answer, FakeTransport
+from tests.providers.wire import Error
 
 UPLOADED = RemoteFile(
     "file_01ExampleAbCdEf234567",
@@ -31,7 +32,6 @@ UPLOADED = RemoteFile(
     filename="contract.pdf",
     expires_at=datetime(2026, 11, 27, 9, 15, 2, 481000, UTC),
     content_type="application/pdf",
-    downloadable=False,
 )
 
 
@@ -50,7 +50,6 @@ class TestAnthropic(DriverContract):
             purpose="assistants_output",
             expires_at=None,
             content_type="image/png",
-            downloadable=True,
         ),
         "retrieve-sparse": replace(UPLOADED, expires_at=None),
         "retrieve-missing": Error(

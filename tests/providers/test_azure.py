@@ -19,10 +19,10 @@ from providers.exceptions import (
 )
 from providers.objects import RemoteFile
 from tests.fake_provider import FakeProvider
-from tests.providers.compatible_contract import FamilyContract, FamilyRoundTrips, build
-from tests.providers.contract import Error
+from tests.providers.compatible_contract import FamilyContract, FamilyRow, build
 from tests.providers.transport import Answer, Sent
 from tests.providers.uploads import UploadSource
+from tests.providers.wire import Error
 
 ENDPOINT = "https://contoso.openai.azure.com"
 ENTRA = {"tenant_id": "tenant-1", "client_id": "client-1", "client_secret": "s3cret&more"}
@@ -36,7 +36,7 @@ FILE = RemoteFile(
 )
 
 
-class AzureRoundTrips(FamilyRoundTrips):
+class AzureRow(FamilyRow):
     driver = "azure-openai"
     url_option = "endpoint"
     expected = {
@@ -53,7 +53,7 @@ class AzureRoundTrips(FamilyRoundTrips):
         return f"{fake.root}/azure"
 
 
-class TestV1(AzureRoundTrips, FamilyContract):
+class TestV1(AzureRow, FamilyContract):
     dialect = "azure_v1"
 
     def test_a_file_part_always_has_a_type(self, fake: FakeProvider) -> None:
@@ -61,7 +61,7 @@ class TestV1(AzureRoundTrips, FamilyContract):
         assert fake.requests[0].parts[1].headers.get("content-type") == "application/octet-stream"
 
 
-class TestDated(AzureRoundTrips):
+class TestDated(AzureRow):
     dialect = "azure"
     options = {"api_version": "2024-10-21"}
     size_path = ""  # its answer to an upload has none

@@ -34,7 +34,7 @@ from providers.objects import MiB
 from providers.registry import build_driver
 from providers.transports import s3
 from providers.transports.guard import BlockedAddressError
-from providers.transports.objects import PART_BYTES
+from providers.transports.parts import PART_BYTES
 from providers.transports.s3_errors import s3_errors
 from tests.providers.store_contract import CONTENT, LARGE, StoreContract
 from tests.providers.stores import (
@@ -262,7 +262,7 @@ def test_a_part_that_fails_for_good_leaves_nothing(fresh: BedrockDriver) -> None
 def test_a_part_that_changed_on_its_way_is_refused(
     driver: BedrockDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("providers.transports.objects.CRC32C.__str__", lambda self: "AAAAAA==")
+    monkeypatch.setattr("providers.transports.parts.CRC32C.__str__", lambda self: "AAAAAA==")
     for content in (CONTENT, LARGE):
         with pytest.raises(ProviderUnavailableError):
             driver.create_file(make_upload(content))

@@ -18,7 +18,8 @@ from providers.exceptions import (
 from providers.objects import RemoteFile
 from tests.fake_provider import FakeProvider, Match, behaviours
 from tests.fake_provider.wire import JSON
-from tests.providers.contract import DriverContract, Error, read
+from tests.providers.contract import DriverContract
+from tests.providers.wire import Error, read
 
 CREATED = datetime(2026, 11, 20, 9, 15, 2, 481000, UTC)
 DATASET: Match = {"method": "GET", "path": "/datasets/[^/]+$"}
@@ -38,7 +39,6 @@ class TestCohere(DriverContract):
             filename="tickets.jsonl",
             purpose="user_data",
             expires_at=CREATED + timedelta(days=30),
-            downloadable=True,
         ),
         "retrieve-failed": RemoteFile(
             "tickets-2026-ab12cd",
@@ -48,7 +48,6 @@ class TestCohere(DriverContract):
             status="error",
             status_details="line 3: missing field messages",
             expires_at=CREATED + timedelta(days=30),
-            downloadable=False,
         ),
         "retrieve-result": RemoteFile(
             "embed-out-1",
@@ -57,7 +56,6 @@ class TestCohere(DriverContract):
             filename="embeddings",
             purpose="batch_output",
             expires_at=CREATED + timedelta(days=30),
-            downloadable=False,
         ),
         "retrieve-blocked_token": Error(CredentialsError, "invalid api token"),
         "list-datasets": ("tickets-2026-ab12cd", "queued-1"),

@@ -23,9 +23,10 @@ from providers.objects import GiB, RemoteFile
 from providers.registry import build_driver
 from providers.transports.http import HTTPTransport
 from tests.fake_provider import FakeProvider, Match, behaviours
-from tests.providers.contract import DriverContract, Error, read
+from tests.providers.contract import DriverContract, UploadContract
 from tests.providers.transport import Answer, FakeTransport, Sent
 from tests.providers.uploads import UploadSource
+from tests.providers.wire import Error, read
 
 CREATED = datetime(2026, 11, 20, 9, 15, 2, 481337, UTC)
 CREATE: Match = {"method": "POST", "path": "/datasets$"}
@@ -33,7 +34,7 @@ DELETE: Match = {"method": "DELETE"}
 DOWNLOAD: Match = {"path": ":getDownloadEndpoint$"}
 
 
-class FireworksContract(DriverContract):
+class FireworksUpload(UploadContract):
     """The contract for an id that the gateway chooses and answers whose members are all optional."""
 
     driver = "fireworks"
@@ -86,13 +87,13 @@ class FireworksContract(DriverContract):
         assert fake.unused_behaviours() == 0
 
 
-class TestDirectUpload(FireworksContract):
+class TestDirectUpload(FireworksUpload, DriverContract):
     create_request: ClassVar[Match] = {"method": "POST", "path": ":upload$"}
     steps = ("/datasets$", ":upload$")
     expected = {
         "create-uploaded": RemoteFile(
-            "file-" + hashlib.sha256(FireworksContract.content).hexdigest()[:26],
-            bytes=len(FireworksContract.content),
+            "file-" + hashlib.sha256(FireworksUpload.content).hexdigest()[:26],
+            bytes=len(FireworksUpload.content),
             created_at=datetime(2026, 11, 20, 9, 15, 2, tzinfo=UTC),
             filename="requests.jsonl",
             purpose="batch",
@@ -161,7 +162,7 @@ class TestDirectUpload(FireworksContract):
         assert fake.requests == []
 
     def test_it_pages_by_token(self, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("providers.fireworks._PAGE_SIZE", "2")
+        monkeypatch.setattr(FireworksDriver, "list_query", {"pageSize": "2"})
         planted = [self.plant(fake, created_at=number) for number in (1, 2, 3)]
         driver = self.make(fake)
         page = driver.list_files()
@@ -205,7 +206,7 @@ class TestDirectUpload(FireworksContract):
         assert transport.sent[0].path == "/v1/accounts/a%2F..%2Fb%3Fx/datasets"
 
 
-class TestSignedUpload(FireworksContract):
+class TestSignedUpload(FireworksUpload):
     """The flow for files above the limit of direct uploads, which is lowered here."""
 
     create_request: ClassVar[Match] = {"method": "POST", "path": ":validateUpload$"}

@@ -23,9 +23,10 @@ from providers.exceptions import (
 from providers.objects import MiB, Operation, RemoteFile
 from providers.registry import build_driver
 from tests.fake_provider import VALID_KEY, FakeProvider, Match, behaviours
-from tests.providers.contract import DriverContract, Error, read
+from tests.providers.contract import DriverContract
 from tests.providers.transport import Answer, FakeTransport
 from tests.providers.uploads import Position, ProbeError
+from tests.providers.wire import Error, read
 
 CREATED = datetime(2026, 11, 20, 9, 15, 2, 481337, UTC)
 URI = "https://generativelanguage.googleapis.com/v1beta/files/a1b2c3d4e5f6"
@@ -37,7 +38,6 @@ UPLOADED = RemoteFile(
     filename="contract.pdf",
     expires_at=datetime(2026, 11, 22, 9, 15, 2, 460911, UTC),
     content_type="application/pdf",
-    downloadable=False,
     uri=URI,
     sha256=SHA256,
 )
@@ -70,7 +70,6 @@ class TestGemini(DriverContract):
             purpose="assistants_output",
             expires_at=datetime(2026, 11, 22, 9, 15, 2, tzinfo=UTC),
             content_type="application/jsonl",
-            downloadable=True,
             uri="https://generativelanguage.googleapis.com/v1beta/files/batch-9z8y7x",
         ),
         "retrieve-missing": Error(RemoteFileNotFoundError, MISSING, "PERMISSION_DENIED"),

@@ -1,177 +1,40 @@
-"""Reading what providers answer, and refusing what must not enter a URL."""
+"""What every driver makes of an answer before it reads it."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
-from providers.exceptions import ProviderConfigurationError, ProviderError
-from providers.generic import OpenAIDriver
-from providers.http_driver import (
-    check_endpoint,
-    is_usable_id,
-    parse_content_range,
-    parse_size,
-    parse_text,
-    parse_time,
-    path_segment,
-)
-from providers.objects import ByteRange, JSONValue
-from providers.transports.http import Request, Response
+from providers.exceptions import ProviderUnavailableError
+from providers.openai import OpenAIDriver
 from tests.providers.compatible_contract import build
-from tests.providers.contract import BAD_IDS, CANARY
 from tests.providers.transport import Answer
 
-MOMENT = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
-SECONDS = int(MOMENT.timestamp())
 
+class TestDelete:
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            Answer(b"", 204),
+            Answer(b"", 200),
+            Answer(b" \n", 200),
+            Answer({}, 200),
+            Answer({"id": "file-1", "deleted": True}),
+        ],
+    )
+    def test_any_success_that_does_not_deny_it_is_done(self, answer: Answer) -> None:
+        driver, wire = build(OpenAIDriver, answer)
+        driver.delete_file("file-1")
+        assert [(each.method, each.path) for each in wire.sent] == [("DELETE", "/v1/files/file-1")]
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (SECONDS, MOMENT),
-        (float(SECONDS), MOMENT),
-        (SECONDS * 1000, MOMENT),
-        (str(SECONDS), MOMENT),
-        (str(SECONDS * 1000), MOMENT),
-        ("2026-11-23T12:00:00Z", MOMENT),
-        ("2026-11-23T14:00:00+02:00", MOMENT),
-        ("2026-11-23T12:00:00", MOMENT),
-        ("2026-11-23T12:00:00.000000Z", MOMENT),
-        (0, None),
-        (-1, None),
-        (None, None),
-        (True, None),
-        ("", None),
-        ("soon", None),
-        ("٣", None),
-        (1e300, None),
-        (float("inf"), None),
-        ("9" * 400, None),
-        ([SECONDS], None),
-    ],
-)
-def test_a_time_is_read_in_every_spelling(value: JSONValue, expected: datetime | None) -> None:
-    assert parse_time(value) == expected
+    def test_a_denial_may_be_tried_again(self) -> None:
+        driver, _ = build(OpenAIDriver, Answer({"id": "file-1", "object": "file", "deleted": False}))
+        with pytest.raises(ProviderUnavailableError) as caught:
+            driver.delete_file("file-1")
+        assert caught.value.retryable
 
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (0, 0),
-        (1482, 1482),
-        ("1482", 1482),
-        (None, None),
-        (-1, None),
-        (True, None),
-        (1.5, None),
-        ("", None),
-        ("-1", None),
-        ("1e3", None),
-        ("٣", None),
-        (2**63, None),
-        ("9" * 400, None),
-        ({}, None),
-    ],
-)
-def test_a_size_is_read_or_unknown(value: JSONValue, expected: int | None) -> None:
-    assert parse_size(value) == expected
-
-
-@pytest.mark.parametrize(("value", "expected"), [("a", "a"), ("x" * 300, "x" * 255), ("", None), (3, None)])
-def test_a_text_is_clipped(value: JSONValue, expected: str | None) -> None:
-    assert parse_text(value) == expected
-
-
-@pytest.mark.parametrize("value", BAD_IDS)
-def test_an_id_that_could_change_a_url_is_unusable(value: str) -> None:
-    assert not is_usable_id(value)
-
-
-@pytest.mark.parametrize("value", ["file-abc123", "file_01k9", "a.b~c=d:e", "3f1c9a52-7d1e", "x" * 255])
-def test_an_id_as_providers_make_them_is_usable(value: str) -> None:
-    assert is_usable_id(value)
-
-
-def test_a_segment_cannot_leave_its_place() -> None:
-    assert path_segment("../a?b#c%2F d\r\n") == "..%2Fa%3Fb%23c%252F%20d%0D%0A"
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        ("bytes 0-9/100", (0, 9, 100)),
-        ("bytes 0-9/*", None),
-        ("bytes */100", None),
-        ("items 0-9/100", None),
-        ("", None),
-    ],
-)
-def test_a_content_range_is_read_or_ignored(header: str, expected: tuple[int, int, int] | None) -> None:
-    response = Response(206, {"Content-Range": header}, lambda size: iter(()), lambda: None)
-    assert parse_content_range(response) == expected
-
-
-@pytest.mark.parametrize(
-    ("byte_range", "header"),
-    [
-        (ByteRange(0, 9), "bytes=0-9"),
-        (ByteRange(5, None), "bytes=5-"),
-        (ByteRange(None, 7), "bytes=-7"),
-    ],
-)
-def test_a_range_is_written_as_the_rfc_says(byte_range: ByteRange, header: str) -> None:
-    assert byte_range.header() == header
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "files.example",
-        "//files.example/v1",
-        "ftp://files.example",
-        "file:///etc/passwd",
-        "http://",
-        "http://[::1",
-        "http://files.example:0/",
-        "http://files.example:99999/",
-        "http://files.example:x/",
-        "http://user@files.example/",
-        "http://:pass@files.example/",
-        "http://files.example/?a=b",
-        "http://files.example/#a",
-    ],
-)
-def test_an_endpoint_that_is_no_plain_url_is_refused(url: str) -> None:
-    with pytest.raises(ProviderConfigurationError) as caught:
-        check_endpoint(url, field="base_url")
-    assert caught.value.field == "base_url"
-
-
-@pytest.mark.parametrize(
-    "url", ["https://files.example", "http://127.0.0.1:8000/v1/", "https://[2001:db8::1]/v1"]
-)
-def test_a_plain_endpoint_is_taken(url: str) -> None:
-    check_endpoint(url, field="base_url")
-
-
-def test_a_request_shows_neither_headers_nor_body() -> None:
-    request = Request("POST", "https://files.example/", {"api-key": CANARY}, body=CANARY.encode())
-    assert CANARY not in repr(request)
-
-
-def test_a_credential_that_a_provider_repeats_is_struck_out() -> None:
-    told = Answer({"error": {"message": f"key {CANARY} is bad", "code": "x"}}, 401)
-    driver, _ = build(OpenAIDriver, told, credentials={"api_key": CANARY})
-    with pytest.raises(ProviderError) as caught:
-        driver.list_files()
-    assert str(caught.value) == caught.value.message == "key *** is bad"
-
-
-def test_an_error_while_bytes_come_names_its_provider() -> None:
-    driver, _ = build(OpenAIDriver, Answer(b"abc", headers={"Content-Length": "10"}))
-    download = driver.download_file("file-1")
-    with pytest.raises(ProviderError) as caught:
-        list(download.chunks)
-    assert (caught.value.provider, caught.value.operation) == ("the-account", "content")
+    @pytest.mark.parametrize("status", [409, 423])
+    def test_a_file_in_use_may_be_tried_again(self, status: int) -> None:
+        driver, wire = build(OpenAIDriver, Answer({"error": {"message": "in use"}}, status))
+        with pytest.raises(ProviderUnavailableError):
+            driver.delete_file("file-1")
+        assert len(wire.sent) == 1, "a delete is the caller's to repeat"

@@ -15,11 +15,7 @@ from typing import Any
 import pytest
 
 from providers.base import AccountConfig, Environment
-from providers.exceptions import (
-    ProviderConfigurationError,
-    ProviderUnavailableError,
-    RemoteFileNotFoundError,
-)
+from providers.exceptions import ProviderConfigurationError, ProviderUnavailableError, RemoteFileNotFoundError
 from providers.local import LocalDriver
 from providers.object_store import ObjectStoreDriver
 from providers.registry import build_driver

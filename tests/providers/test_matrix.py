@@ -9,14 +9,17 @@ import pytest
 
 from providers.generic import FLAVORS
 from providers.matrix import (
+    CONFIGURATION,
     DOCS,
     MARKERS,
     README,
+    ROOT,
     Row,
     driver_rows,
     flavor_rows,
     main,
     render_docs,
+    render_options,
     render_readme,
     with_section,
 )
@@ -30,10 +33,10 @@ def test_the_provider_page_is_up_to_date() -> None:
     assert DOCS.read_text() == render_docs(driver_rows(), flavor_rows()), HINT
 
 
-@pytest.mark.skipif(not README.exists(), reason="there is no README yet")
-def test_the_readme_is_up_to_date() -> None:
-    text = README.read_text()
-    assert with_section(text, render_readme(driver_rows())) == text, HINT
+def test_the_tables_in_other_pages_are_up_to_date() -> None:
+    for page, section in ((README, render_readme(driver_rows())), (CONFIGURATION, render_options())):
+        text = page.read_text()
+        assert with_section(text, section) == text, HINT
 
 
 def test_every_driver_and_every_flavor_has_its_row() -> None:
@@ -45,6 +48,17 @@ def test_every_driver_and_every_flavor_has_its_row() -> None:
 def test_it_prints_the_page(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     assert capsys.readouterr().out == render_docs(driver_rows(), flavor_rows())
+
+
+@pytest.mark.parametrize("name", [each for each in DRIVERS if each not in {"openai", "local"}])
+def test_code_names_a_provider_in_its_module_and_the_registry_only(name: str) -> None:
+    """The words `openai` and `local` mean other things too."""
+    modules = [
+        path for folder in ("providers", "files_app", "gateway") for path in (ROOT / folder).rglob("*.py")
+    ]
+    naming = {path.name for path in modules if f'"{name}"' in path.read_text()} - {"matrix.py"}
+    module = DRIVERS[name].partition(":")[0].partition(".")[2]
+    assert naming == {f"{module}.py", "registry.py"}
 
 
 def row(facts: dict[str, Any]) -> Row:

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import pytest
 
 from providers.exceptions import CredentialsError, FileRejectedError, RemoteFileNotFoundError
-from providers.generic import MistralDriver
+from providers.mistral import MistralDriver
 from providers.objects import RemoteFile
 from tests.fake_provider import FakeProvider
-from tests.providers.compatible_contract import FamilyContract, build
-from tests.providers.contract import Error
+from tests.providers.compatible_contract import FamilyRow, build
 from tests.providers.transport import Answer
+from tests.providers.wire import Error
 
 FILE = RemoteFile(
     remote_id="3f1c9a52-7d1e-4d0b-9a77-5b2c0e6f8a11",
@@ -25,7 +25,7 @@ FILE = RemoteFile(
 )
 
 
-class TestMistral(FamilyContract):
+class TestMistral(FamilyRow):
     driver = "mistral"
     dialect = "mistral"
     expected = {

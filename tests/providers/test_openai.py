@@ -11,17 +11,15 @@ from providers.exceptions import (
     FileRejectedError,
     InvalidResponseError,
     ProviderConfigurationError,
-    ProviderUnavailableError,
     RemoteFileNotFoundError,
 )
-from providers.generic import OpenAIDriver
 from providers.objects import RemoteFile
+from providers.openai import OpenAIDriver
 from providers.registry import build_driver
 from tests.fake_provider import VALID_KEY, FakeProvider, behaviours
 from tests.providers.compatible_contract import FamilyContract, build
-from tests.providers.contract import Error
-from tests.providers.transport import Answer, Sent
-from tests.providers.uploads import UploadSource
+from tests.providers.transport import Answer
+from tests.providers.wire import Error
 
 FILE = RemoteFile(
     remote_id="file-7Qd2mWx9LrTz41",
@@ -112,88 +110,3 @@ def test_it_refuses_a_key_that_no_header_can_hold(key: str) -> None:
         build(OpenAIDriver, Answer(), credentials={"api_key": key})
     assert caught.value.field == "api_key"
     assert "canary" not in str(caught.value)
-
-
-class TestDelete:
-    @pytest.mark.parametrize(
-        "answer",
-        [
-            Answer(b"", 204),
-            Answer(b"", 200),
-            Answer(b" \n", 200),
-            Answer({}, 200),
-            Answer({"id": "file-1", "deleted": True}),
-        ],
-    )
-    def test_any_success_that_does_not_deny_it_is_done(self, answer: Answer) -> None:
-        driver, wire = build(OpenAIDriver, answer)
-        driver.delete_file("file-1")
-        assert [(each.method, each.path) for each in wire.sent] == [("DELETE", "/v1/files/file-1")]
-
-    def test_a_denial_may_be_tried_again(self) -> None:
-        driver, _ = build(OpenAIDriver, Answer({"id": "file-1", "object": "file", "deleted": False}))
-        with pytest.raises(ProviderUnavailableError) as caught:
-            driver.delete_file("file-1")
-        assert caught.value.retryable
-
-    @pytest.mark.parametrize("status", [409, 423])
-    def test_a_file_in_use_may_be_tried_again(self, status: int) -> None:
-        driver, wire = build(OpenAIDriver, Answer({"error": {"message": "in use"}}, status))
-        with pytest.raises(ProviderUnavailableError):
-            driver.delete_file("file-1")
-        assert len(wire.sent) == 1, "a delete is the caller's to repeat"
-
-
-class TestLists:
-    @pytest.mark.parametrize(
-        ("has_more", "ids", "cursor", "following"),
-        [
-            (True, ["a", "b"], None, "b"),
-            (True, ["c"], "b", "c"),
-            (False, ["a", "b"], None, None),
-            (True, [], None, None),
-            (None, ["a"], None, None),
-            (None, ["a", "b"], None, "b"),
-            ("yes", ["a"], None, None),
-            (True, ["a", "b"], "b", None),
-        ],
-    )
-    def test_a_page_says_where_the_next_begins(
-        self, has_more: object, ids: list[str], cursor: str | None, following: str | None
-    ) -> None:
-        """The last case is a server that ignores `after`."""
-        driver, wire = build(
-            OpenAIDriver, Answer({"data": [{"id": each} for each in ids], "has_more": has_more})
-        )
-        driver.dialect = replace(driver.dialect, page_size=2)
-        assert driver.list_files(cursor=cursor).next_cursor == following
-        assert wire.sent[0].query == {"limit": "2", **({"after": cursor} if cursor else {})}
-
-    @pytest.mark.parametrize("data", [None, "x", {}, [1], {"data": None}, [{"id": "a"}, {"id": "../b"}]])
-    def test_a_list_that_is_none_is_invalid(self, data: object) -> None:
-        driver, _ = build(OpenAIDriver, Answer({"object": "list", "data": data}))
-        with pytest.raises(InvalidResponseError):
-            driver.list_files()
-
-
-def test_a_retrieve_of_another_file_is_invalid() -> None:
-    driver, _ = build(OpenAIDriver, Answer({"id": "file-2"}))
-    with pytest.raises(InvalidResponseError):
-        driver.retrieve_file("file-1")
-
-
-def test_a_purpose_that_the_provider_lacks_is_refused_before_anything_is_sent() -> None:
-    driver, wire = build(OpenAIDriver, Answer())
-    with pytest.raises(FileRejectedError) as caught:
-        driver.create_file(UploadSource(b"x", purpose="batch_output").upload)
-    assert caught.value.param == "purpose"
-    assert wire.sent == []
-
-
-def test_an_id_is_escaped_in_the_path() -> None:
-    def answer(sent: Sent) -> Answer:
-        return Answer({"id": "a:b~c=d"})
-
-    driver, wire = build(OpenAIDriver, answer)
-    driver.retrieve_file("a:b~c=d")
-    assert wire.sent[0].path == "/v1/files/a%3Ab~c%3Dd"

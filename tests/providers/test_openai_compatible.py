@@ -1,216 +1,79 @@
-"""Any other server of the family: the documented flavors, and options for one that nobody documented."""
+"""What the family shares: lists, file objects and errors in the spellings seen there."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from providers.exceptions import (
     FileRejectedError,
     InvalidResponseError,
-    ProviderConfigurationError,
     ProviderError,
     ProviderUnavailableError,
     RateLimitedError,
-    RemoteFileNotFoundError,
 )
-from providers.generic import FLAVORS, GenericDriver
-from providers.objects import Operation
-from tests.fake_provider import FakeProvider
-from tests.providers.compatible_contract import FamilyContract, FamilyRoundTrips, build
-from tests.providers.transport import Answer
+from providers.generic import GenericDriver
+from providers.objects import JSONValue, Operation, RemoteFile
+from providers.openai import OpenAIDriver
+from providers.openai_compatible import parse_file_object
+from tests.providers.compatible_contract import build
+from tests.providers.transport import Answer, Sent
 from tests.providers.uploads import UploadSource
 
 URL = "https://files.example/v1"
+MOMENT = datetime.fromtimestamp(1_795_400_000, UTC)
 
 
-class TestPlain(FamilyContract):
-    """A server without a flavor, here one that speaks as OpenAI does."""
-
-    driver = "openai-compatible"
-    dialect = "openai"
-    recorded_in = "none"
-
-
-class FlavorContract(FamilyRoundTrips):
-    """A row of the table: the driver has passed the rest of the contract."""
-
-    driver = "openai-compatible"
-    recorded_in = "none"
-
-
-class TestMoonshot(FlavorContract):
-    dialect = "moonshot"
-    options = {"flavor": "moonshot"}
-    purpose = "user_data"
-    planted_purpose = "file-extract"
-
-
-class TestDashScope(FlavorContract):
-    dialect = "dashscope"
-    options = {"flavor": "dashscope"}
-
-
-class TestZhipu(FlavorContract):
-    dialect = "zhipu"
-    options = {"flavor": "zhipu"}
-
-    def test_a_file_is_found_on_a_later_page(self, fake: FakeProvider) -> None:
-        planted = [self.plant(fake, created_at=1_795_000_000 + number) for number in range(7)]
-        driver = self.make_with_small_pages(fake)
-        assert [driver.retrieve_file(each).remote_id for each in planted] == planted
-        with pytest.raises(RemoteFileNotFoundError):
-            driver.retrieve_file("file-none")
-
-
-class TestSiliconFlow(FlavorContract):
-    dialect = "siliconflow"
-    options = {"flavor": "siliconflow"}
-    id_path = "data.id"
-    size_path = "data.bytes"
-
-    def make_with_small_pages(self, fake: FakeProvider) -> GenericDriver:
-        """Leave the page size: there is no cursor, so one page has to hold everything."""
-        driver = self.make(fake)
-        assert isinstance(driver, GenericDriver)
-        return driver
-
-
-class TestNovita(FlavorContract):
-    dialect = "novita"
-    options = {"flavor": "novita"}
-
-
-class TestPerplexity(FlavorContract):
-    dialect = "perplexity"
-    options = {"flavor": "perplexity"}
-
-
-class TestDeepSeek(FlavorContract):
-    dialect = "deepseek"
-    options = {"flavor": "deepseek"}
-    purpose = "assistants"
-    planted_purpose = "text_recognition"
-
-
-class TestArk(FlavorContract):
-    dialect = "ark"
-    options = {"flavor": "ark"}
-    purpose = "user_data"
-    planted_purpose = "user_data"
-
-    def test_expiry_goes_out_as_a_moment(self, fake: FakeProvider) -> None:
-        created = self.make(fake).create_file(self.source(expires_after_seconds=172_800).upload)
-        assert created.expires_at
-        assert created.expires_at.timestamp() == pytest.approx(time.time() + 172_800, abs=60)
-        assert created.status == "uploaded"
-
-
-class TestOpenRouter(FlavorContract):
-    dialect = "openrouter"
-    options = {"flavor": "openrouter"}
-    size_path = "size_bytes"
-
-
-@pytest.mark.parametrize("name", FLAVORS)
-def test_every_flavor_is_complete(name: str) -> None:
-    options = {"flavor": name} if FLAVORS[name].base_url else {"flavor": name, "base_url": URL}
-    driver, _ = build(GenericDriver, Answer(), options=options)
-    assert driver.label == FLAVORS[name].label
-    assert driver.base_url.startswith("https://")
-    assert driver.capabilities.source.startswith("https://")
-    assert driver.capabilities.checked == "2026-11-23"
-
-
-class TestOptions:
-    def test_a_server_can_be_described_by_options(self) -> None:
-        driver, wire = build(
-            GenericDriver,
-            [Answer({"data": [{"id": "a"}]}), Answer({"id": "b"})],
-            options={
-                "base_url": URL,
-                "api_key_header": "X-Key",
-                "extra_headers": {"X-Team": "blue"},
-                "extra_query": {"tenant": 7, "beta": True},
-                "purposes": {"batch": "jobs"},
-                "operations": ["create", "list"],
-                "paging": "page",
-                "page_size": "1",
-                "max_bytes": 10,
-                "expires_after": "pass",
-                "text_fields_first": True,
-            },
-        )
-        assert driver.list_files(cursor="4").next_cursor == "5"
-        driver.create_file(UploadSource(b"x", expires_after_seconds=3_600).upload)
-        for sent in wire.sent:
-            assert sent.headers["X-Key"] == "test-key"
-            assert "Authorization" not in sent.headers
-            assert sent.headers["X-Team"] == "blue"
-            assert sent.query.items() >= {"tenant": "7", "beta": "true"}.items()
-        assert wire.sent[0].query.items() >= {"page": "4", "page_size": "1"}.items()
-        assert 'name="purpose"\r\n\r\njobs' in wire.sent[1].text
-        assert 'name="expires_after[seconds]"\r\n\r\n3600' in wire.sent[1].text
-        capabilities = driver.capabilities
-        assert (capabilities.max_bytes, capabilities.text_fields_first) == (10, True)
-        assert capabilities.operations == {Operation.CREATE, Operation.LIST}
-
-    def test_without_a_key_nothing_is_claimed(self) -> None:
-        driver, wire = build(GenericDriver, Answer({"data": []}), options={"base_url": URL}, credentials={})
-        driver.list_files()
-        assert "Authorization" not in wire.sent[0].headers
-
-    def test_options_correct_a_flavor(self) -> None:
-        driver, _ = build(GenericDriver, Answer(), options={"flavor": "ark", "expires_after": "emulate"})
-        assert not driver.capabilities.expiry.native
-        assert driver.dialect.expiry_field == ""
-        assert FLAVORS["ark"].dialect.expiry_field == "expire_at", "the table is not touched"
-
-    def test_an_expiry_can_be_rejected(self) -> None:
-        driver, wire = build(GenericDriver, Answer(), options={"base_url": URL, "expires_after": "reject"})
-        with pytest.raises(FileRejectedError) as caught:
-            driver.create_file(UploadSource(b"x", expires_after_seconds=3_600).upload)
-        assert caught.value.param == "expires_after"
-        assert wire.sent == []
-
+class TestLists:
     @pytest.mark.parametrize(
-        "options",
+        ("has_more", "ids", "cursor", "following"),
         [
-            {},
-            {"base_url": "files.example"},
-            {"base_url": "file:///etc/passwd"},
-            {"base_url": "https://user:pass@files.example"},
-            {"base_url": "https://files.example/?a=b"},
-            {"flavor": "unknown"},
-            {"flavor": "ogx"},
-            {"paging": "cursor"},
-            {"expires_after": "maybe"},
-            {"page_size": 0},
-            {"page_size": True},
-            {"page_size": "ten"},
-            {"max_bytes": -1},
-            {"purposes": {"letters": "x"}},
-            {"purposes": ["batch"]},
-            {"operations": "create"},
-            {"operations": ["copy"]},
-            {"extra_query": {"a": ["b"]}},
-            {"extra_headers": {"Host": "other"}},
-            {"extra_headers": {"authorization": "Bearer x"}},
-            {"extra_headers": {"X-A": "b\r\nX-C: d"}},
-            {"extra_headers": {"X A": "b"}},
-            {"api_key_header": "Content-Length"},
-            {"api_key_header": "X-Key:"},
-            {"text_fields_first": "yes"},
+            (True, ["a", "b"], None, "b"),
+            (True, ["c"], "b", "c"),
+            (False, ["a", "b"], None, None),
+            (True, [], None, None),
+            (None, ["a"], None, None),
+            (None, ["a", "b"], None, "b"),
+            ("yes", ["a"], None, None),
+            (True, ["a", "b"], "b", None),
         ],
     )
-    def test_an_option_that_makes_no_sense_is_refused(self, options: dict[str, object]) -> None:
-        if options and not {"base_url", "flavor"} & set(options):
-            options = {"base_url": URL, **options}
-        with pytest.raises(ProviderConfigurationError) as caught:
-            build(GenericDriver, Answer(), options=options)
-        assert caught.value.field in {*options, "base_url"}
+    def test_a_page_says_where_the_next_begins(
+        self, has_more: object, ids: list[str], cursor: str | None, following: str | None
+    ) -> None:
+        """The last case is a server that ignores `after`."""
+        driver, wire = build(
+            OpenAIDriver, Answer({"data": [{"id": each} for each in ids], "has_more": has_more})
+        )
+        driver.dialect = replace(driver.dialect, page_size=2)
+        assert driver.list_files(cursor=cursor).next_cursor == following
+        assert wire.sent[0].query == {"limit": "2", **({"after": cursor} if cursor else {})}
+
+    @pytest.mark.parametrize("data", [None, "x", {}, [1], {"data": None}, [{"id": "a"}, {"id": "../b"}]])
+    def test_a_list_that_is_none_is_invalid(self, data: object) -> None:
+        driver, _ = build(OpenAIDriver, Answer({"object": "list", "data": data}))
+        with pytest.raises(InvalidResponseError):
+            driver.list_files()
+
+
+def test_a_purpose_that_the_provider_lacks_is_refused_before_anything_is_sent() -> None:
+    driver, wire = build(OpenAIDriver, Answer())
+    with pytest.raises(FileRejectedError) as caught:
+        driver.create_file(UploadSource(b"x", purpose="batch_output").upload)
+    assert caught.value.param == "purpose"
+    assert wire.sent == []
+
+
+def test_an_id_is_escaped_in_the_path() -> None:
+    def answer(sent: Sent) -> Answer:
+        return Answer({"id": "a:b~c=d"})
+
+    driver, wire = build(OpenAIDriver, answer)
+    driver.retrieve_file("a:b~c=d")
+    assert wire.sent[0].path == "/v1/files/a%3Ab~c%3Dd"
 
 
 class TestErrorsInASuccess:
@@ -258,6 +121,30 @@ def test_a_list_that_never_ends_is_not_searched_for_ever() -> None:
     with pytest.raises(InvalidResponseError):
         driver.retrieve_file("file-none")
     assert len(wire.sent) == 100
+
+
+@pytest.mark.parametrize(
+    ("body", "changes"),
+    [
+        ({"bytes": 7}, {"bytes": 7}),
+        ({"size_bytes": 7}, {"bytes": 7}),
+        ({"size": "7"}, {"bytes": 7}),
+        ({"created_at": 1_795_400_000}, {"created_at": MOMENT}),
+        ({"createdAt": 1_795_400_000_000}, {"created_at": MOMENT}),
+        ({"expires_at": 1_795_400_000}, {"expires_at": MOMENT}),
+        ({"expire_at": 1_795_400_000}, {"expires_at": MOMENT}),
+        ({"expiresAt": None, "expire_at": "1795400000"}, {"expires_at": MOMENT}),
+        ({"filename": "a.jsonl"}, {"filename": "a.jsonl"}),
+        ({"name": "a.jsonl"}, {"filename": "a.jsonl"}),
+        ({"mime_type": "text/csv"}, {"content_type": "text/csv"}),
+        ({"mimetype": "text/csv"}, {"content_type": "text/csv"}),
+        ({"content_type": "text/csv"}, {"content_type": "text/csv"}),
+        ({"status_details": "line 3"}, {"status_details": "line 3"}),
+        ({"never": "heard of", "bytes": "many", "created_at": []}, {}),
+    ],
+)
+def test_every_spelling_of_a_member_is_read(body: dict[str, JSONValue], changes: dict[str, Any]) -> None:
+    assert parse_file_object(body, "file-1") == replace(RemoteFile("file-1"), **changes)
 
 
 @pytest.mark.parametrize("body", [{"file": {"file_id": "f-1"}}, {"data": {"id": "f-1"}}, {"file_id": "f-1"}])

@@ -25,9 +25,10 @@ from providers.registry import build_driver
 from providers.together import TogetherDriver
 from providers.transports.http import HTTPTransport
 from tests.fake_provider import FakeProvider, Match, behaviours
-from tests.providers.contract import DriverContract, Error
+from tests.providers.contract import DriverContract, UploadContract
 from tests.providers.transport import Answer, FakeTransport, Sent
 from tests.providers.uploads import ProbeError, UploadSource
+from tests.providers.wire import Error
 
 CREATED = datetime(2026, 11, 20, 9, 15, 2, tzinfo=UTC)
 FILE_ID = "file-2f9c1c1e-6a0b-4d2e-9e57-0b5a5d3c7f10"
@@ -51,7 +52,7 @@ def limited(driver: Driver, limits: Mapping[str, int]) -> Driver:
     return driver
 
 
-class TogetherContract(DriverContract):
+class TogetherUpload(UploadContract):
     driver = "together"
     dialect = "together"
     planted_purpose = "batch-api"
@@ -76,7 +77,7 @@ class TogetherContract(DriverContract):
         return [f"{each.method} {each.path.rpartition('/')[2]}" for each in fake.requests]
 
 
-class TestDirectUpload(TogetherContract):
+class TestDirectUpload(TogetherUpload, DriverContract):
     create_request: ClassVar[Match] = {"method": "POST", "path": "/files/upload$"}
     limits: ClassVar[Mapping[str, int]] = {"direct_upload_bytes": GiB}
     recorded_in = "together"
@@ -158,7 +159,7 @@ class TestDirectUpload(TogetherContract):
         assert caught.value.retryable
 
 
-class TestSlot(TogetherContract):
+class TestSlot(TogetherUpload):
     create_request: ClassVar[Match] = {"method": "POST", "path": "/preprocess$"}
     limits: ClassVar[Mapping[str, int]] = {"direct_upload_bytes": 0}
 
@@ -291,7 +292,7 @@ class TestSlot(TogetherContract):
         source = self.source()
         found = self.make(fake).create_file(source.upload)
         assert (found.remote_id, found.deduplicated, found.bytes) == (remote_id, True, len(self.content))
-        assert source.upload.complete, "the upload's own checks have passed first"
+        assert source.passed_its_checks
         assert self.steps(fake) == ["POST files", f"GET {remote_id}"]
 
     def test_a_duplicate_is_still_checked(self, fake: FakeProvider) -> None:
@@ -337,7 +338,7 @@ class TestSlot(TogetherContract):
         assert not caught.value.answered, "the file may still be there"
 
 
-class TestParts(TogetherContract):
+class TestParts(TogetherUpload):
     """The flow for the largest files, with limits that small ones reach."""
 
     create_request: ClassVar[Match] = {"method": "POST", "path": "/multipart/complete$"}

@@ -38,7 +38,7 @@ from providers.transports import gcs
 from providers.transports.gcs_errors import error_of_status, gcs_errors
 from providers.transports.guard import BlockedAddressError
 from providers.transports.http import TransportLimits
-from providers.transports.objects import PART_BYTES
+from providers.transports.parts import PART_BYTES
 from providers.vertex import VertexDriver
 from tests.providers.store_contract import CONTENT, LARGE, StoreContract
 from tests.providers.stores import (

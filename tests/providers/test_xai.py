@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import pytest
 
 from providers.exceptions import CredentialsError, RateLimitedError, RemoteFileNotFoundError
-from providers.generic import XAIDriver
 from providers.objects import RemoteFile
+from providers.xai import XAIDriver
 from tests.fake_provider import FakeProvider
-from tests.providers.compatible_contract import FamilyContract, build
-from tests.providers.contract import Error
+from tests.providers.compatible_contract import FamilyRow, build
 from tests.providers.transport import Answer
+from tests.providers.wire import Error
 
 FILE = RemoteFile(
     remote_id="file_4f0c2a1e-77b1-4c7c-9c0b-2f6f5f0e1a22",
@@ -24,7 +24,7 @@ FILE = RemoteFile(
 )
 
 
-class TestXAI(FamilyContract):
+class TestXAI(FamilyRow):
     driver = "xai"
     dialect = "xai"
     keeps_names = False

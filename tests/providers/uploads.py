@@ -38,6 +38,7 @@ class UploadSource:
     ) -> None:
         self.chunks = [content[at : at + chunk_bytes] for at in range(0, len(content), chunk_bytes)] * repeat
         self.pulled_bytes = 0
+        self.passed_its_checks = False
         self.error = error or ProbeError("the upload was refused")
         self._fails = fails
         self._file_first = file_first
@@ -74,6 +75,7 @@ class UploadSource:
         if self._file_first:
             yield from self._fields
         self._fail("at the last check")
+        self.passed_its_checks = True
 
     def _read(self) -> Iterator[bytes]:
         self._fail("at its first byte")

@@ -68,8 +68,8 @@ SPOOLED = (CONTENT, DIGEST.bytes, DIGEST.sha256)
         (Capabilities(text_fields_first=True), file_last, [*FIELDS, STREAMED]),
         (Capabilities(text_fields_first=True), file_first, [*FIELDS, SPOOLED]),
         (Capabilities(text_fields_first=True), file_in_the_middle, [FIELDS[0], STREAMED]),
-        (Capabilities(needs_length=True), file_last, [*FIELDS, SPOOLED]),
-        (Capabilities(needs_length=True), file_first, [*FIELDS, SPOOLED]),
+        (Capabilities(needs_whole_file=True), file_last, [*FIELDS, SPOOLED]),
+        (Capabilities(needs_whole_file=True), file_first, [*FIELDS, SPOOLED]),
         (Capabilities(needs_whole_file=True), file_in_the_middle, [*FIELDS, SPOOLED]),
     ],
 )
@@ -106,7 +106,7 @@ def test_a_verdict_behind_the_file_comes_before_the_provider_gets_it(tmp_path: P
         pytest.raises(InvalidRequestError, match="refused"),
         arranged(
             refused(),
-            Capabilities(needs_length=True),
+            Capabilities(needs_whole_file=True),
             digest=lambda: DIGEST,
             directory=tmp_path,
             chunk_bytes=999,
@@ -120,5 +120,5 @@ def test_a_full_disk_is_a_temporary_failure(tmp_path: Path, monkeypatch: pytest.
     full = os.open("/dev/full", os.O_WRONLY)
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **kwargs: os.fdopen(full, "wb", buffering=0))
     with pytest.raises(TemporaryError, match="No space left") as caught:
-        arrange(file_first(), Capabilities(needs_length=True), tmp_path)
+        arrange(file_first(), Capabilities(needs_whole_file=True), tmp_path)
     assert (caught.value.status, caught.value.code) == (503, "storage_full")

@@ -1,0 +1,51 @@
+"""How sizes and moments are said, on the API, the command line and the admin alike."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.utils import timezone
+
+_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
+_STEPS = ((60, "s"), (3_600, "min"), (86_400, "h"), (86_400 * 60, "d"), (86_400 * 730, "months"))
+_SECONDS_IN = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "months": 30.44 * 86_400, "years": 365.25 * 86_400}
+
+
+def short_bytes(size: int) -> str:
+    """Return a size for people: `1.4 MiB`."""
+    value, unit = float(size), "B"
+    for bigger in _UNITS:
+        if abs(value) < 1024:
+            break
+        value, unit = value / 1024, bigger
+    if unit == "B":
+        return f"{size:,} B"
+    return f"{value:.3g} {unit}" if abs(value) < 999.5 else f"{value:,.0f} {unit}"
+
+
+def readable_bytes(size: int) -> str:
+    """Return a size exactly and for people: `536,870,912 bytes (512 MiB)`."""
+    return f"{size:,} bytes" if abs(size) < 1024 else f"{size:,} bytes ({short_bytes(size)})"
+
+
+def exact_bytes(size: int) -> str:
+    """Return a size in the largest unit that says it exactly: `100 GiB`, `1000 bytes`."""
+    unit = "bytes"
+    for bigger in _UNITS:
+        if size == 0 or size % 1024:
+            break
+        size, unit = size // 1024, bigger
+    return f"{size} {unit}"
+
+
+def age(moment: datetime | None) -> str:
+    """Return how far away a moment is: `3 min ago`, `in 2 d`; `never` for None."""
+    if moment is None:
+        return "never"
+    seconds = (timezone.now() - moment).total_seconds()
+    distance = abs(seconds)
+    if distance < 5:
+        return "now"
+    unit = next((unit for limit, unit in _STEPS if distance < limit), "years")
+    text = f"{distance / _SECONDS_IN[unit]:.0f} {unit}"
+    return f"{text} ago" if seconds > 0 else f"in {text}"

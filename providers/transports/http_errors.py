@@ -1,0 +1,93 @@
+"""What requests and urllib3 raise, and what it means here: the one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import requests
+import urllib3
+
+from providers.exceptions import ProviderError, ProviderTimeoutError, ProviderUnavailableError
+from providers.parsing import split_url
+
+#: What can come out of a request, apart from what its body raises.
+FOREIGN: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+class _Row(NamedTuple):
+    """answered: whether the provider surely did nothing; None where that holds only of an unread body."""
+
+    foreign: tuple[type[Exception], ...]
+    kind: type[ProviderError]
+    message: str
+    answered: bool | None
+
+
+#: While a request is sent and its answer awaited. The first row counts that fits what was raised or anything
+#: that it wraps.
+_SENDING: Final = (
+    _Row((requests.ConnectTimeout,), ProviderTimeoutError, "Could not connect to {host} in time.", True),
+    _Row(
+        (urllib3.exceptions.NewConnectionError,),
+        ProviderUnavailableError,
+        "Could not connect to {host}.",
+        True,
+    ),
+    _Row((requests.Timeout, TimeoutError), ProviderTimeoutError, "{host} did not answer in time.", False),
+    # Also what is raised when an established connection breaks: then the body may have arrived.
+    _Row(
+        (requests.exceptions.SSLError,),
+        ProviderUnavailableError,
+        "No trustworthy TLS connection to {host}.",
+        None,
+    ),
+    _Row(
+        (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema),
+        ProviderUnavailableError,
+        "The account's endpoint is not a usable URL (host '{host}').",
+        True,
+    ),
+    _Row((Exception,), ProviderUnavailableError, "The connection to {host} broke.", False),
+)
+#: While the body of an answer is read.
+_READING: Final = (
+    _Row(
+        (urllib3.exceptions.ReadTimeoutError,),
+        ProviderTimeoutError,
+        "The provider's answer stopped coming.",
+        False,
+    ),
+    _Row((Exception,), ProviderUnavailableError, "The provider's answer broke off.", False),
+)
+
+
+def error_of_sending(exc: Exception, url: str, *, body_was_read: bool) -> ProviderError:
+    """Return the error that a foreign one means while a request to `url` is sent."""
+    row = _first(_SENDING, exc)
+    answered = not body_was_read if row.answered is None else row.answered
+    return row.kind(row.message.format(host=split_url(url).hostname or ""), answered=answered)
+
+
+def error_of_reading(exc: Exception) -> ProviderError:
+    """Return the error that a foreign one means while an answer's body is read."""
+    row = _first(_READING, exc)
+    return row.kind(row.message, answered=bool(row.answered))
+
+
+def _first(table: tuple[_Row, ...], exc: Exception) -> _Row:
+    wrapped = tuple(_with_wrapped(exc))
+    return next(row for row in table if any(isinstance(each, row.foreign) for each in wrapped))
+
+
+def _with_wrapped(exc: Exception) -> Iterator[BaseException]:
+    """Yield an exception and what it wraps, from the outside in.
+
+    requests keeps that in `args`, urllib3 in `reason` or last in `args`. The chain of causes is no help: it
+    goes on to what was being handled when the request was made.
+    """
+    found: object = exc
+    while isinstance(found, BaseException):
+        yield found
+        held = (getattr(found, "reason", None), *reversed(found.args))
+        found = next((each for each in held if isinstance(each, BaseException)), None)

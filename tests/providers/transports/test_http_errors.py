@@ -1,0 +1,96 @@
+"""What requests and urllib3 raise, and what it means."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import pytest
+import requests
+from urllib3 import exceptions as urllib3
+
+from providers.exceptions import ProviderTimeoutError, ProviderUnavailableError
+from providers.transports.http_errors import error_of_reading, error_of_sending
+
+URL = "https://files.example/v1/files?secret=1"
+POOL: Any = None
+
+
+def aborted(cause: Exception) -> requests.ConnectionError:
+    return requests.ConnectionError(urllib3.ProtocolError("Connection aborted.", cause))
+
+
+def refused(reason: Exception) -> requests.ConnectionError:
+    return requests.ConnectionError(urllib3.MaxRetryError(POOL, "/", reason))
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "message", "answered"),
+    [
+        (
+            requests.ConnectTimeout(urllib3.ConnectTimeoutError()),
+            ProviderTimeoutError,
+            "Could not connect to files.example in time.",
+            True,
+        ),
+        (
+            refused(urllib3.NewConnectionError(POOL, "refused")),
+            ProviderUnavailableError,
+            "Could not connect to files.example.",
+            True,
+        ),
+        (
+            requests.ReadTimeout(urllib3.ReadTimeoutError(POOL, "/", "")),
+            ProviderTimeoutError,
+            "files.example did not answer in time.",
+            False,
+        ),
+        (aborted(TimeoutError()), ProviderTimeoutError, "files.example did not answer in time.", False),
+        (
+            requests.exceptions.InvalidURL("no host"),
+            ProviderUnavailableError,
+            "The account's endpoint is not a usable URL (host 'files.example').",
+            True,
+        ),
+        (
+            aborted(BrokenPipeError(32, "Broken pipe")),
+            ProviderUnavailableError,
+            "The connection to files.example broke.",
+            False,
+        ),
+        (OSError(5), ProviderUnavailableError, "The connection to files.example broke.", False),
+    ],
+)
+def test_an_error_of_sending_says_what_is_known(
+    raised: Exception, kind: type[Exception], message: str, answered: bool
+) -> None:
+    error = error_of_sending(raised, URL, body_was_read=True)
+    assert (type(error), error.message, error.answered) == (kind, message, answered)
+
+
+@pytest.mark.parametrize("body_was_read", [False, True])
+def test_a_broken_encryption_may_have_let_the_body_through(body_was_read: bool) -> None:
+    raised = requests.exceptions.SSLError(urllib3.MaxRetryError(POOL, "/", urllib3.SSLError(ssl.SSLError(1))))
+    error = error_of_sending(raised, URL, body_was_read=body_was_read)
+    assert "TLS" in error.message
+    assert error.answered == (not body_was_read)
+
+
+def test_what_was_handled_before_says_nothing_about_a_request() -> None:
+    """A request that cleans up after a failed one is made while that failure is handled."""
+    raised = aborted(ConnectionResetError(104))
+    raised.__context__ = TimeoutError("the first request")
+    assert not isinstance(error_of_sending(raised, URL, body_was_read=False), ProviderTimeoutError)
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (urllib3.ReadTimeoutError(POOL, "/", ""), ProviderTimeoutError),
+        (urllib3.IncompleteRead(3, 7), ProviderUnavailableError),
+        (ConnectionResetError(104), ProviderUnavailableError),
+    ],
+)
+def test_an_error_of_reading_leaves_the_outcome_open(raised: Exception, kind: type[Exception]) -> None:
+    error = error_of_reading(raised)
+    assert (type(error), error.answered) == (kind, False)
