@@ -19,8 +19,6 @@ Providers' errors are in `providers.exceptions`; the API's exception handler kno
 
 from __future__ import annotations
 
-from providers.objects import KiB
-
 
 class GatewayError(Exception):
     """An answer that is no success. `should_retry` None leaves the decision to the client's own rules."""
@@ -128,13 +126,3 @@ class TemporaryError(GatewayError):
 
     status = 503
     type = "server_error"
-
-
-def readable_bytes(amount: int) -> str:
-    """Say a size in both units: `536,870,912 bytes (512 MiB)`."""
-    value, unit = float(amount), "bytes"
-    for bigger in ("KiB", "MiB", "GiB", "TiB"):
-        if value < KiB:
-            break
-        value, unit = value / KiB, bigger
-    return f"{amount:,} bytes" if unit == "bytes" else f"{amount:,} bytes ({value:.4g} {unit})"

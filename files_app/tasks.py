@@ -4,37 +4,35 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from files_app.services.deletes import delivery as deletes
-from files_app.services.deletes import expiry
+from files_app.services.deletes import delivery, expiry, outbox
 from files_app.services.index import usage
-from files_app.services.operations import heartbeats
-from files_app.services.upstream import lost_answers as sweep
-from files_app.services.upstream import schedule as freshness
+from files_app.services.operations import cleanup, heartbeats
+from files_app.services.upstream import schedule
 
 
 @shared_task
 def deliver_delete(copy_pk: int) -> None:
     """Delete one copy at its provider."""
-    deletes.deliver(copy_pk)
+    delivery.deliver(copy_pk)
 
 
 @shared_task
 def deliver_deletes() -> None:
     """Publish the deletes that are due: first attempts whose message was lost, and retries."""
-    deletes.send_due()
+    outbox.send_due()
 
 
 @shared_task
 def sweep_uploads() -> None:
     """Fail uploads that died, and look for what lost answers left at the providers."""
     heartbeats.beat()
-    sweep.sweep_uploads()
+    cleanup.sweep_uploads()
 
 
 @shared_task
 def sweep_stores() -> None:
     """Remove half-written objects from object stores."""
-    sweep.sweep_stores()
+    cleanup.sweep_stores()
 
 
 @shared_task
@@ -46,7 +44,7 @@ def expire_files() -> None:
 @shared_task
 def sync_accounts() -> None:
     """Bring the index up to date with the providers."""
-    freshness.sync_due_accounts()
+    schedule.sync_due_accounts()
 
 
 @shared_task
@@ -58,4 +56,4 @@ def recount_usage() -> None:
 @shared_task
 def prune_records() -> None:
     """Remove records that have served their time."""
-    sweep.prune_records()
+    cleanup.prune_records()

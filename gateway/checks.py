@@ -10,6 +10,7 @@ W003  keys and files travel in clear                                     (deploy
 W004  anybody can read the metrics                                       (deploy)
 W005  accounts may lead into the private network                         (deploy)
 W006  some stored credentials cannot be decrypted                        (database)
+W007  a variable is set that an earlier version read
 """
 
 from collections.abc import Iterator, Sequence
@@ -83,6 +84,19 @@ def check_limits(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
         )
         for small, large in LIMITS
         if getattr(settings, small) > getattr(settings, large)
+    ]
+
+
+@register(Tags.compatibility)
+def check_retired_variables(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Name variables that are set and do nothing."""
+    return [
+        Warning(
+            f"{name} is set and ignored: nothing reads it any more.",
+            hint=f"Unset {name}; the changelog says what replaced it.",
+            id="gateway.W007",
+        )
+        for name in settings.RETIRED_VARIABLES
     ]
 
 

@@ -99,5 +99,10 @@ def generated_secret(path: Path, generate: Callable[[], str]) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
+def retired(*names: str) -> list[str]:
+    """Return those variables that are set although nothing reads them any more."""
+    return [name for name in names if os.environ.get(name, "").strip()]
+
+
 def _split(value: str) -> list[str]:
     return [word.strip() for word in value.split(",") if word.strip()]

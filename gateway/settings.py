@@ -9,15 +9,15 @@ Secrets marked * may also be given as NAME_FILE, the path of a file that holds t
     HTTP                ALLOWED_HOSTS, CSRF_TRUSTED_ORIGINS, BEHIND_TLS_PROXY, PROXY_COUNT, ADMIN_PATH
     logs                LOG_FORMAT, LOG_LEVEL, DEBUG
     limits              MAX_FILE_BYTES, ORGANIZATION_QUOTA_BYTES, ORGANIZATION_MAX_FILES,
-                        BATCH_MAX_FILE_BYTES, BATCH_MAX_LINE_BYTES, BATCH_MAX_LINES, BATCH_MAX_DEPTH,
-                        ASSISTANTS_MAX_TOKENS, MULTIPART_OVERHEAD_BYTES
-    transfers           UPLOAD_CHUNK_BYTES, DOWNLOAD_CHUNK_BYTES, CLIENT_IDLE_SECONDS,
-                        UPLOAD_LEASE_SECONDS, SDK_RETRY_WINDOW_SECONDS, IDEMPOTENCY_TTL_SECONDS
+                        BATCH_MAX_FILE_BYTES, BATCH_MAX_LINE_BYTES, BATCH_MAX_LINES,
+                        ASSISTANTS_MAX_TOKENS
+    transfers           CLIENT_IDLE_SECONDS, UPLOAD_LEASE_SECONDS, SDK_RETRY_WINDOW_SECONDS,
+                        IDEMPOTENCY_TTL_SECONDS
     rate limits         WRONG_KEYS_PER_MINUTE, UPLOADS_PER_MINUTE, UPLOADS_AT_ONCE, THROTTLE_STORAGE_URL*
     providers           PROVIDER_CONNECT_TIMEOUT_SECONDS, PROVIDER_READ_TIMEOUT_SECONDS,
                         PROVIDER_WRITE_TIMEOUT_SECONDS, ALLOW_PRIVATE_UPSTREAMS
-    sync and clean-up   LIST_FRESHNESS_SECONDS, SYNC_WAIT_SECONDS, SYNC_INTERVAL_SECONDS,
-                        CLEANUP_PROTECTION_SECONDS, AUDIT_RETENTION_DAYS
+    sync and clean-up   LIST_FRESHNESS_SECONDS, SYNC_INTERVAL_SECONDS, CLEANUP_PROTECTION_SECONDS,
+                        AUDIT_RETENTION_DAYS
 
 `docs/configuration.md` says what each means; each default stands beside its name below.
 """
@@ -32,11 +32,13 @@ from typing import Any
 
 import environ
 
+from gateway.connections import broker_transport_options, database
 from gateway.environment import (
     boolean,
     directory,
     generated_secret,
     integer,
+    retired,
     secret,
     secret_words,
     text,
@@ -69,36 +71,6 @@ SPOOL_DIR = directory("SPOOL_DIR", DATA_DIR / "spool")
 # prometheus_client reads the variable when it is imported. The web and Celery processes of a host share it.
 METRICS_DIR = directory("PROMETHEUS_MULTIPROC_DIR", DATA_DIR / "metrics")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS_DIR)
-
-DATABASE_DEFAULTS: dict[str, dict[str, Any]] = {
-    "django.db.backends.sqlite3": {
-        # Transactions take the write lock when they begin: one that read first and upgrades later fails at
-        # once when another writer was faster, whatever the timeout.
-        # FULL, because an answered upload has to survive a power cut.
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": (
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; "
-            "PRAGMA journal_size_limit=67108864"
-        ),
-    },
-    "django.db.backends.postgresql": {
-        "pool": {"min_size": 1, "max_size": 16, "timeout": 5},
-        "connect_timeout": 5,
-        "options": "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s",
-    },
-}
-
-
-def database(url: str) -> dict[str, Any]:
-    """Return Django's configuration for the URL; options in its query string win over ours."""
-    config: dict[str, Any] = dict(environ.Env.db_url_config(url))
-    defaults = DATABASE_DEFAULTS.get(config["ENGINE"], {})
-    config["OPTIONS"] = {**defaults, **config.get("OPTIONS", {})}
-    # A pool lends a connection for one request. SQLite has none; opening its file is slow.
-    config["CONN_MAX_AGE"] = 0 if "pool" in config["OPTIONS"] else None
-    return config
-
 
 DATABASES = {"default": database(secret("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'gateway.sqlite3'}")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -139,15 +111,15 @@ ORGANIZATION_QUOTA_BYTES = integer("ORGANIZATION_QUOTA_BYTES", 100 * GIB)
 ORGANIZATION_MAX_FILES = integer("ORGANIZATION_MAX_FILES", 1_000_000)  # 0: no limit
 BATCH_MAX_FILE_BYTES = integer("BATCH_MAX_FILE_BYTES", 50 * MIB)
 BATCH_MAX_LINE_BYTES = integer("BATCH_MAX_LINE_BYTES", 4 * MIB)
-BATCH_MAX_DEPTH = integer("BATCH_MAX_DEPTH", 64)
+BATCH_MAX_DEPTH = 64
 BATCH_MAX_LINES = integer("BATCH_MAX_LINES", 50_000)
 ASSISTANTS_MAX_TOKENS = integer("ASSISTANTS_MAX_TOKENS", 2_000_000)
-MULTIPART_OVERHEAD_BYTES = integer("MULTIPART_OVERHEAD_BYTES", 64 * KIB)
+MULTIPART_OVERHEAD_BYTES = 64 * KIB  # what a form may hold around its file
 
 # -- transfers and providers -----------------------------------------------------------------------
 
-UPLOAD_CHUNK_BYTES = integer("UPLOAD_CHUNK_BYTES", 256 * KIB, minimum=4 * KIB)
-DOWNLOAD_CHUNK_BYTES = integer("DOWNLOAD_CHUNK_BYTES", 256 * KIB, minimum=4 * KIB)
+UPLOAD_CHUNK_BYTES = 256 * KIB  # smaller reads cost CPU, larger ones memory for each transfer
+DOWNLOAD_CHUNK_BYTES = 256 * KIB
 CLIENT_IDLE_SECONDS = integer("CLIENT_IDLE_SECONDS", 60, minimum=1)
 UPLOAD_LEASE_SECONDS = integer("UPLOAD_LEASE_SECONDS", 120, minimum=1)
 SDK_RETRY_WINDOW_SECONDS = integer("SDK_RETRY_WINDOW_SECONDS", 900)
@@ -164,10 +136,19 @@ ALLOW_PRIVATE_UPSTREAMS = boolean("ALLOW_PRIVATE_UPSTREAMS", False)
 # -- sync and clean-up -----------------------------------------------------------------------------
 
 LIST_FRESHNESS_SECONDS = integer("LIST_FRESHNESS_SECONDS", 30)
-SYNC_WAIT_SECONDS = integer("SYNC_WAIT_SECONDS", 5)
+SYNC_WAIT_SECONDS = 5.0  # how long a list waits for its provider; then the index answers, the sync goes on
 SYNC_INTERVAL_SECONDS = integer("SYNC_INTERVAL_SECONDS", 300)
 CLEANUP_PROTECTION_SECONDS = integer("CLEANUP_PROTECTION_SECONDS", 86_400)
 AUDIT_RETENTION_DAYS = integer("AUDIT_RETENTION_DAYS", 365)  # 0: for ever
+
+# Variables of earlier versions, which nobody reads any more: the start names those that are set.
+RETIRED_VARIABLES = retired(
+    "BATCH_MAX_DEPTH",
+    "MULTIPART_OVERHEAD_BYTES",
+    "UPLOAD_CHUNK_BYTES",
+    "DOWNLOAD_CHUNK_BYTES",
+    "SYNC_WAIT_SECONDS",
+)
 
 # -- applications and middleware -------------------------------------------------------------------
 
@@ -327,35 +308,8 @@ SPECTACULAR_SETTINGS = {
 # -- Celery ----------------------------------------------------------------------------------------
 
 
-def broker_transport_options(url: str) -> dict[str, Any]:
-    """Return what the broker's transport needs so that nothing waits for it much longer than a second."""
-    if url.startswith("filesystem:"):
-        queue, control = DATA_DIR / "broker" / "queue", DATA_DIR / "broker" / "control"
-        for folder in queue, control:
-            folder.mkdir(parents=True, exist_ok=True)
-        return {
-            "data_folder_in": str(queue),  # the same as out, or a worker would read what nobody writes
-            "data_folder_out": str(queue),
-            "control_folder": str(control),
-            "polling_interval": 0.1,
-        }
-    once_more = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
-    if url.startswith(("redis", "valkey", "unix")):
-        return {
-            **once_more,
-            "visibility_timeout": 900,  # longer than the time limit of a task, or it runs twice
-            "unacked_restore_interval": 10,
-            "unacked_restore_throttle": 1,  # at kombu's default a dead worker's task waits for 100 s
-            "socket_timeout": 1,
-            "socket_connect_timeout": 1,
-            "socket_keepalive": True,
-            "health_check_interval": 25,
-        }
-    return {**once_more, "connect_timeout": 1, "read_timeout": 1, "write_timeout": 1}
-
-
 CELERY_BROKER_URL = secret("CELERY_BROKER_URL") or "filesystem://localhost"
-CELERY_BROKER_TRANSPORT_OPTIONS = broker_transport_options(CELERY_BROKER_URL)
+CELERY_BROKER_TRANSPORT_OPTIONS = broker_transport_options(CELERY_BROKER_URL, DATA_DIR)
 CELERY_BROKER_CONNECTION_TIMEOUT = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY = False  # a message is only a hint: beat sends again what the database says is due

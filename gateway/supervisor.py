@@ -18,6 +18,8 @@ from typing import NoReturn
 from django.conf import settings
 
 POLL_SECONDS = 0.2
+#: The web server itself ends transfers that outlast the grace period; it needs a moment for that.
+MARGIN_SECONDS = 5
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PR_SET_PDEATHSIG = 1
 # granian counts idle connections too: at the limit it accepts no other, not even a health check.
@@ -123,8 +125,7 @@ class Supervisor:
         for _, child in self._children:
             if child.poll() is None:
                 child.terminate()
-        # The web server itself ends transfers that outlast the grace period; it needs a moment for that.
-        deadline = time.monotonic() + settings.SHUTDOWN_GRACE_SECONDS + 5
+        deadline = time.monotonic() + settings.SHUTDOWN_GRACE_SECONDS + MARGIN_SECONDS
         while time.monotonic() < deadline and any(child.poll() is None for _, child in self._children):
             time.sleep(POLL_SECONDS / 4)
         self._kill()

@@ -4,12 +4,12 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from files_app.web import probes as views
+from files_app.web import probes
 
 urlpatterns = [
-    path("healthz", views.healthz),
-    path("readyz", views.readyz),
-    path("metrics", views.metrics),
+    path("healthz", probes.healthz),
+    path("readyz", probes.readyz),
+    path("metrics", probes.metrics),
     path(settings.ADMIN_PATH, admin.site.urls),
     path("", include("files_app.api.urls")),
 ]

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.dispatch import receiver
+from django.test.signals import setting_changed
 
 from tests.servers import PostgreSQL, RabbitMQ, Redis, Server, find_postgresql, find_rabbitmq, find_redis
 from tests.stack import Stack
@@ -39,15 +41,27 @@ def pytest_report_header() -> list[str]:
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
     """A rolled back test gives its rows' keys to the next one: what the process knows of them must go too."""
-    from files_app.services.accounts import saving as accounts  # Django is set up by now
-    from files_app.services.tenants import (
-        keys,  # Django is set up by now
-        throttle,  # Django is set up by now
-    )
+    from django.core.cache import cache  # Django is set up by now
 
+    from files_app.services.accounts import selection
+    from files_app.services.tenants import keys, throttle
+
+    cache.clear()
     keys.forget_cached_keys()
-    accounts.forget_recent_accounts()
+    selection.forget_recent_accounts()
     throttle.forget_counts()
+
+
+@receiver(setting_changed)
+def build_drivers_anew(setting: str, **kwargs: object) -> None:
+    """A driver keeps what the settings were when the first one was built."""
+    from files_app.services.accounts import drivers
+
+    if setting in {"ALLOW_PRIVATE_UPSTREAMS", "DATA_DIR", "DOWNLOAD_CHUNK_BYTES"} or setting.startswith(
+        "PROVIDER_"
+    ):
+        drivers.environment.cache_clear()
+        drivers.shared_transport.cache_clear()
 
 
 @pytest.fixture(scope="session")

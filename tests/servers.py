@@ -68,12 +68,20 @@ class PostgreSQL(Server):
         speed = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "listen_addresses=127.0.0.1"]
         return self._as_owner(f"{find_postgresql()}/postgres", *arguments, *speed)
 
-    def prepare(self) -> None:
+    def _let_owner_in(self) -> None:
+        """Open pytest's directories to the user postgres; another run of pytest closes them again."""
         if os.geteuid() == 0:
             shutil.chown(self.directory, "postgres")
-            for parent in self.directory.parents:  # pytest's directories are closed to other users
+            for parent in self.directory.parents:
                 if parent.stat().st_uid == 0 and parent != Path("/"):
                     parent.chmod(parent.stat().st_mode | 0o011)
+
+    def start(self) -> None:
+        self._let_owner_in()
+        super().start()
+
+    def prepare(self) -> None:
+        self._let_owner_in()
         program = f"{find_postgresql()}/initdb"
         options = [
             "-D",

@@ -17,10 +17,12 @@ import pytest
 import yaml
 from django.core.management import get_commands
 from prometheus_client.core import Metric
+from rest_framework.serializers import Serializer
 
+from files_app.models.states import COPY_TRANSITIONS, FILE_TRANSITIONS, Transitions
 from files_app.observability import gauges, metrics
-from providers.base import Setting
-from providers.registry import DRIVERS, driver_class
+from files_app.services.tenants.configuration import apply_configuration
+from files_app.services.tenants.configuration_file import ConfigurationSerializer
 from tests.stack import PROJECT, Stack
 
 README = PROJECT / "README.md"
@@ -90,15 +92,41 @@ def test_the_example_environment_names_real_settings() -> None:
             assert match[1] in settings_documented()
 
 
-@pytest.mark.parametrize("driver", DRIVERS)
-def test_options_and_credentials_of_each_driver_are_documented(driver: str) -> None:
-    def cell(declared: tuple[Setting, ...]) -> str:
-        names = (f"**`{each.name}`**" if each.required else f"`{each.name}`" for each in declared)
-        return ", ".join(names) or "none"
+# -- the configuration file ------------------------------------------------------------------------------
 
-    found = driver_class(driver)
-    row = f"| `{driver}` | {cell(found.options)} | {cell(found.credentials)} |"
-    assert row in (DOCS / "configuration.md").read_text(), f"configuration.md needs the row: {row}"
+
+def documented_file() -> str:
+    """Return the example of configuration.md."""
+    (text,) = re.findall(
+        r"^```yaml\n(.+?)^```", (DOCS / "configuration.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    return str(text)
+
+
+def assert_all_keys(shape: Serializer[Any], entries: list[dict[str, Any]]) -> None:
+    """Assert that the entries together have every key of their shape."""
+    assert set().union(*entries) == shape.fields.keys(), type(shape).__name__
+    for name, field in shape.fields.items():
+        child = getattr(field, "child", None)
+        if isinstance(child, Serializer):
+            assert_all_keys(child, [each for entry in entries for each in entry[name]])
+
+
+def test_every_key_of_the_configuration_file_is_documented() -> None:
+    document = yaml.safe_load(documented_file())
+    assert document["shared_provider_accounts"] == []
+    document["shared_provider_accounts"] = document["organizations"][0]["provider_accounts"]  # "same form"
+    assert_all_keys(ConfigurationSerializer(), [document])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("place", ["docs/configuration.md", "deploy/kubernetes/config.yaml"])
+def test_the_configuration_files_can_be_applied(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_KEY", "k" * 40)
+    monkeypatch.setenv("OPENAI_API_KEY", "only-for-tests")
+    text = (PROJECT / place).read_text() if place.endswith(".yaml") else documented_file()
+    assert "created provider account acme/openai-main" in apply_configuration(text).changes
+    assert apply_configuration(text).changes == []
 
 
 # -- API -------------------------------------------------------------------------------------------------
@@ -257,3 +285,25 @@ def test_the_calls_of_the_readme_work_when_pasted(stack: Stack) -> None:
     arguments = shlex.split(command.replace("config.yaml", str(config)))
     assert "created provider account default/openai-main" in stack.manage(*arguments).stdout
     compile(f"{first}\n{second}", "README", "exec")
+
+
+# -- states ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "table"), [("File", FILE_TRANSITIONS), ("Copy", COPY_TRANSITIONS)])
+def test_the_drawing_has_every_transition_and_no_other(name: str, table: Transitions) -> None:
+    text = (DOCS / "architecture.md").read_text()
+    found = re.search(rf'state "{name}" as \w+ {{\n(.*?)\n    }}', text, re.DOTALL)
+    assert found is not None
+    arrows = re.findall(r"^ +(\w+) --> (\w+)$", found[1], re.MULTILINE)
+    drawn = {(before, after) for before, after in arrows}
+    assert drawn == {(str(before), str(after)) for before, states in table.items() for after in states}
+
+
+def test_the_map_names_folders_and_modules_that_exist() -> None:
+    text = (DOCS / "architecture.md").read_text()
+    section = text.partition("Some words and where they lead")[2].partition("\n## ")[0]
+    names = re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", section)
+    assert len(names) > 10
+    roots = [PROJECT, PROJECT / "files_app", PROJECT / "files_app" / "services"]
+    assert [name for name in names if not any((root / name).exists() for root in roots)] == []

@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,16 +43,6 @@ def test_a_file_is_uploaded_served_and_deleted(any_stack: Stack) -> None:
         assert stored_files(any_stack)
         assert client.files.delete(file.id).deleted
     wait_until(lambda: not stored_files(any_stack), seconds=10, what="the delete to reach the disk")
-
-
-def test_the_web_server_comes_back_after_a_kill(stack: Stack) -> None:
-    stack.kill("web")
-    stack.restart_web()
-    connection = http.client.HTTPConnection("127.0.0.1", stack.port, timeout=5)
-    connection.request("GET", "/readyz")
-    answer = json.load(connection.getresponse())
-    connection.close()
-    assert answer["status"] == "ok"
 
 
 def test_idle_connections_do_not_keep_others_out(tmp_path: Path) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from queue import SimpleQueue
-from threading import Thread
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import connection, transaction
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -17,22 +14,23 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
+from files_app.admin.account_facts import account_status, facts_of
 from files_app.admin.account_form import BASIC_FIELDS, CLEAR, CREDENTIAL, OPTION, form_for, removable
+from files_app.admin.account_sync import sync_lines
 from files_app.admin.base import GatewayAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.filters import ChoiceFilter, OrganizationFilter
-from files_app.admin.formatting import NOTHING, badge, label_of, readable, shown_age, two_lines
+from files_app.admin.formatting import NOTHING, badge, label_of, shown_age, two_lines
 from files_app.admin.pages import page
 from files_app.admin.requests import caller_of, reach_for
 from files_app.admin.streaming import json_lines
-from files_app.models import ProviderAccount
-from files_app.services.accounts.saving import driver_for, is_exclusive, save_account, switch_account
+from files_app.models import AuditAction, ProviderAccount
+from files_app.services.accounts.saving import is_exclusive, save_account, switch_account
 from files_app.services.index import audit
 from files_app.services.operations.connection_test import check_connection
-from files_app.services.upstream.sync import SyncReport, sync_account
 from providers.base import Driver
-from providers.exceptions import ProviderConfigurationError, ProviderError
-from providers.objects import Capabilities, Operation
+from providers.exceptions import ProviderConfigurationError
+from providers.objects import Operation
 from providers.registry import DRIVERS, driver_class
 
 
@@ -72,12 +70,12 @@ class DriverFilter(ChoiceFilter):
 
 def _switch(is_enabled: bool) -> Any:
     def run(request: HttpRequest, row: ProviderAccount, answers: dict[str, Any]) -> str:
-        verb = "enable" if is_enabled else "disable"
+        action = AuditAction.ACCOUNT_ENABLE if is_enabled else AuditAction.ACCOUNT_DISABLE
         with transaction.atomic():
             switch_account(row, is_enabled=is_enabled)
             caller = caller_of(request, row.organization_id)
-            audit.record(caller, f"account.{verb}", object_type="account", object_id=row.name)
-        return f"{verb}d"
+            audit.record(caller, action, object_type="account", object_id=row.name)
+        return "enabled" if is_enabled else "disabled"
 
     return run
 
@@ -250,7 +248,7 @@ class ProviderAccountAdmin(GatewayAdmin):
         account = self._operable(request, pk)
         round_trip = request.POST.get("round_trip") == "1"
         caller = caller_of(request, account.organization_id)
-        audit.record(caller, "account.test", object_type="account", object_id=account.name)
+        audit.record(caller, AuditAction.ACCOUNT_TEST, object_type="account", object_id=account.name)
         return json_lines(
             {"name": step.name, "ok": step.ok, "seconds": round(step.seconds, 3), "detail": step.detail}
             for step in check_connection(account, round_trip=round_trip)
@@ -260,8 +258,8 @@ class ProviderAccountAdmin(GatewayAdmin):
         """Sync the account and send the numbers after each page of the provider's list."""
         account = self._operable(request, pk)
         caller = caller_of(request, account.organization_id)
-        audit.record(caller, "account.sync", object_type="account", object_id=account.name)
-        return json_lines(_sync_lines(account))
+        audit.record(caller, AuditAction.ACCOUNT_SYNC, object_type="account", object_id=account.name)
+        return json_lines(sync_lines(account))
 
     def _operable(self, request: HttpRequest, pk: int) -> ProviderAccount:
         if not self.has_operate_permission(request):
@@ -317,87 +315,3 @@ class ProviderAccountAdmin(GatewayAdmin):
         if row.last_sync_error:
             return badge("sync fails", "critical", row.last_sync_error)
         return shown_age(row.last_synced_at)
-
-
-def account_status(row: ProviderAccount) -> SafeString:
-    """Return the badge of an account."""
-    shown = (
-        badge("enabled", "ok") if row.is_enabled else badge("disabled", "neutral", "Requests are refused.")
-    )
-    return format_html("{} {}", shown, badge("default", "info")) if row.is_default else shown
-
-
-def facts_of(row: ProviderAccount) -> dict[str, Any]:
-    """Return what the account's driver can do, in words."""
-    try:
-        capabilities = driver_for(row).capabilities
-        problem = ""
-    except ProviderConfigurationError as exc:
-        capabilities, problem = driver_class(row.driver).capabilities, str(exc)
-    return {
-        "problem": problem,
-        "operations": [
-            (
-                operation.value,
-                operation in capabilities.operations,
-                capabilities.missing_reasons.get(operation, ""),
-            )
-            for operation in Operation
-        ],
-        "purposes": sorted(capabilities.purposes),
-        "facts": list(_facts(capabilities)),
-    }
-
-
-def _facts(capabilities: Capabilities) -> Iterator[tuple[str, str]]:
-    yield (
-        "Stored at",
-        {"provider": "the provider", "disk": "this host's disk"}.get(
-            capabilities.storage, capabilities.storage.upper()
-        ),
-    )
-    yield (
-        "Largest file",
-        readable(capabilities.max_bytes) if capabilities.max_bytes else "the organization's limit",
-    )
-    for purpose, size in capabilities.max_bytes_by_purpose.items():
-        yield f"Largest {purpose} file", readable(size)
-    yield "Expiry", "by the provider" if capabilities.expiry.native else "by the gateway"
-    if capabilities.expiry.default_seconds:
-        yield "Kept unasked", f"{capabilities.expiry.default_seconds // 86_400} days"
-    yield "Partial downloads", "yes" if capabilities.ranges else "no"
-    if capabilities.content != "exact":
-        yield "Content", "text that the provider extracts"
-
-
-def _sync_lines(account: ProviderAccount) -> Iterable[dict[str, Any]]:
-    """Run the sync in a thread of its own and yield its progress."""
-    lines: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
-
-    def work() -> None:
-        try:
-            report = sync_account(account, on_progress=lambda report: lines.put(_shown_report(report)))
-            lines.put(_finished(report))
-        except ProviderError as exc:
-            lines.put({"done": True, "ok": False, "detail": exc.message})
-        except ProviderConfigurationError as exc:
-            lines.put({"done": True, "ok": False, "detail": str(exc)})
-        finally:
-            lines.put(None)
-            connection.close()
-
-    Thread(target=work, daemon=True).start()
-    return iter(lines.get, None)
-
-
-def _shown_report(report: SyncReport) -> dict[str, Any]:
-    return {"seen": report.seen, "adopted": report.adopted, "updated": report.updated, "lost": report.lost}
-
-
-def _finished(report: SyncReport | None) -> dict[str, Any]:
-    if report is None:
-        return {"done": True, "ok": False, "detail": "Another sync of this account runs now."}
-    end = "" if report.is_complete else " The list was longer than one sync reads."
-    counts = f"{report.seen:,} files seen, {report.adopted:,} new, {report.updated:,} updated"
-    detail = f"{counts}, {report.lost:,} lost.{end}"
-    return {"done": True, "ok": True, "detail": detail, **_shown_report(report)}

@@ -13,37 +13,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
-from files_app.admin.base import EXPORT_FORMAT, GatewayAdmin
+from files_app.admin.base import EXPORT_FORMAT, ReadOnlyAdmin
 from files_app.admin.exports import Row, export
 from files_app.admin.fields import shown_json
 from files_app.admin.filters import ChoiceFilter, OrganizationFilter
 from files_app.admin.formatting import NOTHING, badge, identifier, shown_age, two_lines
 from files_app.admin.pages import page
-from files_app.models import AuditEvent, File
-
-ACTIONS = (
-    "file.create",
-    "file.content",
-    "file.delete",
-    "file.expire",
-    "file.set_expiry",
-    "file.recheck",
-    "file.adopt",
-    "file.lost",
-    "delete.retry",
-    "delete.give_up",
-    "key.create",
-    "key.revoke",
-    "account.create",
-    "account.update",
-    "account.test",
-    "account.sync",
-    "account.enable",
-    "account.disable",
-    "organization.create",
-    "organization.update",
-    "user.update",
-)
+from files_app.models import AuditAction, AuditEvent, File
 
 
 class ActionFilter(ChoiceFilter):
@@ -56,8 +32,8 @@ class ActionFilter(ChoiceFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the known actions, and any other that is asked for."""
         asked = request.GET.get(self.parameter_name)
-        extra = [asked] if asked and asked not in ACTIONS else []
-        return [(action, action) for action in (*ACTIONS, *extra)]
+        extra = [asked] if asked and asked not in AuditAction else []
+        return [(action, action) for action in (*AuditAction.values, *extra)]
 
 
 class ActorFilter(ChoiceFilter):
@@ -111,7 +87,7 @@ def as_row(event: AuditEvent) -> Row:
 
 
 @admin.register(AuditEvent)
-class AuditAdmin(GatewayAdmin):
+class AuditAdmin(ReadOnlyAdmin):
     """Who did what to which object, with which result."""
 
     list_title = "Audit trail"
@@ -154,10 +130,6 @@ class AuditAdmin(GatewayAdmin):
             named |= Q(ip=term)
         return queryset.filter(named), False
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Events are written by what happens."""
-        return False
-
     def has_change_permission(self, request: HttpRequest, obj: AuditEvent | None = None) -> bool:
         """Nobody changes what happened."""
         return False
@@ -177,19 +149,14 @@ class AuditAdmin(GatewayAdmin):
             raise PermissionDenied
         return export(self.matching(request), "audit", as_row, kind=request.GET.get(EXPORT_FORMAT, ""))
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
+    def show(self, request: HttpRequest, row: AuditEvent) -> HttpResponse:
         """Show one event."""
-        event = self.get_object(request, object_id)
-        if event is None or not self.has_view_permission(request, event):
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
         file = None
-        if event.object_type == "file":
-            file = File.objects.filter(organization=event.organization_id, file_id=event.object_id).first()
-        details = shown_json(event.details) if event.details else ""
-        context = {"opts": self.opts, "event": event, "file": file, "details": details}
-        return page(request, "event.html", event.action, context)
+        if row.object_type == "file":
+            file = File.objects.filter(organization=row.organization_id, file_id=row.object_id).first()
+        details = shown_json(row.details) if row.details else ""
+        context = {"opts": self.opts, "event": row, "file": file, "details": details}
+        return page(request, "event.html", row.action, context)
 
     @admin.display(description="When", ordering="created_at")
     def when(self, row: AuditEvent) -> SafeString:

@@ -15,7 +15,7 @@ from django.utils.text import capfirst
 
 from files_app.admin.paginator import CappedPaginator
 from files_app.admin.requests import caller_of, reach_for
-from files_app.models import Organization, ProviderAccount
+from files_app.models import AuditAction, Organization, ProviderAccount
 from files_app.services.index import audit
 
 if TYPE_CHECKING:
@@ -101,10 +101,19 @@ class GatewayAdmin(UnfoldAdmin):
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the audit trail of the object: there is one history, not two."""
-        row = self.get_object(request, object_id)
-        if row is None or not self.has_view_permission(request, row):
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
+        row = self.row_in_sight(request, object_id)
+        if row is None:
+            return self.not_in_sight(request, object_id)
         return redirect(f"{reverse('admin:files_app_auditevent_changelist')}?q={self.audit_id(row)}")
+
+    def row_in_sight(self, request: HttpRequest, object_id: str) -> Any | None:
+        """Return the row that an address names; None when the user may not see it, or there is none."""
+        row = self.get_object(request, object_id)
+        return row if row is not None and self.has_view_permission(request, row) else None
+
+    def not_in_sight(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Answer for a row that is not there, or not for this user: nobody learns which."""
+        return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
 
     def matching(self, request: HttpRequest) -> QuerySet[Any]:
         """Return all rows that match the filters and the search of the list's address."""
@@ -123,7 +132,9 @@ class GatewayAdmin(UnfoldAdmin):
         """Write a change into the audit trail, in the transaction of the change."""
         kind = self.object_type or self.opts.model_name or ""
         caller = caller_of(request, self.organization_id_of(row))
-        audit.record(caller, f"{kind}.{verb}", object_type=kind, object_id=self.audit_id(row), **details)
+        audit.record(
+            caller, AuditAction(f"{kind}.{verb}"), object_type=kind, object_id=self.audit_id(row), **details
+        )
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         """Write the audit trail instead of Django's log."""
@@ -144,6 +155,25 @@ class GatewayAdmin(UnfoldAdmin):
         actions = super().get_actions(request)
         actions.pop("delete_selected", None)
         return actions
+
+
+class ReadOnlyAdmin(GatewayAdmin):
+    """Rows that services write: they are shown here, and changed by actions alone."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Rows come by what happens."""
+        return False
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show a row instead of a form."""
+        row = self.row_in_sight(request, object_id)
+        return self.not_in_sight(request, object_id) if row is None else self.show(request, row)
+
+    def show(self, request: HttpRequest, row: Any) -> HttpResponse:
+        """Return the page of a row."""
+        raise NotImplementedError
 
 
 def without(request: HttpRequest, *names: str) -> HttpRequest:

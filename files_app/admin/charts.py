@@ -9,8 +9,8 @@ from math import ceil, floor, log10
 
 from django.template.defaultfilters import pluralize
 
-from files_app.admin.formatting import readable
 from files_app.services.operations.overview import Day, UsageDay
+from files_app.words import short_bytes
 
 WIDTH, HEIGHT = 1080, 210
 LEFT, RIGHT, TOP, BOTTOM = 56, 8, 12, 26
@@ -115,14 +115,16 @@ def usage_chart(history: Sequence[UsageDay]) -> Chart:
         x = LEFT + number * step
         y = HEIGHT - BOTTOM - (day.used_bytes / top * _plot_height() if top else 0)
         points.append(f"{x + step / 2:.2f},{y:.2f}")
-        title = f"{day.date:%a %d %b}: {readable(day.used_bytes)}"
+        title = f"{day.date:%a %d %b}: {short_bytes(day.used_bytes)}"
         label = _label(number, len(history), day.date)
         columns.append(Column(round(x, 2), round(step, 2), (), title, label, _day_query(day.date)))
     line, base = " ".join(points), HEIGHT - BOTTOM
     first, last = LEFT + step / 2, WIDTH - RIGHT - step / 2
     area = f"{first:.2f},{base} {line} {last:.2f},{base}"
-    now = readable(history[-1].used_bytes) if history else "nothing"
-    return Chart(tuple(columns), _ticks(top, lambda value: readable(round(value))), f"{now} now", line, area)
+    now = short_bytes(history[-1].used_bytes) if history else "nothing"
+    return Chart(
+        tuple(columns), _ticks(top, lambda value: short_bytes(round(value))), f"{now} now", line, area
+    )
 
 
 def nice_ceiling(value: float) -> float:

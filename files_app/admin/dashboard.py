@@ -13,7 +13,7 @@ from files_app.admin.charts import activity_chart
 from files_app.admin.formatting import label_of
 from files_app.admin.pages import page
 from files_app.admin.requests import reach_for
-from files_app.services.operations import overview
+from files_app.services.operations import doctor, overview
 from files_app.services.operations.overview import AccountShare, Overview
 
 
@@ -50,7 +50,7 @@ def overview_page(request: HttpRequest) -> TemplateResponse:
         "is_quiet": not any(day.uploads or day.downloads or day.failures for day in figures.days),
         "shares": _shares(figures.accounts),
         "steps": _steps(figures) if not figures.file_count and not figures.accounts else [],
-        "health": overview.current_health() if reach.sees_all else None,
+        "parts": list(doctor.parts()) if reach.sees_all else [],
         "failure_days": overview.FAILURE_DAYS,
         "days": overview.DAYS,
     }

@@ -14,15 +14,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold import widgets
 
-from files_app.admin.base import GatewayAdmin
+from files_app.admin.base import ReadOnlyAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.filters import AccountFilter, ChoiceFilter, OrganizationFilter
 from files_app.admin.formatting import NOTHING, identifier, shown_age, state_badge, two_lines
 from files_app.admin.requests import caller_of
 from files_app.exceptions import InvalidRequestError
-from files_app.models import FileCopy
-from files_app.models.files import CopyState
-from files_app.services.deletes import delivery as deletes
+from files_app.models import CopyState, FileCopy
+from files_app.services.deletes import outbox
 
 WAITING = (CopyState.DELETING, CopyState.DEAD, CopyState.UNCONFIRMED)
 
@@ -60,14 +59,14 @@ class ReasonForm(forms.Form):
 
 
 def _retry(request: HttpRequest, copy: FileCopy, answers: dict[str, Any]) -> str:
-    if not deletes.retry_dead(copy, caller=caller_of(request, copy.file.organization_id)):
+    if not outbox.retry_dead(copy, caller=caller_of(request, copy.file.organization_id)):
         raise InvalidRequestError(f"It is {copy.state}: the gateway looks for it at the provider by itself.")
     return "sent again"
 
 
 def _give_up(request: HttpRequest, copy: FileCopy, answers: dict[str, Any]) -> str:
     caller = caller_of(request, copy.file.organization_id)
-    if not deletes.give_up(copy, caller=caller, reason=answers["reason"]):
+    if not outbox.give_up(copy, caller=caller, reason=answers["reason"]):
         raise InvalidRequestError(f"It is {copy.state}: there is no delete to give up.")
     return "given up: the provider may keep its bytes"
 
@@ -91,7 +90,7 @@ GIVE_UP = BulkAction(
 
 
 @admin.register(FileCopy)
-class DeletionAdmin(GatewayAdmin):
+class DeletionAdmin(ReadOnlyAdmin):
     """The queue of deletes at providers."""
 
     organization_path = "file__organization"
@@ -122,18 +121,9 @@ class DeletionAdmin(GatewayAdmin):
             return queryset, False
         return queryset.filter(remote_id=term) | queryset.filter(file__file_id=term), False
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
+    def show(self, request: HttpRequest, row: FileCopy) -> HttpResponse:
         """Lead to the file, which shows its copies."""
-        row = self.get_object(request, object_id)
-        if row is None or not self.has_view_permission(request, row):
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
         return redirect(f"{reverse('admin:files_app_file_change', args=[row.file_id])}#copies")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Deletes put them here."""
-        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: FileCopy | None = None) -> bool:
         """They leave by being done or given up."""

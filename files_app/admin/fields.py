@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from django import forms
 from unfold import widgets
 
-from files_app.admin.formatting import readable
+from files_app.words import exact_bytes, short_bytes
 
 if TYPE_CHECKING:
     ModelForm: TypeAlias = forms.ModelForm[Any]
@@ -30,12 +30,7 @@ class SizeField(forms.CharField):
         """Show a stored number in the largest unit that says it exactly."""
         if not isinstance(value, int):
             return value
-        amount, unit = value, "bytes"
-        for bigger in ("KiB", "MiB", "GiB", "TiB"):
-            if amount == 0 or amount % 1024:
-                break
-            amount, unit = amount // 1024, bigger
-        return f"{amount} {unit}"
+        return exact_bytes(value)
 
     def to_python(self, value: Any) -> Any:
         """Return the number of bytes."""
@@ -45,7 +40,7 @@ class SizeField(forms.CharField):
             raise forms.ValidationError("Write a size such as 100 GiB, 512 MiB or 1048576.")
         size = round(float(found[1]) * 1024 ** _POWERS[(found[2] or "")[:1].upper()])
         if size > MAX_SIZE:
-            raise forms.ValidationError(f"At most {readable(MAX_SIZE)}.")
+            raise forms.ValidationError(f"At most {short_bytes(MAX_SIZE)}.")
         return size
 
     def has_changed(self, initial: Any, data: Any) -> bool:

@@ -20,9 +20,9 @@ from django.views.decorators.http import require_POST, require_safe
 from unfold import widgets
 
 from files_app.admin import filters
-from files_app.admin.base import EXPORT_FORMAT, GatewayAdmin, without
+from files_app.admin.base import EXPORT_FORMAT, ReadOnlyAdmin, without
 from files_app.admin.bulk import BulkAction, as_admin_action
-from files_app.admin.exports import Row, export
+from files_app.admin.exports import export
 from files_app.admin.fields import shown_json
 from files_app.admin.formatting import (
     NOTHING,
@@ -37,16 +37,16 @@ from files_app.admin.pages import page
 from files_app.admin.preview import image_response, preview
 from files_app.admin.requests import caller_of, reach_for
 from files_app.admin.search import SEARCH_HELP, search_files
-from files_app.api.views import content_response
 from files_app.exceptions import FileNotFoundInIndexError, GatewayError, InvalidRequestError
-from files_app.models import AuditEvent, File
-from files_app.models.files import CopyState, DeletedReason, FileState
-from files_app.services.accounts.saving import driver_for
-from files_app.services.deletes import delivery as deletes
+from files_app.models import AuditEvent, CopyState, DeletedReason, File, FileState
+from files_app.services.accounts.drivers import driver_for
+from files_app.services.deletes import outbox
 from files_app.services.deletes.expiry import set_expiry
 from files_app.services.reading import downloads
 from files_app.services.upstream.recheck import recheck_file
+from files_app.web.content import content_response
 from files_app.web.exception_handler import answer_for
+from files_app.web.representation import file_record
 from providers.exceptions import ProviderConfigurationError, ProviderError
 from providers.objects import Operation
 
@@ -75,7 +75,7 @@ def _delete(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
     if file.state != FileState.AVAILABLE:
         raise InvalidRequestError(f"Only available files can be deleted; this one is {file.state}.")
     caller = caller_of(request, file.organization_id)
-    deletes.delete_file(file, caller=caller, reason=DeletedReason.ADMIN)
+    outbox.delete_file(file, caller=caller, reason=DeletedReason.ADMIN)
     return "deleted; its provider follows"
 
 
@@ -88,7 +88,7 @@ def _set_expiry(request: HttpRequest, file: File, answers: dict[str, Any]) -> st
 def _retry_deletion(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
     caller = caller_of(request, file.organization_id)
     waiting = file.copies.filter(state__in=WAITING_STATES).select_related("account", "file__account")
-    retried = sum(deletes.retry_dead(copy, caller=caller) for copy in waiting)
+    retried = sum(outbox.retry_dead(copy, caller=caller) for copy in waiting)
     if not retried:
         raise InvalidRequestError("No deletion waits at a provider.")
     return "sent again"
@@ -130,7 +130,7 @@ def export_action(kind: str, title: str) -> Any:
     """Return the action that answers with the selected files."""
 
     def respond(model_admin: Any, request: HttpRequest, rows: QuerySet[File]) -> StreamingHttpResponse:
-        return export(rows, "files", as_row, kind=kind)
+        return export(rows, "files", file_record, kind=kind)
 
     respond.__name__ = f"export_{kind}"
     respond.short_description = title  # type: ignore[attr-defined]  # how Django marks actions
@@ -138,27 +138,8 @@ def export_action(kind: str, title: str) -> Any:
     return respond
 
 
-def as_row(file: File) -> Row:
-    """Return a file for an export."""
-    return {
-        "id": file.file_id,
-        "filename": file.filename,
-        "organization": file.organization.name,
-        "provider": file.account.name,
-        "purpose": file.purpose,
-        "bytes": file.bytes,
-        "sha256": file.sha256,
-        "state": file.state,
-        "status": file.status,
-        "created_at": file.created_at.isoformat(),
-        "expires_at": file.expires_at.isoformat() if file.expires_at else None,
-        "uri": file.uri,
-        "metadata": file.metadata,
-    }
-
-
 @admin.register(File)
-class FileAdmin(GatewayAdmin):
+class FileAdmin(ReadOnlyAdmin):
     """The index of files."""
 
     object_type = "file"
@@ -217,10 +198,6 @@ class FileAdmin(GatewayAdmin):
         """Search by everything that names a file."""
         return search_files(queryset, search_term, reach_for(request)), False
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Files come through the upload page."""
-        return False
-
     def has_content_permission(self, request: HttpRequest) -> bool:
         """Whether the user may read what is in files."""
         return request.user.has_perm("files_app.read_file_content")
@@ -262,7 +239,7 @@ class FileAdmin(GatewayAdmin):
     def export_matching(self, request: HttpRequest) -> StreamingHttpResponse:
         """Answer with all files that match the list's filters."""
         self._require_view(request)
-        return export(self.matching(request), "files", as_row, kind=request.GET.get(EXPORT_FORMAT, ""))
+        return export(self.matching(request), "files", file_record, kind=request.GET.get(EXPORT_FORMAT, ""))
 
     def _require_view(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):
@@ -270,14 +247,9 @@ class FileAdmin(GatewayAdmin):
 
     # -- one file ------------------------------------------------------------------------------------
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        """Show everything that is known of a file. Nothing is edited here: actions do that."""
-        file = self.get_object(request, object_id)
-        if file is None or not self.has_view_permission(request, file):
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
-        return page(request, "file.html", file.filename or file.file_id, self._facts(request, file))
+    def show(self, request: HttpRequest, row: File) -> HttpResponse:
+        """Show everything that is known of a file."""
+        return page(request, "file.html", row.filename or row.file_id, self._facts(request, row))
 
     def _facts(self, request: HttpRequest, file: File) -> dict[str, Any]:
         may_change = self.has_change_permission(request, file)

@@ -13,8 +13,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from files_app.admin.requests import reach_for
-from files_app.models import ProviderAccount
-from files_app.models.files import FileState
+from files_app.models import FileState, ProviderAccount
 
 MAX_CHOICES = 500
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from files_app.models.files import CopyState, FileState
+from files_app.models import CopyState, FileState
+from files_app.words import age, short_bytes
 from providers.exceptions import ProviderConfigurationError
 from providers.registry import driver_class
 
 NOTHING = format_html('<span class="fg-muted">{}</span>', "\N{EN DASH}")
-
-_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
-_STEPS = ((60, "s"), (3_600, "min"), (86_400, "h"), (86_400 * 60, "d"), (86_400 * 730, "months"))
-_SECONDS_IN = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "months": 30.44 * 86_400, "years": 365.25 * 86_400}
 
 #: state -> (tone of its badge, what it means)
 STATES: dict[str, tuple[str, str]] = {
@@ -31,32 +27,9 @@ STATES: dict[str, tuple[str, str]] = {
 }
 
 
-def readable(size: int) -> str:
-    """Return a size for people: `1.4 MiB`."""
-    value, unit = float(size), "B"
-    for bigger in _UNITS:
-        if abs(value) < 1024:
-            break
-        value, unit = value / 1024, bigger
-    return (
-        f"{size:,} B" if unit == "B" else f"{value:.3g} {unit}" if value < 999.5 else f"{value:,.0f} {unit}"
-    )
-
-
 def shown_size(size: int) -> SafeString:
     """Return a size for people, with the exact number as its title."""
-    return format_html('<span class="fg-number" title="{} bytes">{}</span>', f"{size:,}", readable(size))
-
-
-def age(moment: datetime) -> str:
-    """Return how far away a moment is: `3 min ago`, `in 2 d`."""
-    seconds = (timezone.now() - moment).total_seconds()
-    distance = abs(seconds)
-    if distance < 5:
-        return "now"
-    unit = next((unit for limit, unit in _STEPS if distance < limit), "years")
-    text = f"{distance / _SECONDS_IN[unit]:.0f} {unit}"
-    return f"{text} ago" if seconds > 0 else f"in {text}"
+    return format_html('<span class="fg-number" title="{} bytes">{}</span>', f"{size:,}", short_bytes(size))
 
 
 def exact(moment: datetime) -> str:

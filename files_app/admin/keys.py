@@ -139,9 +139,9 @@ class ApiKeyAdmin(GatewayAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         """Show a key; rotate it on POST."""
-        row = self.get_object(request, object_id)
-        if row is None or not self.has_view_permission(request, row):
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
+        row = self.row_in_sight(request, object_id)
+        if row is None:
+            return self.not_in_sight(request, object_id)
         can_rotate = self.has_change_permission(request, row) and row.revoked_at is None
         if request.method == "POST" and can_rotate:
             fresh, plain = keys.rotate_key(row, caller=caller_of(request, row.organization_id))

@@ -8,8 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from files_app.admin.requests import reach_for
-from files_app.models import FileCopy
-from files_app.models.files import CopyState
+from files_app.models import CopyState, FileCopy
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:

@@ -16,13 +16,14 @@ from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.charts import usage_chart
 from files_app.admin.fields import ModelForm, SizeField
 from files_app.admin.filters import ChoiceFilter
-from files_app.admin.formatting import badge, readable, shown_age
+from files_app.admin.formatting import badge, shown_age
 from files_app.admin.meters import meter
 from files_app.admin.requests import reach_for
 from files_app.models import Organization
 from files_app.services.index import usage
 from files_app.services.operations import overview
 from files_app.services.operations.overview import CRITICAL_PERCENT, WARNING_PERCENT
+from files_app.words import short_bytes
 
 _TAKEN = (
     Cast(F("used_bytes") + F("reserved_bytes"), FloatField())
@@ -84,7 +85,7 @@ class OrganizationForm(ModelForm):
 def _recount(request: HttpRequest, row: Organization, answers: dict[str, Any]) -> str:
     drift = usage.recount(row)
     if drift.is_clean:
-        return f"{readable(row.used_bytes)} in {row.file_count:,} files: the counters were right"
+        return f"{short_bytes(row.used_bytes)} in {row.file_count:,} files: the counters were right"
     changes = [
         f"{name.replace('_', ' ')} {drift.counted[name]:,} → {actual:,}"
         for name, actual in drift.actual.items()
@@ -170,12 +171,12 @@ class OrganizationAdmin(GatewayAdmin):
     @admin.display(description="Used", ordering="used_bytes")
     def used(self, row: Organization) -> str:
         """Show what is used."""
-        return readable(row.used_bytes)
+        return short_bytes(row.used_bytes)
 
     @admin.display(description="Quota", ordering="quota_bytes")
     def quota(self, row: Organization) -> str:
         """Show what may be used."""
-        return readable(row.quota_bytes)
+        return short_bytes(row.quota_bytes)
 
     @admin.display(description="Files", ordering="file_count")
     def files(self, row: Organization) -> str:

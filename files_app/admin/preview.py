@@ -11,10 +11,10 @@ from itertools import chain
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
 from files_app.admin.requests import caller_of
-from files_app.api.views import content_response
 from files_app.models import File
-from files_app.services.accounts.saving import driver_for
+from files_app.services.accounts.drivers import driver_for
 from files_app.services.reading.downloads import OpenedFile, open_file
+from files_app.web.content import content_response
 from providers.objects import ByteRange, KiB, MiB
 
 PREVIEW_BYTES = 4 * KiB

@@ -16,14 +16,15 @@ from django.urls import reverse
 
 from files_app.admin.pages import page
 from files_app.admin.requests import caller_of, reach_for
-from files_app.api.parameters import content_length
-from files_app.api.views import body_reader
 from files_app.exceptions import InvalidRequestError
 from files_app.models import Organization, ProviderAccount
-from files_app.services.accounts.saving import driver_for, usable_accounts
+from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.selection import usable_accounts
+from files_app.services.tenants import throttle
 from files_app.services.uploads.begin import upload_file
 from files_app.services.uploads.request import UploadRequest
 from files_app.streams.raw import RawSource
+from files_app.web.bodies import body_reader, content_length
 from files_app.web.exception_handler import answer_for
 from providers.exceptions import ProviderConfigurationError
 from providers.objects import INPUT_PURPOSES, Operation
@@ -78,7 +79,9 @@ def receive(request: HttpRequest) -> JsonResponse:
         return JsonResponse({"error": "Send the file with PUT."}, status=405, headers={"Allow": "PUT"})
     _require_permission(request)
     try:
-        file = upload_file(_upload_request(request))
+        upload = _upload_request(request)
+        throttle.count_upload(upload.caller.organization_id)
+        file = upload_file(upload)
     except Exception as exc:  # every refusal of the API has its words there
         answer = answer_for(exc)
         return JsonResponse({"error": answer.message}, status=answer.status)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -19,11 +21,16 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Caller, None]:
         """Return the caller; there is no anonymous one."""
-        return authenticate(request._request), None
+        return authenticate(request), None
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of a 401."""
         return 'Bearer realm="files"'
+
+
+def caller_of(request: Request) -> Caller:
+    """Return who calls, once the request is authenticated."""
+    return cast(Caller, request.user)
 
 
 def authenticate(request: HttpRequest) -> Caller:

@@ -9,17 +9,15 @@ from datetime import UTC, datetime
 from django.http import HttpRequest, QueryDict
 
 from files_app.exceptions import InvalidRequestError
-from files_app.services.accounts.saving import PROVIDER_HEADER
-from files_app.services.reading.listing import ListQuery
+from files_app.services.accounts.selection import PROVIDER_HEADER
+from files_app.services.reading.listing import FileFilters, PageQuery
 from files_app.services.uploads.placement import PLACEMENT_HEADERS
-from providers.objects import ByteRange
 
 METADATA_HEADER = "x-tfy-metadata"
 _MAX_METADATA_ENTRIES = 16
 _MAX_METADATA_KEY = 64
 _MAX_METADATA_VALUE = 128
 _MAX_LIMIT = 10_000
-_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 _METADATA_FILTER = re.compile(r"metadata\[([^\]\0]{1,64})\]")
 _LIST_PARAMETERS = frozenset(
     {
@@ -89,68 +87,53 @@ def sdk_retry_count(request: HttpRequest) -> int:
     return int(text) if re.fullmatch(r"[0-9]{1,3}", text) else 0
 
 
-def content_length(request: HttpRequest) -> int | None:
-    """Return the announced length, None for a chunked body. Raises InvalidRequestError."""
-    if request.META.get("HTTP_TRANSFER_ENCODING"):
-        return None
-    text = request.META.get("CONTENT_LENGTH", "")
-    if not text:
-        return None
-    if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise InvalidRequestError("The Content-Length is not a number.", param="Content-Length")
-    return int(text)
-
-
-def byte_range(request: HttpRequest, *, etag: str) -> ByteRange | None:
-    """Return the single range that is asked for; None for none, or for one that may be ignored (RFC 9110).
-
-    etag: of the file; a client that has a part of other bytes says so in `If-Range` and gets the whole file.
-    """
-    if request.META.get("HTTP_IF_RANGE", etag) != etag:
-        return None
-    match = _RANGE.fullmatch(request.META.get("HTTP_RANGE", "").strip())
-    if match is None or not (match[1] or match[2]):
-        return None
-    first = int(match[1]) if match[1] else None
-    last = int(match[2]) if match[2] else None
-    if first is not None and last is not None and last < first:
-        return None
-    return ByteRange(first, last)
-
-
 def placement(request: HttpRequest) -> dict[str, str]:
     """Return where the client wants the file, by header name; services.placement decides."""
     given = {header: request.headers.get(header, "").strip() for header in PLACEMENT_HEADERS}
     return {header: value for header, value in given.items() if value}
 
 
-def list_query(query: QueryDict) -> ListQuery:
-    """Return the checked parameters of a list. Raises InvalidRequestError naming the first bad one."""
-    metadata_filter: dict[str, str] = {}
+def refuse_unknown(query: QueryDict) -> None:
+    """Refuse a list's parameters that nobody reads: a typo would show every file."""
     for name in query:
-        if match := _METADATA_FILTER.fullmatch(name):
-            metadata_filter[match[1]] = _single(query, name)
-        elif name not in _LIST_PARAMETERS:
+        if name not in _LIST_PARAMETERS and not _METADATA_FILTER.fullmatch(name):
             raise InvalidRequestError(f"Unknown parameter: '{name[:64]}'.", param=name[:64])
-    if len(metadata_filter) > _MAX_METADATA_ENTRIES:
+
+
+def page_query(query: QueryDict) -> PageQuery:
+    """Return which page of a list is asked for. Raises InvalidRequestError naming the first bad parameter."""
+    order = _single(query, "order") or "desc"
+    if order not in {"asc", "desc"}:
+        raise InvalidRequestError("'order' is 'asc' or 'desc'.", param="order")
+    return PageQuery(
+        after=_single(query, "after") or None,
+        limit=_limit(_single(query, "limit")),
+        ascending=order == "asc",
+    )
+
+
+def filters(request: HttpRequest) -> FileFilters:
+    """Return what a list is narrowed to. Raises InvalidRequestError naming the first bad parameter."""
+    query = request.GET
+    wanted = {match[1]: _single(query, name) for name in query if (match := _METADATA_FILTER.fullmatch(name))}
+    if len(wanted) > _MAX_METADATA_ENTRIES:
         raise InvalidRequestError(
             f"A list is filtered by {_MAX_METADATA_ENTRIES} entries of the metadata at most.",
             param="metadata",
         )
-    order = _single(query, "order") or "desc"
-    if order not in {"asc", "desc"}:
-        raise InvalidRequestError("'order' is 'asc' or 'desc'.", param="order")
-    return ListQuery(
-        after=_single(query, "after") or None,
-        limit=_limit(_single(query, "limit")),
-        ascending=order == "asc",
+    provider = _single(query, "provider") or None
+    if provider is not None and provider_name(request) not in {None, provider}:
+        raise InvalidRequestError(
+            f"The header {PROVIDER_HEADER} and 'provider' name different accounts.", param="provider"
+        )
+    return FileFilters(
         purpose=_single(query, "purpose") or None,
-        provider=_single(query, "provider") or None,
+        provider=provider,
         status=_single(query, "status") or None,
         filename=_single(query, "filename") or None,
         created_after=_time(query, "created_after"),
         created_before=_time(query, "created_before"),
-        metadata=metadata_filter,
+        metadata=wanted,
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from files_app.api.authentication import caller_of
 from files_app.exceptions import NotAllowedError
 from files_app.models.organizations import Scope
-from files_app.services.index.callers import Caller
 
 if TYPE_CHECKING:
     from rest_framework.views import (
@@ -24,7 +24,7 @@ class HasApiKey(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Return True, or raise NotAllowedError with the missing scope."""
-        caller = cast(Caller, request.user)
+        caller = caller_of(request)
         scope = METHOD_SCOPES.get(request.method or "")
         if scope is None or scope.value in caller.scopes:
             return True  # a method that no view has is answered with 405

@@ -13,7 +13,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
 from files_app.api import serializers
-from files_app.services.accounts.saving import PROVIDER_HEADER
+from files_app.services.accounts.selection import PROVIDER_HEADER
 from providers.objects import INPUT_PURPOSES
 
 Endpoint = tuple[str, str, str, Any]

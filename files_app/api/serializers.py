@@ -6,55 +6,15 @@ serializers describe the same shapes for the OpenAPI document.
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from files_app.models import File, Organization, ProviderAccount
-from files_app.services.accounts.saving import driver_for
+from files_app.services.accounts.drivers import driver_for
 from providers.exceptions import ProviderConfigurationError
 from providers.objects import Operation
-
-
-class FileObject(TypedDict, total=False):
-    """OpenAI's file object, and ours behind it."""
-
-    id: str
-    object: str
-    bytes: int
-    created_at: int
-    expires_at: int | None
-    filename: str
-    purpose: str
-    status: str
-    status_details: str | None
-    provider: str
-    uri: str
-    sha256: str
-    metadata: dict[str, str]
-
-
-def file_object(file: File) -> FileObject:
-    """Return a file as clients see it. Storage keys and object stores' remote ids are never in it."""
-    shown = FileObject(
-        id=file.file_id,
-        object="file",
-        bytes=file.bytes,
-        created_at=int(file.created_at.timestamp()),
-        expires_at=int(file.expires_at.timestamp()) if file.expires_at else None,
-        filename=file.filename,
-        purpose=file.purpose,
-        status=file.status,
-        status_details=file.status_details or None,
-        provider=file.account.name,
-    )
-    if file.uri:
-        shown["uri"] = file.uri
-    if file.sha256:
-        shown["sha256"] = file.sha256
-    if file.metadata:
-        shown["metadata"] = file.metadata
-    return shown
 
 
 def usage_object(organization: Organization) -> dict[str, str | int]:
@@ -131,6 +91,7 @@ class FileSerializer(serializers.Serializer[File]):
     metadata = serializers.DictField(child=serializers.CharField(), required=False)
 
 
+@extend_schema_serializer(many=False)  # it holds the array itself
 class FileListSerializer(serializers.Serializer[File]):
     """A page of files, newest first unless asked otherwise."""
 

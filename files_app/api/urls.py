@@ -9,13 +9,16 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from files_app.api import views
+from files_app.api.viewsets import FileViewSet
 
 _FILE_ID = r"(?P<file_id>(?:s3|gs)://.+?|[^/]+)"
 
 api: list[URLPattern | URLResolver] = [
-    re_path(r"^files/?$", views.FilesView.as_view()),
-    re_path(rf"^files/{_FILE_ID}/content/?$", views.FileContentView.as_view()),
-    re_path(rf"^files/{_FILE_ID}/?$", views.FileView.as_view()),
+    re_path(r"^files/?$", FileViewSet.as_view({"get": "list", "post": "create"})),
+    re_path(
+        rf"^files/{_FILE_ID}/content/?$", FileViewSet.as_view({"get": "content", "head": "describe_content"})
+    ),
+    re_path(rf"^files/{_FILE_ID}/?$", FileViewSet.as_view({"get": "retrieve", "delete": "destroy"})),
     re_path(r"^providers/?$", views.ProvidersView.as_view()),
     re_path(r"^usage/?$", views.UsageView.as_view()),
 ]

@@ -129,29 +129,6 @@ class GroupCommand(GatewayCommand):
         arguments.run(arguments)
 
 
-def add_dry_run(parser: ArgumentParser) -> None:
-    """Declare --dry-run."""
-    parser.add_argument("--dry-run", action="store_true", help="show what would happen, change nothing")
-
-
-def add_yes(parser: ArgumentParser) -> None:
-    """Declare --yes."""
-    parser.add_argument("--yes", action="store_true", help="do not ask; needed where nobody can answer")
-
-
-def add_organization(parser: ArgumentParser, *, required: bool = False) -> None:
-    """Declare --organization."""
-    words = "the organization's name" if required else "only this organization"
-    parser.add_argument("--organization", metavar="NAME", required=required, help=words)
-
-
-def add_account(parser: ArgumentParser) -> None:
-    """Declare --account."""
-    parser.add_argument(
-        "--account", metavar="NAME", help="only this provider account: NAME, ORGANIZATION/NAME or shared/NAME"
-    )
-
-
 def command_caller(organization_id: int | None = None) -> Caller:
     """Return the person at the command line as the origin of a change."""
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import stat
@@ -16,11 +15,12 @@ from django.conf import settings
 
 from files_app.exceptions import InvalidRequestError
 from files_app.filenames import DEFAULT_FILENAME, clean_filename
-from files_app.models import File, Organization, ProviderAccount
-from files_app.models.files import FileState
-from files_app.services.accounts.saving import driver_for, select_account
+from files_app.models import File, FileState, Organization, ProviderAccount
+from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.selection import select_account
 from files_app.services.index.callers import Caller
 from files_app.services.reading.downloads import open_file
+from files_app.services.reading.readback import read_back
 from files_app.services.uploads.begin import check_declared_length, rules_for, upload_file
 from files_app.services.uploads.request import UploadObserver, UploadRequest
 from files_app.services.uploads.reservation import quota_exceeded
@@ -202,24 +202,21 @@ def download_to_stream(
     if file.state != FileState.AVAILABLE:
         raise InvalidRequestError(f"The file {file.file_id} is {file.state}: it has no content to download.")
     is_exact = driver_for(file.account).capabilities.content == "exact"
-    sha256, size = hashlib.sha256(), 0
+
+    def take(chunk: bytes) -> None:
+        with _disk_errors(None):
+            target.write(chunk)
+        on_bytes(len(chunk))
+
     opened = open_file(file, caller=caller)
-    try:
-        for chunk in opened.chunks:
-            sha256.update(chunk)
-            size += len(chunk)
-            with _disk_errors(None):
-                target.write(chunk)
-            on_bytes(len(chunk))
-    finally:
-        opened.close()
-    if is_exact and file.sha256 and sha256.hexdigest() != file.sha256:
+    found = read_back(opened.chunks, opened.close, take)
+    if is_exact and file.sha256 and found.sha256 != file.sha256:
         raise InvalidResponseError(
             f"The bytes of {file.file_id} are not those that were uploaded: their sha256 is "
-            f"{sha256.hexdigest()} instead of {file.sha256}. Nothing was kept.",
+            f"{found.sha256} instead of {file.sha256}. Nothing was kept.",
             provider=file.account.name,
         )
-    return Saved(size, sha256.hexdigest(), is_verified=is_exact and bool(file.sha256))
+    return Saved(found.bytes, found.sha256, is_verified=is_exact and bool(file.sha256))
 
 
 def _publish(draft: Path, path: Path, *, overwrite: bool) -> None:

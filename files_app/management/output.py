@@ -15,7 +15,7 @@ from itertools import chain, islice
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from django.utils import timezone
+from files_app.words import short_bytes
 
 _MEASURED_ROWS = 200
 _MAX_CELL_WIDTH = 60
@@ -57,30 +57,9 @@ def shown(value: object) -> str:
             return printable(str(value))
 
 
-def short_bytes(amount: int) -> str:
-    """Return a size for a table: `12.3 MiB`."""
-    value, unit = float(amount), "B"
-    for bigger in ("KiB", "MiB", "GiB", "TiB"):
-        if abs(value) < 1024:
-            break
-        value, unit = value / 1024, bigger
-    return f"{amount} B" if unit == "B" else f"{value:.1f} {unit}"
-
-
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: `1 file`, `2 files`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def age(moment: datetime | None) -> str:
-    """Return how long ago something was: `3 min`; `never` for None."""
-    if moment is None:
-        return "never"
-    seconds = max(0.0, (timezone.now() - moment).total_seconds())
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def write_table(out: Stream, headers: Sequence[str], rows: Iterable[Sequence[object]]) -> int:

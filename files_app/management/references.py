@@ -5,16 +5,24 @@ Only for people who may see everything. Each lookup raises InvalidRequestError w
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Iterable
 
 from django.db.models import Q
 
 from files_app.exceptions import InvalidRequestError
-from files_app.models import ApiKey, File, Organization, ProviderAccount
-from files_app.models.files import FileQuerySet, FileState
+from files_app.models import ApiKey, File, FileState, Organization, ProviderAccount
+from files_app.models.accounts import SHARED
+from files_app.models.files import FileQuerySet
 
-SHARED = "shared"
 _SHOWN_NAMES = 20
+
+
+def scope_of(arguments: Namespace) -> tuple[Organization | None, ProviderAccount | None]:
+    """Return what --organization and --account narrow a command to."""
+    organization = organization_named(arguments.organization) if arguments.organization else None
+    account = account_named(arguments.account, organization) if arguments.account else None
+    return organization, account
 
 
 def organization_named(name: str) -> Organization:
@@ -46,20 +54,15 @@ def account_named(reference: str, organization: Organization | None = None) -> P
         return found[0]
     if found:
         raise InvalidRequestError(
-            f"Several accounts are called '{name}': {', '.join(map(full_name, found))}. Name one of these."
+            f"Several accounts are called '{name}': {', '.join(account.full_name for account in found)}. "
+            "Name one of these."
         )
     accounts = ProviderAccount.objects.select_related("organization").order_by("organization__name", "name")
     raise InvalidRequestError(
         f"There is no provider account '{reference}'"
         + (f" that {organization.name} may use. " if organization else ". ")
-        + _known("accounts", (full_name(account) for account in accounts[: _SHOWN_NAMES + 1]))
+        + _known("accounts", (account.full_name for account in accounts[: _SHOWN_NAMES + 1]))
     )
-
-
-def full_name(account: ProviderAccount) -> str:
-    """Return the reference that means this account and no other: ORGANIZATION/NAME or shared/NAME."""
-    owner = account.organization.name if account.organization else SHARED
-    return f"{owner}/{account.name}"
 
 
 def key_named(reference: str, organization: Organization | None = None) -> ApiKey:
@@ -95,7 +98,7 @@ def file_named(
     if len(found) == 1:
         return found[0]
     if found:
-        places = ", ".join(sorted(f"{file.organization.name} at {full_name(file.account)}" for file in found))
+        places = ", ".join(sorted(f"{file.organization.name} at {file.account.full_name}" for file in found))
         raise InvalidRequestError(
             f"Several files have the id '{reference}': {places}. Add --organization or --account."
         )

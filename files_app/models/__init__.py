@@ -1,16 +1,22 @@
 """The gateway's tables."""
 
 from files_app.models.accounts import ProviderAccount
-from files_app.models.files import File, FileCopy
+from files_app.models.copies import FileCopy
+from files_app.models.files import DeletedReason, File
 from files_app.models.organizations import ApiKey, Organization
-from files_app.models.records import AuditEvent, IdempotencyRecord
+from files_app.models.records import AuditAction, AuditEvent, IdempotencyRecord
 from files_app.models.staff import Heartbeat, StaffAccess
+from files_app.models.states import CopyState, FileState
 
 __all__ = [
     "ApiKey",
+    "AuditAction",
     "AuditEvent",
+    "CopyState",
+    "DeletedReason",
     "File",
     "FileCopy",
+    "FileState",
     "Heartbeat",
     "IdempotencyRecord",
     "Organization",

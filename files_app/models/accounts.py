@@ -14,6 +14,9 @@ from files_app.models.organizations import NAME_VALIDATOR, Organization
 from providers.base import Driver
 from providers.registry import driver_class
 
+#: What stands for the owner in references to shared accounts.
+SHARED = "shared"
+
 
 def default_freshness_seconds() -> int:
     """Return how old a sync may be before a list asks the provider first."""
@@ -99,6 +102,11 @@ class ProviderAccount(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def full_name(self) -> str:
+        """The reference that means this account and no other: ORGANIZATION/NAME or shared/NAME."""
+        return f"{self.organization.name if self.organization else SHARED}/{self.name}"
 
     @property
     def is_shared(self) -> bool:

@@ -1,4 +1,4 @@
-"""The index of files, and each provider's holding of them."""
+"""The index of files."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from files_app.filenames import clean_filename
 from files_app.models.accounts import ProviderAccount
 from files_app.models.organizations import ApiKey, Organization
-
-
-class FileState(models.TextChoices):
-    """uploading -> available -> deleting -> deleted; uploading -> failed; available -> lost."""
-
-    UPLOADING = "uploading"
-    AVAILABLE = "available"
-    DELETING = "deleting"
-    DELETED = "deleted"
-    FAILED = "failed"
-    LOST = "lost"
+from files_app.models.states import (
+    FILE_TRANSITIONS,
+    CopyState,
+    FileState,
+    StatefulModel,
+    StatefulQuerySet,
+)
+from providers.objects import RemoteFile
 
 
 class DeletedReason(models.TextChoices):
@@ -33,8 +31,10 @@ class DeletedReason(models.TextChoices):
     ADMIN = "admin"
 
 
-class FileQuerySet(models.QuerySet["File"]):
+class FileQuerySet(StatefulQuerySet["File"]):
     """The one way to files: every lookup begins with the organization."""
+
+    transitions = FILE_TRANSITIONS
 
     def for_organization(self, organization: Organization | int) -> FileQuerySet:
         """Return the files of one organization."""
@@ -54,12 +54,50 @@ class FileQuerySet(models.QuerySet["File"]):
         """Return uploads whose lease ran out, in database time."""
         return self.filter(state=FileState.UPLOADING, lease_expires_at__lt=Now())
 
+    def index(
+        self,
+        remote: RemoteFile,
+        *,
+        file_id: str,
+        organization_id: int,
+        account: ProviderAccount,
+        is_adopted: bool,
+    ) -> File:
+        """Write the file and the copy of what a provider has already, and return the file.
+
+        is_adopted: made elsewhere; its bytes are shown and not counted. Raises IntegrityError when the
+        organization has a live file of this id, or another file holds the remote id.
+        """
+        created_at = remote.created_at or timezone.now()
+        file = self.create(
+            organization_id=organization_id,
+            account=account,
+            file_id=file_id,
+            filename=clean_filename(remote.filename or remote.remote_id.rsplit("/", 1)[-1]),
+            purpose=(remote.purpose or "user_data")[:64],
+            content_type=(remote.content_type or "")[:127],
+            bytes=remote.bytes or 0,
+            sha256=(remote.sha256 or "")[:64],
+            metadata=dict(remote.metadata),
+            uri=remote.uri or "",
+            status=remote.status,
+            status_details=(remote.status_details or "")[:500],
+            state=FileState.AVAILABLE,
+            is_adopted=is_adopted,
+            is_counted=not is_adopted,
+            created_at=created_at,
+            indexed_at=created_at,
+            expires_at=remote.expires_at,
+        )
+        file.copies.create(account=account, remote_id=remote.remote_id, state=CopyState.AVAILABLE)
+        return file
+
     def newest_first(self) -> FileQuerySet:
         """Return files in the order of lists."""
         return self.order_by("-indexed_at", "-pk")
 
 
-class File(models.Model):
+class File(StatefulModel):
     """A file as the gateway knows it.
 
     file_id: what clients use: the provider's own id at API providers, ours in object stores.
@@ -154,82 +192,3 @@ class File(models.Model):
     def is_expired(self) -> bool:
         """Whether the file's time is over."""
         return self.expires_at is not None and self.expires_at <= timezone.now()
-
-
-class CopyState(models.TextChoices):
-    """State of one provider's holding.
-
-    unconfirmed: the provider's answer was lost, so that it may hold bytes that we cannot name.
-    dead: deletes are exhausted; an operator has to look.
-    """
-
-    UPLOADING = "uploading"
-    AVAILABLE = "available"
-    UNCONFIRMED = "unconfirmed"
-    DELETING = "deleting"
-    DELETED = "deleted"
-    DEAD = "dead"
-    FAILED = "failed"
-    LOST = "lost"
-
-
-#: States in which a remote id belongs to one file only.
-HOLDING_STATES = (CopyState.AVAILABLE, CopyState.DELETING, CopyState.DEAD)
-
-
-class FileCopyQuerySet(models.QuerySet["FileCopy"]):
-    """The outbox of provider deletes."""
-
-    def due(self) -> FileCopyQuerySet:
-        """Return deletes whose time has come and that nobody works on, oldest first."""
-        return self.filter(
-            Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=Now()),
-            state=CopyState.DELETING,
-            next_attempt_at__lte=Now(),
-        ).order_by("next_attempt_at", "pk")
-
-    def holding(self, account: ProviderAccount, remote_id: str) -> FileCopyQuerySet:
-        """Return the copies, of all accounts there, that stand for `remote_id` at the account's endpoint."""
-        here = self.filter(account__location_digest=account.location_digest, remote_id=remote_id)
-        return here.filter(state__in=HOLDING_STATES)
-
-
-class FileCopy(models.Model):
-    """One provider account's holding of a file; while `deleting`, the row is the outbox entry."""
-
-    file = models.ForeignKey(File, on_delete=models.CASCADE, related_name="copies")
-    account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="copies")
-    remote_id = models.CharField(max_length=1024, blank=True)
-    is_shared_remote = models.BooleanField(
-        default=False, help_text="The provider deduplicated: other copies have the same remote id."
-    )
-    state = models.CharField(max_length=16, choices=CopyState, default=CopyState.UPLOADING)
-    attempts = models.PositiveIntegerField(default=0)
-    next_attempt_at = models.DateTimeField(null=True, blank=True)
-    first_attempt_at = models.DateTimeField(null=True, blank=True)
-    last_error = models.CharField(max_length=500, blank=True)
-    lease_token = models.CharField(max_length=32, blank=True, editable=False)
-    lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
-    created_at = models.DateTimeField(default=timezone.now)
-    state_changed_at = models.DateTimeField(default=timezone.now)
-
-    objects = FileCopyQuerySet.as_manager()
-
-    class Meta:
-        verbose_name_plural = "file copies"
-        constraints: ClassVar = [
-            models.UniqueConstraint(
-                fields=["account", "remote_id"],
-                condition=Q(state__in=["available", "deleting", "dead"], is_shared_remote=False)
-                & ~Q(remote_id=""),
-                name="one_file_of_a_remote_id",
-            )
-        ]
-        indexes: ClassVar = [
-            models.Index(fields=["account", "remote_id"], name="copy_remote_id"),
-            models.Index(fields=["next_attempt_at"], condition=Q(state="deleting"), name="copy_due_deletes"),
-            models.Index(fields=["state", "state_changed_at"], name="copy_state"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.remote_id or 'no remote id'} at {self.account_id}"

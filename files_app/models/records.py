@@ -12,6 +12,43 @@ from files_app.models.files import File
 from files_app.models.organizations import Organization
 
 
+class AuditAction(models.TextChoices):
+    """What can be done: `object.verb`. Stored: never rename one. The admin's filter is made of it."""
+
+    FILE_CREATE = "file.create"
+    FILE_CONTENT = "file.content"
+    FILE_DELETE = "file.delete"
+    FILE_EXPIRE = "file.expire"
+    FILE_SET_EXPIRY = "file.set_expiry"
+    FILE_RECHECK = "file.recheck"
+    FILE_VERIFY = "file.verify"
+    FILE_ADOPT = "file.adopt"
+    FILE_REBUILD = "file.rebuild"
+    FILE_LOST = "file.lost"
+    FILE_FOUND = "file.found"
+    DELETE_RETRY = "delete.retry"
+    DELETE_GIVE_UP = "delete.give_up"
+    RECONCILE_REMOVE = "reconcile.remove"
+    KEY_CREATE = "key.create"
+    KEY_REVOKE = "key.revoke"
+    ACCOUNT_CREATE = "account.create"
+    ACCOUNT_UPDATE = "account.update"
+    ACCOUNT_DELETE = "account.delete"
+    ACCOUNT_TEST = "account.test"
+    ACCOUNT_SYNC = "account.sync"
+    ACCOUNT_ENABLE = "account.enable"
+    ACCOUNT_DISABLE = "account.disable"
+    ACCOUNT_REENCRYPT = "account.reencrypt"
+    ORGANIZATION_CREATE = "organization.create"
+    ORGANIZATION_UPDATE = "organization.update"
+    ORGANIZATION_DELETE = "organization.delete"
+    CONFIG_CREATE = "config.create"
+    CONFIG_CHANGE = "config.change"
+    USER_CREATE = "user.create"
+    USER_UPDATE = "user.update"
+    USER_DELETE = "user.delete"
+
+
 class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
     """Append-only: rows are written once and removed only by retention."""
 

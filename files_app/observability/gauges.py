@@ -6,8 +6,7 @@ from django.db.models import Count, Sum
 from django.db.models.functions import Coalesce
 from prometheus_client.core import GaugeMetricFamily
 
-from files_app.models import File, FileCopy, Organization
-from files_app.models.files import CopyState, FileState
+from files_app.models import CopyState, File, FileCopy, FileState, Organization
 from files_app.observability.metrics import GaugeSource
 
 QUOTA_FIELDS = {

@@ -12,6 +12,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.cache import cache
 from django.db.models import Max, Min
 
+from files_app import words
 from files_app.admin import formatting
 from files_app.admin.filters import ChoiceFilter
 from files_app.admin.meters import meter
@@ -22,7 +23,7 @@ register = template.Library()
 _BOUNDS_SECONDS = 300
 _MAX_PERIODS = 24
 
-register.filter("readable", formatting.readable)
+register.filter("readable", words.short_bytes)
 register.filter("age", formatting.shown_age)
 register.filter("exact", formatting.exact)
 register.filter("state_badge", formatting.state_badge)

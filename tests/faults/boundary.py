@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 import pytest
 from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
-from kombu.exceptions import OperationalError as BrokerError
+from kombu.exceptions import ChannelError
+from kombu.transport import filesystem
 
-from files_app import tasks
-from files_app.services.deletes import delivery as deletes
-from files_app.services.index import transactions as database
+from files_app.services.accounts import selection
+from files_app.services.deletes import outbox
+from files_app.services.index import transactions
+from files_app.services.tenants import keys
 from providers.exceptions import ProviderUnavailableError
 from providers.transports import disk
 from providers.transports.http import HTTPTransport
@@ -28,6 +31,8 @@ T = TypeVar("T")
 #: before: the call does nothing. after: it does its work, and only its answer is lost.
 Moment = Literal["before", "after"]
 Times = Literal["once", "forever"]
+#: What a message to the broker is called among the calls.
+PUBLISH = "publish"
 
 
 @dataclass
@@ -99,20 +104,21 @@ def disk_broken(was_done: bool) -> Exception:
 
 
 def broker_away(was_done: bool) -> Exception:
-    return BrokerError("no broker")
+    return ChannelError("cannot add a file to the queue")  # as the embedded broker says that its disk is full
 
 
 @pytest.fixture
 def boundary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Boundary]:
-    """The boundary of this process; nothing behind it waits."""
+    """The boundary of this process; nothing behind it waits, and each request makes the same calls."""
     it = Boundary()
+    # A key or an account that is remembered for some seconds would move the nth call, and leave one out.
+    monkeypatch.setattr(keys, "_CACHE_SECONDS", -1.0)
+    monkeypatch.setattr(keys, "_LAST_USED_RESOLUTION", timedelta(days=1))
+    monkeypatch.setattr(selection, "_RECENT_SECONDS", -1.0)
     monkeypatch.setattr(HTTPTransport, "_wait", lambda self, seconds: None)
-    monkeypatch.setattr(deletes, "_broker", deletes._BrokerPause())
-    monkeypatch.setattr(deletes, "_BROKER_PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0.15)  # a second try, no third
-    monkeypatch.setattr(
-        tasks.deliver_delete, "delay", lambda pk: it.call("publish", lambda: None, broker_away)
-    )
+    monkeypatch.setattr(outbox, "_broker", outbox._BrokerPause())
+    monkeypatch.setattr(outbox, "_BROKER_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(transactions, "PATIENCE_SECONDS", 0.15)  # a second try, no third
     _watch(monkeypatch, it, BaseDatabaseWrapper, "_commit", database_away)
     _watch(monkeypatch, it, HTTPTransport, "_send_once", provider_away)
     _watch(monkeypatch, it, disk.DiskStore, "begin", disk_broken, is_final=False)
@@ -122,6 +128,7 @@ def boundary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Boundary]:
         (disk._DiskWriting, "_link"),
     ):
         _watch(monkeypatch, it, owner, name, disk_broken)
+    _watch(monkeypatch, it, filesystem.Channel, "_put", broker_away, label=PUBLISH)
 
     def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
         verb = sql.partition(" ")[0]
@@ -140,10 +147,11 @@ def _watch(
     error: Callable[[bool], Exception],
     *,
     is_final: bool = True,
+    label: str = "",
 ) -> None:
     original = getattr(owner, name)
 
     def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return boundary.call(name, lambda: original(self, *args, **kwargs), error, is_final=is_final)
+        return boundary.call(label or name, lambda: original(self, *args, **kwargs), error, is_final=is_final)
 
     monkeypatch.setattr(owner, name, watched)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.utils import timezone
 
 from files_app.models import File, FileCopy
-from files_app.services.deletes import delivery as deletes
-from files_app.services.upstream import lost_answers as sweep
+from files_app.services.deletes import delivery
+from files_app.services.operations import cleanup
 
 
 def let_time_pass() -> None:
@@ -23,14 +24,17 @@ def deliver_deletes() -> dict[str, int]:
     """Deliver what is due; return how many copies ended in which state."""
     ended: dict[str, int] = {}
     for pk in list(FileCopy.objects.due().values_list("pk", flat=True)):
-        state = str(deletes.deliver(pk) or "not claimed")
+        state = str(delivery.deliver(pk) or "not claimed")
         ended[state] = ended.get(state, 0) + 1
     return ended
 
 
-def recover() -> None:
-    """Do what beat and worker do after a crash, when its leases have run out."""
+def recover(deliver: Callable[[], object] = deliver_deletes) -> None:
+    """Do what beat and worker do after a crash, when its leases have run out.
+
+    deliver: how the deletes that are due get to their provider; by default without a broker.
+    """
     for _ in range(2):  # what the search finds is delivered in the second round
         let_time_pass()
-        sweep.sweep_uploads()
-        deliver_deletes()
+        cleanup.sweep_uploads()
+        deliver()

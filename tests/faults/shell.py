@@ -25,15 +25,21 @@ from django.db import connection, transaction  # noqa: E402
 from django.db.models import Count, F, Sum  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from files_app.models import AuditEvent, File, FileCopy, Organization, ProviderAccount  # noqa: E402
-from files_app.models.files import CopyState  # noqa: E402
+from files_app.models import (  # noqa: E402
+    AuditEvent,
+    CopyState,
+    File,
+    FileCopy,
+    Organization,
+    ProviderAccount,
+)
 from files_app.services.accounts.saving import save_account  # noqa: E402
-from files_app.services.deletes import delivery as deletes  # noqa: E402
-from files_app.services.deletes import expiry  # noqa: E402
+from files_app.services.deletes import delivery, expiry  # noqa: E402
 from files_app.services.index import usage  # noqa: E402
-from files_app.services.tenants.keys import create_key, system_caller  # noqa: E402
-from files_app.services.upstream import lost_answers as sweep  # noqa: E402
-from files_app.services.upstream import sync  # noqa: E402
+from files_app.services.index.callers import system_caller  # noqa: E402
+from files_app.services.operations import cleanup  # noqa: E402
+from files_app.services.tenants.keys import create_key  # noqa: E402
+from files_app.services.upstream import lost_answers, sync  # noqa: E402
 from tests.faults.recovery import deliver_deletes, let_time_pass, recover  # noqa: E402
 
 _held: list[Any] = []
@@ -72,17 +78,17 @@ def shorten_leases(seconds: int) -> None:
 
 
 def sweep_uploads() -> int:
-    return sweep.sweep_uploads()
+    return cleanup.sweep_uploads()
 
 
 def search_all() -> int:
     """Search now for every upload whose answer was lost."""
     FileCopy.objects.filter(state=CopyState.UNCONFIRMED).update(next_attempt_at=timezone.now())
-    return sweep.search_unconfirmed()
+    return lost_answers.search_unconfirmed()
 
 
 def sweep_stores() -> int:
-    return sweep.sweep_stores()
+    return cleanup.sweep_stores()
 
 
 def expire_files() -> int:
@@ -91,7 +97,7 @@ def expire_files() -> int:
 
 def deliver(copy: int) -> str | None:
     """Deliver one delete, as a task does whose message came twice or late."""
-    state = deletes.deliver(copy)
+    state = delivery.deliver(copy)
     return state and str(state)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
 import openai
 import pytest
@@ -13,7 +12,6 @@ from tests.fake_provider import Behaviour, Match, behaviours
 from tests.faults.fronts import Front
 from tests.faults.gateway import Gateway, Tenant
 from tests.faults.wire import Wire, head
-from tests.processes import wait_until
 
 #: More than every socket between provider and client holds.
 LARGE = 48 * 1024 * 1024
@@ -95,17 +93,3 @@ def test_what_is_known_before_the_first_byte_is_an_error(
     )
     assert refused.status_code == 502
     assert refused.json()["error"]["message"]
-
-
-def test_a_file_that_is_gone_is_said_to_be_gone(gateway: Gateway, tmp_path: Path) -> None:
-    account = gateway.account()
-    tenant = gateway.tenant(account)
-    file_id = uploaded(tenant, 16)
-    gateway.fake.remove_file("openai", file_id)
-    missing = tenant.content(file_id)
-    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "file_missing_at_provider")
-    assert tenant.ids() == {file_id}
-    assert gateway.shell("sync_account", name=account["name"]) == {"adopted": 0, "lost": 1}
-    tenant.assert_empty()
-    assert tenant.retrieve(file_id).status_code == 404
-    wait_until(lambda: gateway.in_state(tenant, "files", "lost") == 1, seconds=5, what="the file to be lost")

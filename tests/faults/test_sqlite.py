@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.db.backends.signals import connection_created
 
-from files_app.services.index import transactions as database
+from files_app.services.index import transactions
 from tests.fake_provider import FakeProvider
 from tests.faults.gateway import Gateway
 from tests.faults.recovery import recover
@@ -28,7 +28,7 @@ WHERE = pytest.mark.parametrize("where", ["provider", "disk"])
 def pragma(monkeypatch: pytest.MonkeyPatch, transactional_db: None) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("only SQLite has pragmas")
-    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0.15)
+    monkeypatch.setattr(transactions, "PATIENCE_SECONDS", 0.15)
 
 
 @contextmanager

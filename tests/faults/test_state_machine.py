@@ -21,12 +21,12 @@ from hypothesis.stateful import (
 )
 
 from files_app.models import File, FileCopy
-from files_app.services.accounts.saving import driver_for, forget_recent_accounts
-from files_app.services.deletes import delivery as deletes
-from files_app.services.deletes import expiry
+from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.selection import forget_recent_accounts
+from files_app.services.deletes import delivery, expiry, outbox
+from files_app.services.operations import cleanup
 from files_app.services.tenants.keys import forget_cached_keys
 from files_app.services.tenants.throttle import forget_counts
-from files_app.services.upstream import lost_answers as sweep
 from providers.transports.http import HTTPTransport
 from tests.fake_provider import Behaviour, FakeProvider, behaviours
 from tests.faults.gateway import digest
@@ -137,20 +137,20 @@ class FilesMachine(RuleBasedStateMachine):
     @rule()
     def deliver(self) -> None:
         for pk in FileCopy.objects.due().values_list("pk", flat=True):
-            deletes.deliver(pk)
+            delivery.deliver(pk)
 
     @rule(fault=st.sampled_from(sorted(DELETE_FAULTS)))
     def deliver_with_a_fault(self, fault: str) -> None:
         let_time_pass()
         self.fake.script({"method": "DELETE"}, DELETE_FAULTS[fault])
         for pk in FileCopy.objects.due().values_list("pk", flat=True)[:1]:
-            deletes.deliver(pk)
+            delivery.deliver(pk)
         self.fake.app.scripted.clear()
 
     @rule()
     def sweep_up(self) -> None:
         let_time_pass()
-        sweep.sweep_uploads()
+        cleanup.sweep_uploads()
 
     @rule()
     def settle_everything(self) -> None:
@@ -159,7 +159,7 @@ class FilesMachine(RuleBasedStateMachine):
         held = {stored.remote_id: stored.sha256 for stored in self.fake.store("openai")}
         driver = driver_for(self.disk)
         on_disk = {
-            driver.file_id_of(each.remote_id): digest(read(driver, each.remote_id))  # type: ignore[attr-defined]
+            driver.file_id_of(each.remote_id): digest(read(driver, each.remote_id))
             for each in driver.list_files().files
         }
         expected = {file_id: digest(content) for file_id, (_, content) in self.model.items()}
@@ -200,7 +200,7 @@ def test_any_order_of_events_keeps_the_invariants(
     fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(HTTPTransport, "_wait", lambda self, seconds: None)
-    monkeypatch.setattr(deletes, "send", lambda pk: True)  # no broker: the machine delivers
+    monkeypatch.setattr(outbox, "send", lambda pk: True)  # no broker: the machine delivers
     monkeypatch.setattr(FilesMachine, "fake", fake, raising=False)
     run_state_machine_as_test(
         FilesMachine,

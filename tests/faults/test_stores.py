@@ -265,12 +265,12 @@ def test_eight_large_uploads_at_once_take_little_memory(
     watcher.start()
     try:
         with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda _: upload(tenant, 128 * MIB), range(8)))
+            answers = list(pool.map(lambda _: upload(tenant, 64 * MIB), range(8)))
     finally:
         is_over.set()
         watcher.join()
     assert [answer.status_code for answer in answers] == [200] * 8
-    assert tenant.usage() == (16 * MIB + 8 * 128 * MIB, 0, 9)
+    assert tenant.usage() == (16 * MIB + 8 * 64 * MIB, 0, 9)
     grown = (peak - idle) / MIB
     record_property("mib_above_idle", round(grown, 1))
     assert grown <= 8 * 32, f"{grown:.0f} MiB above idle"

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from files_app.models import ApiKey, File, FileCopy, Organization, ProviderAccount
-from files_app.models.files import CopyState
-from files_app.services.accounts.saving import forget_recent_accounts, save_account
-from files_app.services.deletes import delivery as deletes
-from files_app.services.tenants.keys import create_key, system_caller
+from files_app.models import ApiKey, CopyState, File, FileCopy, Organization, ProviderAccount
+from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.saving import save_account
+from files_app.services.accounts.selection import forget_recent_accounts
+from files_app.services.deletes import delivery
+from files_app.services.index.callers import system_caller
+from files_app.services.tenants.keys import create_key
 from tests.fake_provider import VALID_KEY, FakeProvider
 from tests.files_app.client import ApiClient
 
@@ -104,7 +107,14 @@ def make_tenant(name: str, **fields: Any) -> Tenant:
 def deliver_deletes() -> None:
     """Do what the worker does with the deletes that wait."""
     for pk in FileCopy.objects.filter(state=CopyState.DELETING).values_list("pk", flat=True):
-        deletes.deliver(pk)
+        delivery.deliver(pk)
+
+
+def on_disk(tenant: Tenant) -> list[Path]:
+    """Return every file that the tenant's account `local` keeps on disk."""
+    driver = driver_for(tenant.accounts["local"])
+    root: Path = driver.root  # type: ignore[attr-defined]
+    return [path for path in root.rglob("*") if path.is_file()]
 
 
 def counters(organization: Organization) -> tuple[int, int, int]:

@@ -7,6 +7,7 @@ length, it may end early or break, and an answer is read as far as a test wants.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -161,6 +162,16 @@ class ApiClient:
     def usage(self) -> dict[str, int]:
         usage: dict[str, int] = self.get("/usage").json()
         return usage
+
+
+def assert_is_ours(reply: Reply, status: int) -> None:
+    """Check that an error is OpenAI's envelope and nothing that people read."""
+    assert reply.status == status, reply.body
+    assert reply.headers["Content-Type"] == "application/json"
+    assert reply.error["type"]
+    assert b"<html" not in reply.body.lower()
+    assert b"Traceback" not in reply.body
+    assert re.fullmatch(r"req_[0-9a-f]{32}", reply.headers["x-request-id"])
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from celery import current_app
 from django.conf import settings
 
 from files_app import tasks  # registers them
-from files_app.services.deletes import delivery as deletes
+from files_app.services.deletes import outbox
 
 
 def test_beat_calls_only_tasks_that_exist() -> None:
@@ -16,5 +16,5 @@ def test_beat_calls_only_tasks_that_exist() -> None:
 def test_a_delete_is_published_to_the_task_that_delivers_it(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
     monkeypatch.setattr(current_app, "send_task", lambda name, args: sent.append(name))
-    deletes.publish(1)
+    outbox.publish(1)
     assert sent == [tasks.deliver_delete.name]

@@ -48,6 +48,7 @@ def test_a_good_deployment_is_clean(tmp_path: Path) -> None:
         ({"BEHIND_TLS_PROXY": ""}, "gateway.W003"),
         ({"METRICS_TOKEN": ""}, "gateway.W004"),
         ({"ALLOW_PRIVATE_UPSTREAMS": "true"}, "gateway.W005"),
+        ({"UPLOAD_CHUNK_BYTES": "1000"}, "gateway.W007"),
     ],
 )
 def test_each_mistake_has_an_id_and_a_hint(

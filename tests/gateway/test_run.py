@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,11 @@ from tests.stack import PROJECT, inherited_environment
 RUN = [sys.executable, str(PROJECT / "manage.py"), "run"]
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment_in(directory: Path) -> dict[str, str]:
+    """Return the settings of a gateway with its data in the directory."""
     return {
         **inherited_environment(),
-        "DATA_DIR": str(tmp_path / "data"),
+        "DATA_DIR": str(directory / "data"),
         "PORT": str(free_port()),
         "WEB_WORKERS": "1",
         "SHUTDOWN_GRACE_SECONDS": "10",
@@ -31,11 +32,35 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return environment_in(tmp_path)
+
+
+@pytest.fixture
 def gateway(tmp_path: Path, environment: dict[str, str]) -> Iterator[Process]:
+    """A gateway to start and to stop; the children of a killed one end with it."""
     process = Process(RUN, log=tmp_path / "run.log", environment=environment)
     yield process
-    if process.is_running:
-        process.terminate()
+    process.kill()
+
+
+@dataclass
+class Running:
+    """A gateway that serves, for tests that leave it alone."""
+
+    environment: dict[str, str]
+    banner: str
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    directory = tmp_path_factory.mktemp("run")
+    environment = environment_in(directory)
+    process = Process(RUN, log=directory / "run.log", environment=environment)
+    try:
+        yield Running(environment, start(process))
+    finally:
+        process.kill()
 
 
 def start(gateway: Process) -> str:
@@ -60,8 +85,8 @@ def fail(environment: dict[str, str]) -> str:
     return line
 
 
-def test_what_the_banner_shows_works_when_pasted(gateway: Process, tmp_path: Path) -> None:
-    banner = start(gateway)
+def test_what_the_banner_shows_works_when_pasted(running: Running, tmp_path: Path) -> None:
+    banner = running.banner
     (tmp_path / "README.md").write_text("# Files for every provider\n")
 
     curl = next(line for line in banner.splitlines() if line.startswith("curl "))
@@ -143,7 +168,6 @@ def test_a_short_key_is_refused(environment: dict[str, str]) -> None:
     assert "BOOTSTRAP_API_KEY: " in fail(environment)
 
 
-def test_a_second_gateway_on_the_same_data_is_refused(gateway: Process, environment: dict[str, str]) -> None:
-    start(gateway)
-    line = fail({**environment, "PORT": str(free_port())})
+def test_a_second_gateway_on_the_same_data_is_refused(running: Running) -> None:
+    line = fail({**running.environment, "PORT": str(free_port())})
     assert line.startswith("CommandError: a gateway is already running on")

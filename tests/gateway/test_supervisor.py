@@ -34,6 +34,7 @@ def supervise(
     said: list[str], monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> Callable[..., Supervisor]:
     settings.SHUTDOWN_GRACE_SECONDS = 1
+    monkeypatch.setattr(supervisor, "MARGIN_SECONDS", 0)
     monkeypatch.setattr(supervisor, "is_ready", lambda: True)
 
     def build(*programs: Program, on_ready: Callable[[], None] = lambda: None) -> Supervisor:

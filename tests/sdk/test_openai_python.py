@@ -13,7 +13,6 @@ import openai
 import pytest
 
 from tests.fake_provider import behaviours
-from tests.processes import wait_until
 from tests.sdk.conftest import Gateway
 
 SCHEMAS = json.loads(
@@ -185,19 +184,6 @@ def test_a_provider_that_was_busy_is_asked_again_by_the_sdk(gateway: Gateway) ->
         created = client.files.create(file=("busy.txt", b"x"), purpose="user_data")
         assert [f.filename for f in gateway.fake.store("openai") if f.filename == "busy.txt"] == ["busy.txt"]
         client.files.delete(created.id)
-
-
-def test_the_provider_forgets_a_deleted_file(gateway: Gateway) -> None:
-    """The running worker does what the answer promised."""
-    with openai.OpenAI(base_url=gateway.api_url, api_key=gateway.api_key) as client:
-        header = {"x-tfy-provider-name": "openai"}
-        created = client.files.create(file=b"x", purpose="user_data", extra_headers=header)
-        client.files.delete(created.id)
-
-    def is_forgotten() -> bool:
-        return all(stored.remote_id != created.id for stored in gateway.fake.store("openai"))
-
-    wait_until(is_forgotten, seconds=30, what="the provider's delete")
 
 
 def test_a_real_compatible_server_as_upstream(gateway: Gateway, aimock: str) -> None:

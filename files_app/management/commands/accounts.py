@@ -7,15 +7,18 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from files_app.management.base import GroupCommand, add_dry_run, add_organization, command_caller
-from files_app.management.output import age, counted, printable, write_json_list, write_table
-from files_app.management.references import accounts_named, full_name, organization_named
-from files_app.models import Organization, ProviderAccount
-from files_app.services.accounts.saving import driver_for
+from files_app.management.arguments import add_dry_run, add_organization
+from files_app.management.base import GroupCommand, command_caller
+from files_app.management.output import counted, printable, write_json_list, write_table
+from files_app.management.references import accounts_named, organization_named
+from files_app.models import AuditAction, Organization, ProviderAccount
+from files_app.services.accounts.drivers import driver_for
 from files_app.services.index import audit
 from files_app.services.operations.connection_test import check_connection
+from files_app.services.upstream.adoption import can_adopt
 from files_app.services.upstream.reconcile import Finding, Orders, reconcile_account
-from files_app.services.upstream.sync import SyncReport, can_adopt, sync_account
+from files_app.services.upstream.sync import SyncReport, sync_account
+from files_app.words import age
 from providers.exceptions import ProviderConfigurationError, ProviderError
 
 
@@ -88,7 +91,7 @@ class Command(GroupCommand):
         for account in accounts:
             steps = self._tested(account, arguments)
             ok = all(step["ok"] for step in steps)
-            results.append({"account": full_name(account), "ok": ok, "steps": steps})
+            results.append({"account": account.full_name, "ok": ok, "steps": steps})
         if arguments.json:
             self.write_json(results)
         failed = sum(not result["ok"] for result in results)
@@ -96,9 +99,9 @@ class Command(GroupCommand):
             raise CommandError(f"{counted(failed, 'account')} of {len(accounts)} failed.")
 
     def _tested(self, account: ProviderAccount, arguments: Namespace) -> list[dict[str, Any]]:
-        name = full_name(account)
+        name = account.full_name
         caller = command_caller(account.organization_id)
-        audit.record(caller, "account.test", object_type="account", object_id=account.name)
+        audit.record(caller, AuditAction.ACCOUNT_TEST, object_type="account", object_id=account.name)
         steps = []
         with self.progress(f"testing {name}") as progress:
             for step in check_connection(account, round_trip=arguments.round_trip):
@@ -142,20 +145,20 @@ class Command(GroupCommand):
             raise CommandError(f"{counted(failed, 'account')} of {len(results)} could not be synced.")
 
     def _synced(self, account: ProviderAccount, arguments: Namespace) -> dict[str, Any]:
-        result: dict[str, Any] = {"account": full_name(account)}
+        result: dict[str, Any] = {"account": account.full_name}
         try:
             if not can_adopt(account, driver_for(account)):
                 return result | {"skipped": _why_not(account)}
             if arguments.dry_run:
                 return result | _expected(account)
             caller = command_caller(account.organization_id)
-            audit.record(caller, "account.sync", object_type="account", object_id=account.name)
+            audit.record(caller, AuditAction.ACCOUNT_SYNC, object_type="account", object_id=account.name)
             return result | self._sync(account)
         except (ProviderError, ProviderConfigurationError) as exc:
             return result | {"error": str(exc)}
 
     def _sync(self, account: ProviderAccount) -> dict[str, Any]:
-        with self.progress(f"syncing {full_name(account)}") as progress:
+        with self.progress(f"syncing {account.full_name}") as progress:
             report = sync_account(account, on_progress=lambda report: progress.set(report.seen))
         if report is None:
             return {"skipped": "another sync of this account is running"}
@@ -217,7 +220,7 @@ def _sync_words(result: dict[str, Any]) -> str:
 
 def _as_row(row: ProviderAccount) -> tuple[Any, ...]:
     return (
-        full_name(row),
+        row.full_name,
         row.driver,
         row.is_enabled,
         row.is_default,
@@ -228,7 +231,7 @@ def _as_row(row: ProviderAccount) -> tuple[Any, ...]:
 
 def _as_json(row: ProviderAccount) -> dict[str, Any]:
     return {
-        "account": full_name(row),
+        "account": row.full_name,
         "name": row.name,
         "organization": row.organization.name if row.organization else None,
         "driver": row.driver,

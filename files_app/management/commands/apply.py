@@ -10,7 +10,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from files_app.management.base import GatewayCommand
 from files_app.management.output import printable
-from files_app.services.tenants.configuration import ConfigurationFileError, apply_configuration
+from files_app.services.tenants.configuration import apply_configuration
+from files_app.services.tenants.configuration_file import ConfigurationFileError
 
 
 class Command(GatewayCommand):

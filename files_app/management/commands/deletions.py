@@ -7,21 +7,17 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from files_app.management.base import (
-    USAGE_ERROR,
-    GroupCommand,
-    add_account,
-    add_dry_run,
-    add_organization,
-    command_caller,
-)
-from files_app.management.output import age, counted, printable, write_json_list, write_table
-from files_app.management.references import account_named, full_name, organization_named
-from files_app.models import FileCopy
-from files_app.models.files import CopyState, FileCopyQuerySet
-from files_app.services.deletes.delivery import retry_dead
+from files_app.management.arguments import add_account, add_dry_run, add_organization
+from files_app.management.base import USAGE_ERROR, GroupCommand, command_caller
+from files_app.management.output import counted, printable, write_json_list, write_table
+from files_app.management.references import scope_of
+from files_app.models import CopyState, FileCopy
+from files_app.models.copies import FileCopyQuerySet
 from files_app.services.deletes.drain import drain, waiting
+from files_app.services.deletes.outbox import retry_dead
 from files_app.services.index.transactions import in_batches
+from files_app.web.representation import copy_record
+from files_app.words import age
 
 _QUEUE = (CopyState.DELETING, CopyState.DEAD, CopyState.UNCONFIRMED)
 
@@ -97,7 +93,7 @@ class Command(GroupCommand):
         else:
             would = "would be " if arguments.dry_run else ""
             for copy in retried:
-                self.stdout.write(f"{copy.file.file_id}  {would}sent again to {full_name(copy.account)}")
+                self.stdout.write(f"{copy.file.file_id}  {would}sent again to {copy.account.full_name}")
         missing = sorted(set(arguments.files) - {copy.file.file_id for copy in retried})
         if missing:
             raise CommandError(printable(f"Not given up, so not retried: {', '.join(missing)}."))
@@ -163,18 +159,16 @@ def _add_filters(parser: ArgumentParser) -> None:
 
 def _selected(arguments: Namespace) -> FileCopyQuerySet:
     rows = FileCopy.objects.select_related("account__organization", "file__organization", "file__account")
-    organization = organization_named(arguments.organization) if arguments.organization else None
+    organization, account = scope_of(arguments)
     if organization is not None:
         rows = rows.filter(file__organization=organization)
-    if arguments.account:
-        rows = rows.filter(account=account_named(arguments.account, organization))
-    return rows
+    return rows if account is None else rows.filter(account=account)
 
 
 def _as_row(copy: FileCopy) -> tuple[Any, ...]:
     return (
         copy.file.file_id,
-        full_name(copy.account),
+        copy.account.full_name,
         copy.file.organization.name,
         copy.state,
         copy.attempts,
@@ -185,14 +179,4 @@ def _as_row(copy: FileCopy) -> tuple[Any, ...]:
 
 
 def _as_json(copy: FileCopy) -> dict[str, Any]:
-    return {
-        "id": copy.file.file_id,
-        "account": full_name(copy.account),
-        "organization": copy.file.organization.name,
-        "remote_id": copy.remote_id,
-        "state": copy.state,
-        "attempts": copy.attempts,
-        "since": copy.state_changed_at,
-        "next_attempt_at": copy.next_attempt_at,
-        "last_error": copy.last_error,
-    }
+    return {"id": copy.file.file_id, "organization": copy.file.organization.name} | copy_record(copy)

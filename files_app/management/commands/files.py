@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +12,16 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from files_app.exceptions import GatewayError
-from files_app.management.base import (
-    GroupCommand,
+from files_app.management.arguments import (
+    MAX_METADATA,
     add_account,
     add_dry_run,
     add_organization,
     add_yes,
-    command_caller,
+    count,
+    pair,
 )
+from files_app.management.base import GroupCommand, command_caller
 from files_app.management.local_files import (
     LocalUpload,
     check_upload,
@@ -29,25 +31,18 @@ from files_app.management.local_files import (
     target_path,
     upload_from_disk,
 )
-from files_app.management.output import (
-    counted,
-    printable,
-    short_bytes,
-    write_facts,
-    write_json_list,
-    write_table,
-)
-from files_app.management.references import account_named, file_named, full_name, organization_named
-from files_app.models import File, FileCopy
-from files_app.models.files import DeletedReason, FileQuerySet, FileState
-from files_app.services.deletes.delivery import delete_file
+from files_app.management.output import counted, printable, write_facts, write_json_list, write_table
+from files_app.management.references import file_named, organization_named, scope_of
+from files_app.models import DeletedReason, File, FileState
+from files_app.models.files import FileQuerySet
+from files_app.services.deletes.outbox import delete_file
 from files_app.services.upstream.verify import PROBLEMS, Outcome, Verdict, verify_files
+from files_app.web.representation import copy_record, file_record
+from files_app.words import short_bytes
 from providers.exceptions import ProviderError
 from providers.objects import INPUT_PURPOSES
 
 _LISTED_ROWS = 50
-#: As the API takes them.
-_MAX_METADATA = (16, 64, 128)
 
 
 class Command(GroupCommand):
@@ -95,7 +90,7 @@ class Command(GroupCommand):
         parser.add_argument("--purpose", help="only files of this purpose")
         parser.add_argument("--name", help="only files whose name contains this")
         parser.add_argument(
-            "--limit", type=_count, default=_LISTED_ROWS, help=f"how many; 0 for all; default {_LISTED_ROWS}"
+            "--limit", type=count, default=_LISTED_ROWS, help=f"how many; 0 for all; default {_LISTED_ROWS}"
         )
 
     def list_files(self, arguments: Namespace) -> None:
@@ -110,7 +105,7 @@ class Command(GroupCommand):
         files = files.select_related("organization", "account__organization").newest_first()
         rows = (files[: arguments.limit] if arguments.limit else files).iterator(chunk_size=1_000)
         if arguments.json:
-            write_json_list(self.stdout, map(_as_json, rows))
+            write_json_list(self.stdout, map(file_record, rows))
             return
         headers = ["ID", "NAME", "SIZE", "PURPOSE", "STATE", "ACCOUNT", "ORGANIZATION", "CREATED"]
         number = write_table(self.stdout, headers, map(_as_row, rows))
@@ -140,7 +135,7 @@ class Command(GroupCommand):
         """Print one file."""
         file = _named(arguments.file, arguments)
         copies = list(file.copies.select_related("account__organization").order_by("pk"))
-        facts = _as_json(file) | {"copies": [_copy_as_json(copy) for copy in copies]}
+        facts = file_record(file) | {"copies": [copy_record(copy) for copy in copies]}
         if arguments.json:
             self.write_json(facts)
             return
@@ -149,7 +144,7 @@ class Command(GroupCommand):
         write_facts(self.stdout, shown.items())
         for copy in copies:
             error = f", {copy.last_error}" if copy.last_error else ""
-            words = f"{copy.state} at {full_name(copy.account)} as {copy.remote_id or 'unknown'}{error}"
+            words = f"{copy.state} at {copy.account.full_name} as {copy.remote_id or 'unknown'}{error}"
             self.stdout.write(f"copy  {printable(words)}")
 
     # -- upload and download -----------------------------------------------------------------------
@@ -173,14 +168,14 @@ class Command(GroupCommand):
         )
         parser.add_argument("--name", default="", help="the file's name; default: the last part of PATH")
         parser.add_argument("--content-type", default="application/octet-stream", metavar="TYPE")
-        parser.add_argument("--expires-after", type=_count, metavar="SECONDS", help="3600 to 2592000")
-        parser.add_argument("--metadata", type=_pair, action="append", default=[], metavar="KEY=VALUE")
+        parser.add_argument("--expires-after", type=count, metavar="SECONDS", help="3600 to 2592000")
+        parser.add_argument("--metadata", type=pair, action="append", default=[], metavar="KEY=VALUE")
         add_dry_run(parser)
 
     def upload(self, arguments: Namespace) -> None:
         """Upload, or say where the file would go."""
-        if len(arguments.metadata) > _MAX_METADATA[0]:
-            raise CommandError(f"A file has at most {_MAX_METADATA[0]} metadata entries.", returncode=2)
+        if len(arguments.metadata) > MAX_METADATA[0]:
+            raise CommandError(f"A file has at most {MAX_METADATA[0]} metadata entries.", returncode=2)
         organization = organization_named(arguments.organization)
         upload = LocalUpload(
             path=arguments.path,
@@ -199,7 +194,7 @@ class Command(GroupCommand):
         with self.progress(upload.path.name, size, in_bytes=True) as progress:
             file = upload_from_disk(upload, caller=command_caller(organization.pk), on_bytes=progress.advance)
         if arguments.json:
-            self.write_json(_as_json(file))
+            self.write_json(file_record(file))
         else:
             self.stdout.write(
                 printable(
@@ -210,10 +205,10 @@ class Command(GroupCommand):
     def _show_upload_plan(self, upload: LocalUpload, arguments: Namespace) -> None:
         account, size = check_upload(upload)
         if arguments.json:
-            self.write_json({"dry_run": True, "account": full_name(account), "bytes": size})
+            self.write_json({"dry_run": True, "account": account.full_name, "bytes": size})
         else:
             self.stdout.write(
-                printable(f"would upload {upload.path} ({short_bytes(size)}) to {full_name(account)}")
+                printable(f"would upload {upload.path} ({short_bytes(size)}) to {account.full_name}")
             )
 
     def _declare_download(self) -> None:
@@ -317,7 +312,7 @@ class Command(GroupCommand):
         parser.add_argument("files", metavar="ID", nargs="*", help="default: every available file")
         add_organization(parser)
         add_account(parser)
-        parser.add_argument("--limit", type=_count, help="stop after so many files")
+        parser.add_argument("--limit", type=count, help="stop after so many files")
 
     def verify(self, arguments: Namespace) -> None:
         """Report each file that is not as it was, and the sums."""
@@ -350,18 +345,13 @@ class Command(GroupCommand):
 
 def _selected(arguments: Namespace) -> FileQuerySet:
     """Return the files of the organization and account that were named."""
-    files = File.objects.all()
-    organization = organization_named(arguments.organization) if arguments.organization else None
-    if organization is not None:
-        files = files.for_organization(organization)
-    if arguments.account:
-        files = files.filter(account=account_named(arguments.account, organization))
-    return files
+    organization, account = scope_of(arguments)
+    files = File.objects.all() if organization is None else File.objects.for_organization(organization)
+    return files if account is None else files.filter(account=account)
 
 
 def _named(reference: str, arguments: Namespace) -> File:
-    organization = organization_named(arguments.organization) if arguments.organization else None
-    account = account_named(arguments.account, organization) if arguments.account else None
+    organization, account = scope_of(arguments)
     return file_named(reference, organization=organization, account=account)
 
 
@@ -370,12 +360,12 @@ def _delete(file: File, *, dry_run: bool) -> tuple[bool, str]:
     if file.state != FileState.AVAILABLE:
         return False, f"is {file.state} already"
     if dry_run:
-        return False, f"would be deleted at {full_name(file.account)}"
+        return False, f"would be deleted at {file.account.full_name}"
     try:
         delete_file(file, caller=command_caller(file.organization_id), reason=DeletedReason.ADMIN)
     except (GatewayError, ProviderError) as exc:
         return False, exc.message
-    return True, f"deleted; {full_name(file.account)} follows"
+    return True, f"deleted; {file.account.full_name} follows"
 
 
 def _as_row(file: File) -> tuple[Any, ...]:
@@ -385,51 +375,17 @@ def _as_row(file: File) -> tuple[Any, ...]:
         short_bytes(file.bytes),
         file.purpose,
         file.state,
-        full_name(file.account),
+        file.account.full_name,
         file.organization.name,
         file.created_at,
     )
-
-
-def _as_json(file: File) -> dict[str, Any]:
-    return {
-        "id": file.file_id,
-        "organization": file.organization.name,
-        "account": full_name(file.account),
-        "filename": file.filename,
-        "purpose": file.purpose,
-        "bytes": file.bytes,
-        "sha256": file.sha256,
-        "content_type": file.content_type,
-        "state": file.state,
-        "status": file.status,
-        "status_details": file.status_details,
-        "failure": file.failure,
-        "deleted_reason": file.deleted_reason,
-        "is_adopted": file.is_adopted,
-        "uri": file.uri,
-        "created_at": file.created_at,
-        "expires_at": file.expires_at,
-        "metadata": file.metadata,
-    }
-
-
-def _copy_as_json(copy: FileCopy) -> dict[str, Any]:
-    return {
-        "account": full_name(copy.account),
-        "remote_id": copy.remote_id,
-        "state": copy.state,
-        "attempts": copy.attempts,
-        "next_attempt_at": copy.next_attempt_at,
-        "last_error": copy.last_error,
-    }
 
 
 def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
     return {
         "id": verdict.file.file_id,
         "organization": verdict.file.organization.name,
-        "account": full_name(verdict.file.account),
+        "account": verdict.file.account.full_name,
         "outcome": verdict.outcome,
         "detail": verdict.detail,
         "bytes_read": verdict.bytes_read,
@@ -439,19 +395,3 @@ def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
 def _verdict_line(verdict: Verdict) -> str:
     words = f"{verdict.outcome:16}  {verdict.file.file_id}  {verdict.file.filename}"
     return printable(f"{words}: {verdict.detail}" if verdict.detail else words)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or len(text) > 12:
-        raise ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    _, longest_key, longest_value = _MAX_METADATA
-    if not equals or not 1 <= len(key) <= longest_key or len(value) > longest_value:
-        raise ArgumentTypeError(
-            f"{text!r} is not KEY=VALUE of at most {longest_key} and {longest_value} characters"
-        )
-    return key, value

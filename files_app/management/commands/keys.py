@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from argparse import ArgumentTypeError, Namespace
-from datetime import timedelta
+from argparse import Namespace
 from typing import Any
 
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from files_app.management.base import (
-    GroupCommand,
-    add_dry_run,
-    add_organization,
-    add_yes,
-    command_caller,
-)
-from files_app.management.output import age, printable, write_table
+from files_app.management.arguments import add_dry_run, add_organization, add_yes, lifetime
+from files_app.management.base import GroupCommand, command_caller
+from files_app.management.output import printable, write_table
 from files_app.management.references import key_named, organization_named
 from files_app.models import ApiKey
 from files_app.models.organizations import all_scopes
 from files_app.services.tenants.keys import check_new_key, create_key, revoke_key, rotate_key
-
-_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+from files_app.words import age
 
 
 class Command(GroupCommand):
@@ -81,7 +73,7 @@ class Command(GroupCommand):
             choices=all_scopes(),
             help="what the key may do, once or more; default: everything",
         )
-        parser.add_argument("--expires-in", type=_lifetime, metavar="TIME", help="such as 12h, 90d or 8w")
+        parser.add_argument("--expires-in", type=lifetime, metavar="TIME", help="such as 12h, 90d or 8w")
         add_dry_run(parser)
 
     def create(self, arguments: Namespace) -> None:
@@ -210,10 +202,3 @@ def _as_json(row: ApiKey) -> dict[str, Any]:
         "revoked_at": row.revoked_at,
         "last_used_at": row.last_used_at,
     }
-
-
-def _lifetime(text: str) -> timedelta:
-    match = re.fullmatch(r"([1-9][0-9]{0,4})([hdw])", text)
-    if match is None:
-        raise ArgumentTypeError(f"{text!r} is no time such as 12h, 90d or 8w")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})

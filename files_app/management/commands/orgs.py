@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from typing import Any
 
 from django.core.management.base import CommandError
 
-from files_app.management.base import GroupCommand, add_dry_run
-from files_app.management.output import counted, short_bytes, write_facts, write_table
+from files_app.management.arguments import add_dry_run, days
+from files_app.management.base import GroupCommand
+from files_app.management.output import counted, write_facts, write_table
 from files_app.management.references import organization_named
 from files_app.models import Organization
 from files_app.services.index.usage import Drift, recount
 from files_app.services.operations.overview import usage_history, usage_of
+from files_app.words import short_bytes
 
 _BAR_WIDTH = 30
 
@@ -65,7 +67,7 @@ class Command(GroupCommand):
             """,
         )
         parser.add_argument("organization", metavar="NAME")
-        parser.add_argument("--days", type=_days, default=30, help="1 to 366; default 30")
+        parser.add_argument("--days", type=days, default=30, help="1 to 366; default 30")
 
     def usage(self, arguments: Namespace) -> None:
         """Print one organization's usage."""
@@ -159,9 +161,3 @@ def _drift_as_json(drift: Drift, arguments: Namespace) -> dict[str, Any]:
         "is_clean": drift.is_clean,
         "is_mended": not drift.is_clean and not arguments.dry_run,
     }
-
-
-def _days(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text[:6]) <= 366:
-        raise ArgumentTypeError(f"{text!r} is not a number of days from 1 to 366")
-    return int(text)

@@ -7,10 +7,12 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from files_app.management.base import GatewayCommand, add_dry_run, command_caller
-from files_app.management.output import counted, printable, short_bytes
-from files_app.management.references import account_named, full_name, organization_named
+from files_app.management.arguments import add_dry_run
+from files_app.management.base import GatewayCommand, command_caller
+from files_app.management.output import counted, printable
+from files_app.management.references import account_named, organization_named
 from files_app.services.upstream.rebuild import Rebuilt, rebuild_index
+from files_app.words import short_bytes
 
 
 class Command(GatewayCommand):
@@ -48,7 +50,7 @@ class Command(GatewayCommand):
         """Rebuild and report."""
         account = account_named(arguments.account)
         owners = {segment: organization_named(name) for segment, name in arguments.owners}
-        with self.progress(f"reading {full_name(account)}") as progress:
+        with self.progress(f"reading {account.full_name}") as progress:
             found = rebuild_index(
                 account,
                 owners=owners,
@@ -57,7 +59,7 @@ class Command(GatewayCommand):
                 on_seen=progress.advance,
             )
         if arguments.json:
-            self.write_json(_as_json(found, arguments) | {"account": full_name(account)})
+            self.write_json(_as_json(found, arguments) | {"account": account.full_name})
         else:
             self._show(found, arguments)
         if found.unowned:

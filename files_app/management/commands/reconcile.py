@@ -9,15 +9,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from files_app.management.base import (
-    GatewayCommand,
-    add_dry_run,
-    add_organization,
-    add_yes,
-    command_caller,
-)
-from files_app.management.output import counted, printable, short_bytes
-from files_app.management.references import accounts_named, full_name, organization_named
+from files_app.management.arguments import add_dry_run, add_organization, add_yes
+from files_app.management.base import GatewayCommand, command_caller
+from files_app.management.output import counted, printable
+from files_app.management.references import accounts_named, organization_named
 from files_app.models import ProviderAccount
 from files_app.services.upstream.reconcile import (
     Difference,
@@ -26,6 +21,7 @@ from files_app.services.upstream.reconcile import (
     Reconciliation,
     reconcile_account,
 )
+from files_app.words import short_bytes
 from providers.exceptions import ProviderConfigurationError, ProviderError
 
 _WORDS = {
@@ -103,7 +99,7 @@ class Command(GatewayCommand):
         if arguments.protection_hours < 0:
             raise CommandError("--protection-hours cannot be negative.", returncode=2)
         if arguments.remove_unexplained and not arguments.dry_run:
-            names = ", ".join(map(full_name, accounts))
+            names = ", ".join(account.full_name for account in accounts)
             self.confirm(f"Delete for good what no row explains at {names}?", arguments)
         return Orders(
             remove_unexplained=arguments.remove_unexplained,
@@ -114,12 +110,12 @@ class Command(GatewayCommand):
 
     def _reconciled(self, account: ProviderAccount, orders: Orders) -> dict[str, Any]:
         try:
-            with self.progress(f"reading {full_name(account)}") as progress:
+            with self.progress(f"reading {account.full_name}") as progress:
                 found = reconcile_account(
                     account, caller=command_caller(), orders=orders, on_seen=progress.advance
                 )
         except (ProviderError, ProviderConfigurationError) as exc:
-            return {"account": full_name(account), "error": str(exc), "needs_attention": True}
+            return {"account": account.full_name, "error": str(exc), "needs_attention": True}
         return _as_json(found, orders)
 
     def _show(self, result: dict[str, Any]) -> None:
@@ -137,7 +133,7 @@ class Command(GatewayCommand):
 
 def _as_json(found: Reconciliation, orders: Orders) -> dict[str, Any]:
     return {
-        "account": full_name(found.account),
+        "account": found.account.full_name,
         "dry_run": orders.dry_run,
         "seen": found.seen,
         "is_complete": found.is_complete,

@@ -7,9 +7,9 @@ from collections import Counter
 
 from django.core.management.base import CommandError, CommandParser
 
-from files_app.management.base import GatewayCommand, add_dry_run, command_caller
+from files_app.management.arguments import add_dry_run
+from files_app.management.base import GatewayCommand, command_caller
 from files_app.management.output import counted, printable
-from files_app.management.references import full_name
 from files_app.models import ProviderAccount
 from files_app.services.accounts.rotation import Rotation, rotate_credentials
 
@@ -42,7 +42,7 @@ class Command(GatewayCommand):
             for result in rotate_credentials(caller=command_caller(), dry_run=arguments.dry_run):
                 counts[result.rotation] += 1
                 if result.rotation == Rotation.FAILED:
-                    failures.append({"account": full_name(result.account), "detail": result.detail})
+                    failures.append({"account": result.account.full_name, "detail": result.detail})
                 progress.advance()
         if arguments.json:
             numbers = {rotation.value: counts[rotation] for rotation in Rotation}

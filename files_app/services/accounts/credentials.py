@@ -89,6 +89,8 @@ def resolve(value: str) -> str:
         return Path(where).read_text(encoding="utf-8").strip()
     except OSError as exc:
         raise ProviderConfigurationError(f"Cannot read the secret file {where}: {exc.strerror}.") from exc
+    except ValueError:  # its name or its bytes; the error shows them
+        raise ProviderConfigurationError(f"The secret file {where} is no text in UTF-8.") from None
 
 
 def is_reference(value: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from files_app.models import ProviderAccount
+from files_app.models import AuditAction, ProviderAccount
 from files_app.services.accounts import credentials as secrets
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
@@ -64,7 +64,7 @@ def _rotate(account: ProviderAccount, caller: Caller, *, dry_run: bool) -> Rotat
         return RotationResult(account, Rotation.CHANGED)
     audit.record(
         Caller(account.organization_id or 0, caller.actor_type, caller.actor),
-        "account.reencrypt",
+        AuditAction.ACCOUNT_REENCRYPT,
         object_type="account",
         object_id=account.name,
     )
@@ -73,10 +73,11 @@ def _rotate(account: ProviderAccount, caller: Caller, *, dry_run: bool) -> Rotat
 
 @dataclass(frozen=True, slots=True)
 class KeyFit:
-    """How many accounts' credentials were tried, and whose cannot be decrypted."""
+    """How many accounts' credentials were tried, whose cannot be decrypted, how many need an older key."""
 
     tried: int
     unreadable: tuple[str, ...]
+    outdated: int
 
     @property
     def is_wrong_key(self) -> bool:
@@ -87,11 +88,13 @@ class KeyFit:
 def check_keys() -> KeyFit:
     """Try FIELD_ENCRYPTION_KEYS on the credentials that are stored."""
     sealed = ProviderAccount.objects.exclude(credentials="").order_by("pk")[:_SAMPLED_ROWS]
-    unreadable = []
+    unreadable, outdated = [], 0
     accounts = list(sealed)
     for account in accounts:
         try:
             secrets.unseal(account)
         except ProviderConfigurationError:
             unreadable.append(account.name)
-    return KeyFit(len(accounts), tuple(unreadable))
+        else:
+            outdated += not secrets.is_current(account)
+    return KeyFit(len(accounts), tuple(unreadable), outdated)

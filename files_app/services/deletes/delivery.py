@@ -1,36 +1,31 @@
-"""Delete: a tombstone and an outbox row in one commit, the provider afterwards, as often as it takes."""
+"""Delivers deletes: one attempt at the provider, and what becomes of the copy after it."""
 
 from __future__ import annotations
 
 import random
 import secrets
-import threading
-import time
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import structlog
-from celery import current_app
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
-from kombu.exceptions import OperationalError as BrokerError
 
-from files_app.exceptions import FileNotFoundInIndexError
-from files_app.models import File, FileCopy, Organization
-from files_app.models.files import CopyState, DeletedReason, FileState
-from files_app.observability import metrics
-from files_app.services.accounts.saving import driver_for
+from files_app.models import AuditAction, CopyState, FileCopy
+from files_app.models.copies import FileCopyQuerySet
+from files_app.services.accounts.drivers import driver_for
+from files_app.services.deletes.outbox import RESEND_SECONDS, close_file
 from files_app.services.index import audit
-from files_app.services.index.callers import Caller
-from files_app.services.index.transactions import database_time, release_connection
-from files_app.services.tenants.keys import system_caller
+from files_app.services.index.callers import system_caller
+from files_app.services.index.transactions import database_time
 from providers.exceptions import (
     ProviderConfigurationError,
     ProviderError,
     RemoteFileNotFoundError,
     UnsupportedOperationError,
 )
-from providers.objects import Operation
 
 log = structlog.get_logger(__name__)
 
@@ -38,82 +33,7 @@ FIRST_RETRY_SECONDS = 3.0
 MAX_RETRY_SECONDS = 3_600.0
 GIVE_UP_AFTER = timedelta(hours=26)
 LEASE_SECONDS = 420
-_RESEND_SECONDS = 60
-_BROKER_PAUSE_SECONDS = 5.0
-
-
-def delete_file(file: File, *, caller: Caller, reason: DeletedReason = DeletedReason.USER) -> None:
-    """Make the file invisible, free its quota and let the provider's copies follow.
-
-    Raises FileNotFoundInIndexError when somebody else was faster, and UnsupportedOperationError.
-    """
-    for copy in file.copies.filter(state=CopyState.AVAILABLE).select_related("account"):
-        driver_for(copy.account).require(Operation.DELETE)
-    with transaction.atomic():
-        if not tombstone(file, reason=reason):
-            raise FileNotFoundInIndexError(file.file_id)
-        audit.record_file(caller, "file.delete", file, reason=reason.value)
-
-
-def tombstone(file: File, *, reason: DeletedReason) -> bool:
-    """Mark the file and its copies as `deleting`, inside the caller's transaction; False if it was gone."""
-    now = timezone.now()
-    rows = File.objects.filter(pk=file.pk, state=FileState.AVAILABLE)
-    if reason == DeletedReason.EXPIRED:
-        rows = rows.filter(expires_at__lte=now)  # somebody may have given it more time meanwhile
-    if not rows.update(state=FileState.DELETING, deleted_reason=reason, state_changed_at=now):
-        return False
-    due = FileCopy.objects.filter(file=file, state=CopyState.AVAILABLE)
-    for pk in list(due.values_list("pk", flat=True)):
-        send_after_commit(pk)
-    due.update(
-        state=CopyState.DELETING,
-        attempts=0,
-        next_attempt_at=database_time(plus_seconds=0),
-        state_changed_at=now,
-    )
-    if file.is_counted:  # copies first, then the counters: the order in which a settle locks them
-        Organization.objects.free(file.organization_id, file.bytes)
-    file.state, file.deleted_reason = FileState.DELETING, reason
-    return True
-
-
-def send_after_commit(copy_pk: int) -> None:
-    """Ask a worker to deliver the delete at once. Only a hint: beat sends again what stays due."""
-    transaction.on_commit(lambda: send(copy_pk), robust=True)
-
-
-def send(copy_pk: int) -> bool:
-    """Publish the delivery of one delete; False when the broker cannot take it now."""
-    if not _broker.may_try():
-        return False
-    try:
-        publish(copy_pk)
-    except (BrokerError, OSError) as exc:
-        _broker.failed()
-        log.warning("broker_unreachable", error=type(exc).__name__)
-        return False
-    return True
-
-
-def publish(copy_pk: int) -> None:
-    """Put the task into the queue, by its name: tasks import services, not the other way round."""
-    current_app.send_task("files_app.tasks.deliver_delete", args=(copy_pk,))
-
-
-def send_due(limit: int = 500) -> int:
-    """Publish the deletes that are due and return how many; what is lost on the way is due again soon."""
-    sent = 0
-    for pk in list(FileCopy.objects.due().values_list("pk", flat=True)[:limit]):
-        again = database_time(plus_seconds=_RESEND_SECONDS)
-        FileCopy.objects.filter(pk=pk, state=CopyState.DELETING).update(next_attempt_at=again)
-        if not send(pk):
-            FileCopy.objects.filter(pk=pk, state=CopyState.DELETING).update(
-                next_attempt_at=database_time(plus_seconds=0)
-            )
-            break
-        sent += 1
-    return sent
+_NO_LEASE: Mapping[str, Any] = {"lease_token": "", "lease_expires_at": None}
 
 
 def deliver(copy_pk: int) -> CopyState | None:
@@ -126,11 +46,8 @@ def deliver(copy_pk: int) -> CopyState | None:
         return None
     if _is_needed_by_others(copy):
         return _finish(copy)
-    release_connection()
     try:
-        driver = driver_for(copy.account)
-        with metrics.provider_operation(copy.account.driver, Operation.DELETE):
-            driver.delete_file(copy.remote_id)
+        driver_for(copy.account).delete_file(copy.remote_id)
     except RemoteFileNotFoundError:
         return _finish(copy)
     except UnsupportedOperationError as exc:
@@ -149,7 +66,7 @@ def _claim(copy_pk: int) -> FileCopy | None:
     token = secrets.token_hex(16)
     # A queue that was not read for a while holds many messages of one delete. The later ones must not cut its
     # wait short. `send_due` itself postpones what it sends by so much.
-    due_soon = database_time(plus_seconds=_RESEND_SECONDS)
+    due_soon = database_time(plus_seconds=RESEND_SECONDS)
     free = FileCopy.objects.filter(
         pk=copy_pk, state=CopyState.DELETING, next_attempt_at__lte=due_soon
     ).exclude(lease_expires_at__gt=database_time(plus_seconds=0))
@@ -181,16 +98,9 @@ def _is_needed_by_others(copy: FileCopy) -> bool:
 
 @transaction.atomic
 def _finish(copy: FileCopy) -> CopyState | None:
-    now = timezone.now()
-    if not _write(copy, state=CopyState.DELETED, last_error="", next_attempt_at=None, state_changed_at=now):
+    if not _mine(copy).to(CopyState.DELETED, last_error="", next_attempt_at=None, **_NO_LEASE):
         return None
-    rest = FileCopy.objects.filter(file=copy.file_id).exclude(
-        state__in=[CopyState.DELETED, CopyState.FAILED, CopyState.LOST]
-    )
-    if not rest.exists():
-        File.objects.filter(pk=copy.file_id, state=FileState.DELETING).update(
-            state=FileState.DELETED, state_changed_at=now
-        )
+    close_file(copy)
     return CopyState.DELETED
 
 
@@ -201,11 +111,11 @@ def _retry_later(copy: FileCopy, error: str, retry_after_seconds: float | None) 
     wait = backoff_seconds(copy.attempts)
     if retry_after_seconds is not None:
         wait = max(wait, min(retry_after_seconds, MAX_RETRY_SECONDS))
-    _write(
-        copy,
+    _mine(copy).update(
         last_error=error[:500],
         first_attempt_at=first,
         next_attempt_at=database_time(plus_seconds=wait),
+        **_NO_LEASE,
     )
     return CopyState.DELETING
 
@@ -213,81 +123,20 @@ def _retry_later(copy: FileCopy, error: str, retry_after_seconds: float | None) 
 def _bury(copy: FileCopy, error: str) -> CopyState | None:
     """Give up: an operator has to look."""
     with transaction.atomic():
-        done = _write(
-            copy,
-            state=CopyState.DEAD,
-            last_error=error[:500],
-            next_attempt_at=None,
-            state_changed_at=timezone.now(),
-        )
+        done = _mine(copy).to(CopyState.DEAD, last_error=error[:500], next_attempt_at=None, **_NO_LEASE)
         if done:
             caller = system_caller(copy.file.organization_id)
-            audit.record_file(caller, "file.delete", copy.file, result="dead", error=error[:200])
+            audit.record_file(caller, AuditAction.FILE_DELETE, copy.file, result="dead", error=error[:200])
     log.error("delete_dead", copy=copy.pk, account=copy.account.name, error=error)
     return CopyState.DEAD if done else None
 
 
-def _write(copy: FileCopy, **values: object) -> bool:
-    """Write a result and end the lease; False when the lease was lost meanwhile."""
-    mine = FileCopy.objects.filter(pk=copy.pk, lease_token=copy.lease_token, state=CopyState.DELETING)
-    return bool(mine.update(**values, lease_token="", lease_expires_at=None))
+def _mine(copy: FileCopy) -> FileCopyQuerySet:
+    """Return the copy's row as long as our lease holds: a result of a lost lease counts for nothing."""
+    return FileCopy.objects.filter(pk=copy.pk, lease_token=copy.lease_token, state=CopyState.DELETING)
 
 
 def backoff_seconds(attempts: int) -> float:
     """Return how long to wait after the given number of attempts: doubling, with jitter, at most an hour."""
     full = min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(attempts - 1, 20))
     return full * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
-
-
-def retry_dead(copy: FileCopy, *, caller: Caller) -> bool:
-    """Put a given-up delete back into the queue; False when it is not dead."""
-    with transaction.atomic():
-        now = timezone.now()
-        changed = FileCopy.objects.filter(pk=copy.pk, state__in=[CopyState.DEAD, CopyState.DELETING]).update(
-            state=CopyState.DELETING,
-            attempts=0,
-            first_attempt_at=None,
-            next_attempt_at=database_time(plus_seconds=0),
-            state_changed_at=now,
-        )
-        if changed:
-            audit.record_file(caller, "delete.retry", copy.file)
-            send_after_commit(copy.pk)
-    return bool(changed)
-
-
-def give_up(copy: FileCopy, *, caller: Caller, reason: str) -> bool:
-    """Stop deleting a copy at its provider, which may keep it; False when it is not waiting."""
-    with transaction.atomic():
-        now = timezone.now()
-        waiting = FileCopy.objects.filter(pk=copy.pk, state__in=[CopyState.DEAD, CopyState.DELETING])
-        changed = waiting.update(
-            state=CopyState.DELETED,
-            last_error=f"given up: {reason}"[:500],
-            next_attempt_at=None,
-            state_changed_at=now,
-        )
-        if changed:
-            File.objects.filter(pk=copy.file_id, state=FileState.DELETING).update(
-                state=FileState.DELETED, state_changed_at=now
-            )
-            audit.record_file(caller, "delete.give_up", copy.file, reason=reason[:200])
-    return bool(changed)
-
-
-class _BrokerPause:
-    """After a failure, spares requests the wait for the broker for some seconds."""
-
-    def __init__(self) -> None:
-        self._until = 0.0
-        self._lock = threading.Lock()
-
-    def may_try(self) -> bool:
-        return time.monotonic() >= self._until
-
-    def failed(self) -> None:
-        with self._lock:
-            self._until = time.monotonic() + _BROKER_PAUSE_SECONDS
-
-
-_broker = _BrokerPause()

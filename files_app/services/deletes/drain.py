@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from files_app.models import FileCopy
-from files_app.models.files import CopyState, FileCopyQuerySet
+from files_app.models import CopyState, FileCopy
+from files_app.models.copies import FileCopyQuerySet
 from files_app.services.deletes.delivery import deliver
 from files_app.services.index.transactions import in_batches
 

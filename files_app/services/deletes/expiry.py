@@ -8,12 +8,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from files_app.exceptions import FileNotFoundInIndexError, InvalidRequestError
-from files_app.models import File
-from files_app.models.files import DeletedReason, FileState
-from files_app.services.deletes import delivery as deletes
+from files_app.models import AuditAction, DeletedReason, File, FileState
+from files_app.services.deletes import outbox
 from files_app.services.index import audit
-from files_app.services.index.callers import Caller
-from files_app.services.tenants.keys import system_caller
+from files_app.services.index.callers import Caller, system_caller
 
 
 def expire_files(limit: int = 500) -> int:
@@ -21,8 +19,8 @@ def expire_files(limit: int = 500) -> int:
     expired = 0
     for file in File.objects.expired().select_related("account").order_by("expires_at")[:limit]:
         with transaction.atomic():
-            if deletes.tombstone(file, reason=DeletedReason.EXPIRED):
-                audit.record_file(system_caller(file.organization_id), "file.expire", file)
+            if outbox.tombstone(file, reason=DeletedReason.EXPIRED):
+                audit.record_file(system_caller(file.organization_id), AuditAction.FILE_EXPIRE, file)
                 expired += 1
     return expired
 
@@ -40,5 +38,5 @@ def set_expiry(file: File, expires_at: datetime | None, *, caller: Caller) -> No
         if not available.update(expires_at=expires_at):
             raise FileNotFoundInIndexError(file.file_id)
         until = expires_at.isoformat() if expires_at else "never"
-        audit.record_file(caller, "file.set_expiry", file, expires_at=until)
+        audit.record_file(caller, AuditAction.FILE_SET_EXPIRY, file, expires_at=until)
     file.expires_at = expires_at

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from files_app.models import AuditEvent, File
+from files_app.models import AuditAction, AuditEvent, File
 from files_app.services.index.callers import Caller
 
 
 def record(
     caller: Caller,
-    action: str,
+    action: AuditAction,
     *,
     object_type: str = "",
     object_id: str = "",
@@ -23,7 +23,7 @@ def record(
         organization_id=caller.organization_id or None,
         actor_type=caller.actor_type,
         actor=caller.actor[:150],
-        action=action,
+        action=AuditAction(action).value,
         object_type=object_type,
         object_id=object_id[:255],
         account_name=account_name,
@@ -34,7 +34,9 @@ def record(
     )
 
 
-def record_file(caller: Caller, action: str, file: File, *, result: str = "ok", **details: Any) -> None:
+def record_file(
+    caller: Caller, action: AuditAction, file: File, *, result: str = "ok", **details: Any
+) -> None:
     """Append one event about a file."""
     record(
         caller,

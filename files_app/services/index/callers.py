@@ -18,3 +18,8 @@ class Caller:
     scopes: frozenset[str] = frozenset()
     ip: str | None = None
     request_id: str = ""
+
+
+def system_caller(organization_id: int = 0) -> Caller:
+    """Return the gateway itself as a caller."""
+    return Caller(organization_id=organization_id, actor_type=AuditEvent.Actor.SYSTEM, actor="gateway")

@@ -8,8 +8,7 @@ import structlog
 from django.db import transaction
 from django.db.models import Count, Q, Sum
 
-from files_app.models import File, Organization
-from files_app.models.files import FileState
+from files_app.models import File, FileState, Organization
 
 log = structlog.get_logger(__name__)
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from django.conf import settings
 
 from files_app.models import ProviderAccount
-from files_app.services.accounts.saving import driver_for
+from files_app.services.accounts.drivers import driver_for
+from files_app.services.index.ids import new_file_id
 from files_app.services.index.transactions import release_connection
-from files_app.services.uploads.begin import new_file_id
 from providers.base import CheckStep, Driver
 from providers.exceptions import (
     CredentialsError,
@@ -55,7 +55,6 @@ class _Check:
         yield configured
         if driver is None:
             return
-        release_connection()
         try:
             yield from self._try(driver)
         finally:  # also when nobody waits for the rest
@@ -151,6 +150,7 @@ def _timed(name: str, work: Callable[[], str]) -> CheckStep:
 
 
 def _reached(endpoint: str) -> str:
+    release_connection()
     return reach(
         endpoint,
         allow_private=settings.ALLOW_PRIVATE_UPSTREAMS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -15,10 +15,7 @@ from django.core import checks
 from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
-from files_app.exceptions import readable_bytes
-from files_app.management.references import full_name
-from files_app.models import ApiKey, File, FileCopy, Organization, ProviderAccount
-from files_app.models.files import CopyState
+from files_app.models import ApiKey, CopyState, File, FileCopy, Organization, ProviderAccount
 from files_app.services.accounts.rotation import check_keys
 from files_app.services.index import usage
 from files_app.services.index.transactions import in_batches
@@ -26,6 +23,9 @@ from files_app.services.operations import health, heartbeats
 from files_app.services.operations.connection_test import check_connection
 from files_app.services.operations.overview import CRITICAL_PERCENT, WARNING_PERCENT, usage_of
 from files_app.services.upstream.schedule import is_stale
+from files_app.words import age, readable_bytes
+
+Check = Callable[[], Iterator["Finding"]]
 
 _LOW_SHARE = 0.05
 _WAITING_LONG = timedelta(hours=1)
@@ -65,18 +65,38 @@ def _problem(area: str, detail: str, fix: str) -> Finding:
 
 
 def examine(*, live: bool = True) -> Iterator[Finding]:
-    """Yield the findings as they are made. live: also ask every enabled account's provider."""
+    """Yield all findings as they are made. live: also ask every enabled account's provider."""
+    yield from _examined([*_QUICK_CHECKS, *_THOROUGH_CHECKS, lambda: _accounts(live=live)])
+
+
+def glance() -> Iterator[Finding]:
+    """Yield what can be found in a moment, however many files and accounts there are."""
+    yield from _examined(_QUICK_CHECKS)
+
+
+def parts() -> Iterator[Finding]:
+    """Yield whether database, broker and worker are there."""
+    failures = health.failures()
+    yield from _services(failures)
+    if _is_readable(failures):
+        yield from _guarded(_worker)
+
+
+def _examined(checks: Iterable[Check]) -> Iterator[Finding]:
     yield from _settings()
     yield from _directories()
     failures = health.failures()
     yield from _services(failures)
-    if not {"database", "migrations"} & failures.keys():
-        for check in _DATABASE_CHECKS:
+    if _is_readable(failures):
+        for check in checks:
             yield from _guarded(check)
-        yield from _guarded(lambda: _accounts(live=live))
 
 
-def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def _is_readable(failures: Mapping[str, str]) -> bool:
+    return not {"database", "migrations"} & failures.keys()
+
+
+def _guarded(check: Check) -> Iterator[Finding]:
     try:
         yield from check()
     except (DatabaseError, InterfaceError) as exc:
@@ -164,12 +184,12 @@ def _services(failures: dict[str, str]) -> Iterator[Finding]:
 def _worker() -> Iterator[Finding]:
     seen_at = heartbeats.last_seen()
     if heartbeats.is_alive(seen_at):
-        yield _ok("worker", "worker and beat are alive")
+        yield _ok("worker", f"worker and beat were seen {age(seen_at)}")
         return
-    since = f"silent since {seen_at:%Y-%m-%d %H:%M:%S} UTC" if seen_at else "never seen"
+    seen = f"last seen {age(seen_at)}" if seen_at else "not seen yet"
     yield _problem(
         "worker",
-        f"worker or beat is {since}: deletes, expiry and clean-up wait",
+        f"worker or beat {seen}: deletes, expiry and clean-up wait",
         "Start both: `manage.py run` runs everything, `manage.py run worker` and `run beat` one part each.",
     )
 
@@ -179,8 +199,14 @@ def _worker() -> Iterator[Finding]:
 
 def _encryption() -> Iterator[Finding]:
     fit = check_keys()
-    if not fit.unreadable:
+    if not (fit.unreadable or fit.outdated):
         yield _ok("encryption", f"FIELD_ENCRYPTION_KEYS fit {fit.tried} sealed accounts")
+    elif fit.outdated and not fit.unreadable:
+        yield _warning(
+            "encryption",
+            f"the credentials of {fit.outdated} accounts are encrypted with an older key",
+            "Run `manage.py rotate_encryption_keys`, then take the older key off FIELD_ENCRYPTION_KEYS.",
+        )
     elif fit.is_wrong_key:
         yield _problem(
             "encryption",
@@ -269,7 +295,8 @@ def _uploads() -> Iterator[Finding]:
         yield _ok("uploads", "none is stuck")
 
 
-_DATABASE_CHECKS = (_worker, _encryption, _organizations, _drift, _deletes, _uploads)
+_QUICK_CHECKS: tuple[Check, ...] = (_worker, _encryption, _deletes, _uploads)
+_THOROUGH_CHECKS: tuple[Check, ...] = (_organizations, _drift)
 
 
 # -- accounts ------------------------------------------------------------------------------------------
@@ -287,7 +314,7 @@ def _accounts(*, live: bool) -> Iterator[Finding]:
 
 
 def _account(account: ProviderAccount, *, live: bool) -> Iterator[Finding]:
-    name = full_name(account)
+    name = account.full_name
     steps = check_connection(account)
     for step in steps:
         if not step.ok:

@@ -13,9 +13,17 @@ from django.db.models import Count, F, FloatField, Min, Q, QuerySet, Sum
 from django.db.models.functions import Cast, NullIf, TruncDate
 from django.utils import timezone
 
-from files_app.models import ApiKey, AuditEvent, File, FileCopy, Organization, ProviderAccount
-from files_app.models.files import CopyState, FileState
-from files_app.services.operations import health, heartbeats
+from files_app.models import (
+    ApiKey,
+    AuditAction,
+    AuditEvent,
+    CopyState,
+    File,
+    FileCopy,
+    FileState,
+    Organization,
+    ProviderAccount,
+)
 from files_app.services.tenants.staff import Reach
 
 T = TypeVar("T")
@@ -105,19 +113,6 @@ class AccountSync:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
-    """Whether the parts of the gateway work: reasons by name where not."""
-
-    failures: dict[str, str]
-    worker_seen_at: datetime | None
-
-    @property
-    def worker_is_alive(self) -> bool:
-        """Whether a worker did something in the last minutes."""
-        return heartbeats.is_alive(self.worker_seen_at)
-
-
-@dataclass(frozen=True, slots=True)
 class Overview:
     """Everything that the page shows."""
 
@@ -146,11 +141,6 @@ def usage_level(percent: float) -> str:
 def overview(reach: Reach) -> Overview:
     """Return the figures for what is in reach, at most a minute old."""
     return _kept(f"overview:{reach.cache_key}", lambda: _overview(reach))
-
-
-def current_health() -> Health:
-    """Return the health of now."""
-    return Health(health.failures(), heartbeats.last_seen())
 
 
 def _kept(key: str, make: Callable[[], T]) -> T:
@@ -219,7 +209,9 @@ def activity(reach: Reach, *, days: int = DAYS) -> list[Day]:
     today = timezone.now().date()
     first = today - timedelta(days=days - 1)
     events = reach.limit(
-        AuditEvent.objects.filter(action__in=["file.create", "file.content"], created_at__gte=midnight(first))
+        AuditEvent.objects.filter(
+            action__in=[AuditAction.FILE_CREATE, AuditAction.FILE_CONTENT], created_at__gte=midnight(first)
+        )
     )
     rows = (
         events.order_by()
@@ -229,7 +221,7 @@ def activity(reach: Reach, *, days: int = DAYS) -> list[Day]:
     )
     counts: dict[date, Counter[str]] = defaultdict(Counter)
     for day, action, result, count in rows:
-        kind = "downloads" if action == "file.content" else "uploads"
+        kind = "downloads" if action == AuditAction.FILE_CONTENT else "uploads"
         counts[day]["failures" if result != "ok" else kind] += count
     dates = [first + timedelta(days=number) for number in range(days)]
     return [Day(day, **counts[day]) for day in dates]

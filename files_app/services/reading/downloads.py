@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from files_app.exceptions import GatewayError
-from files_app.models import File
-from files_app.observability import context, metrics
-from files_app.services.accounts.saving import driver_for
+from files_app.models import AuditAction, File
+from files_app.observability import context
+from files_app.services.accounts.drivers import driver_for
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
-from files_app.services.index.transactions import release_connection
 from files_app.services.reading.lookup import held_copy, require_enabled
 from providers.base import Driver
 from providers.exceptions import InvalidResponseError, ProviderUnavailableError, RemoteFileNotFoundError
@@ -58,11 +57,9 @@ def open_file(file: File, *, caller: Caller, byte_range: ByteRange | None = None
     context.annotate(provider=file.account.name)
     driver = require_content(file)
     copy = held_copy(file)
-    audit.record_file(caller, "file.content", file)
-    release_connection()
+    audit.record_file(caller, AuditAction.FILE_CONTENT, file)
     try:
-        with metrics.provider_operation(file.account.driver, Operation.CONTENT):
-            download = driver.download_file(copy.remote_id, byte_range=byte_range)
+        download = driver.download_file(copy.remote_id, byte_range=byte_range)
     except RemoteFileNotFoundError as exc:
         raise FileMissingAtProviderError(
             f"The file is listed, but {driver.label} has its content no more.", param="id"

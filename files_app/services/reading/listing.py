@@ -12,18 +12,18 @@ from django.db.models import F, Func, Q, TextField, Value
 from django.db.models.sql.compiler import SQLCompiler
 
 from files_app.exceptions import InvalidRequestError
-from files_app.models import File, ProviderAccount
+from files_app.models import File
 from files_app.models.files import FileQuerySet
-from files_app.services.accounts.saving import PROVIDER_HEADER, select_account
+from files_app.services.accounts.selection import select_account
 
 
 @dataclass(frozen=True, slots=True)
-class ListQuery:
-    """Checked parameters of a list."""
+class FileFilters:
+    """What a list is narrowed to; None asks for nothing.
 
-    after: str | None = None
-    limit: int = 10_000
-    ascending: bool = False
+    provider: name of an account. filename: the whole name. metadata: values by key.
+    """
+
     purpose: str | None = None
     provider: str | None = None
     status: str | None = None
@@ -34,6 +34,15 @@ class ListQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class PageQuery:
+    """Which page of a list. after: id of the file behind which it starts."""
+
+    after: str | None = None
+    limit: int = 10_000
+    ascending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FilePage:
     """One page and whether there is another."""
 
@@ -41,23 +50,14 @@ class FilePage:
     has_more: bool
 
 
-def list_files(organization_id: int, query: ListQuery, account: ProviderAccount | None) -> FilePage:
-    """Return a page of the organization's files, newest first unless asked otherwise.
+def page_of(files: FileQuerySet, cursors: FileQuerySet, query: PageQuery) -> FilePage:
+    """Return a page of `files`, newest first unless asked otherwise.
 
-    account: only files of this account. Raises InvalidRequestError for a cursor that is no file of the
-    organization's, be it unknown or somebody else's.
+    cursors: the files that may stand in `after`; a deleted one stays valid. Raises InvalidRequestError for
+    any other cursor, be it unknown or somebody else's.
     """
-    if query.provider is not None:
-        named = select_account(organization_id, query.provider)
-        if account is not None and account != named:
-            raise InvalidRequestError(
-                f"The header {PROVIDER_HEADER} and 'provider' name different accounts.", param="provider"
-            )
-        account = named
-    files = File.objects.for_organization(organization_id).live()
-    files = _filtered(files, query, account)
     if query.after is not None:
-        files = files.filter(_behind(organization_id, query.after, account, ascending=query.ascending))
+        files = files.filter(_behind(cursors, query.after, ascending=query.ascending))
     order = ("indexed_at", "pk") if query.ascending else ("-indexed_at", "-pk")
     rows = list(
         files.order_by(*order).select_related("account").defer("account__credentials")[: query.limit + 1]
@@ -65,20 +65,22 @@ def list_files(organization_id: int, query: ListQuery, account: ProviderAccount 
     return FilePage(rows[: query.limit], len(rows) > query.limit)
 
 
-def _filtered(files: FileQuerySet, query: ListQuery, account: ProviderAccount | None) -> FileQuerySet:
-    if account is not None:
-        files = files.filter(account=account)
-    if query.purpose is not None:
-        files = files.filter(purpose=query.purpose)
-    if query.status is not None:
-        files = files.filter(status=query.status)
-    if query.filename is not None:
-        files = files.filter(filename=query.filename)
-    if query.created_after is not None:
-        files = files.filter(created_at__gt=query.created_after)
-    if query.created_before is not None:
-        files = files.filter(created_at__lt=query.created_before)
-    for number, (key, value) in enumerate(query.metadata.items()):
+def matching(files: FileQuerySet, organization_id: int, filters: FileFilters) -> FileQuerySet:
+    """Return those of the organization's files that clients can see and that match.
+
+    Raises InvalidRequestError for a provider account that the organization does not have.
+    """
+    equal: dict[str, object] = {
+        "purpose": filters.purpose,
+        "status": filters.status,
+        "filename": filters.filename,
+        "created_at__gt": filters.created_after,
+        "created_at__lt": filters.created_before,
+    }
+    if filters.provider is not None:
+        equal["account"] = select_account(organization_id, filters.provider)
+    files = files.live().filter(**{name: value for name, value in equal.items() if value is not None})
+    for number, (key, value) in enumerate(filters.metadata.items()):
         files = files.alias(**{f"metadata_{number}": _MetadataValue(F("metadata"), Value(key))})
         files = files.filter(**{f"metadata_{number}": value})
     return files
@@ -104,12 +106,8 @@ class _MetadataValue(Func):
         return self.as_sql(compiler, connection, template="(%(expressions)s)", arg_joiner=" ->> ", **context)
 
 
-def _behind(organization_id: int, after: str, account: ProviderAccount | None, *, ascending: bool) -> Q:
-    """Return what stands behind the cursor; a deleted file stays a valid one."""
-    cursors = File.objects.for_organization(organization_id).filter(file_id=after)
-    if account is not None:
-        cursors = cursors.filter(account=account)
-    cursor = cursors.order_by("-pk").values_list("indexed_at", "pk").first()
+def _behind(cursors: FileQuerySet, after: str, *, ascending: bool) -> Q:
+    cursor = cursors.filter(file_id=after).order_by("-pk").values_list("indexed_at", "pk").first()
     if cursor is None:
         raise InvalidRequestError("'after' is not the id of a file in this list.", param="after")
     indexed_at, pk = cursor

@@ -7,11 +7,10 @@ from functools import cache
 from urllib.parse import unquote
 
 from files_app.exceptions import FileNotFoundInIndexError, InvalidRequestError, NotAllowedError
-from files_app.models import File, FileCopy, ProviderAccount
-from files_app.models.files import CopyState, FileState
-from files_app.services.accounts.saving import PROVIDER_HEADER, account_by_pk, select_account
+from files_app.models import CopyState, File, FileCopy, FileState, ProviderAccount
+from files_app.services.accounts.selection import PROVIDER_HEADER, account_by_pk, select_account
+from files_app.services.index.ids import _FILE_ID
 
-_FILE_ID = re.compile(r"[A-Za-z0-9._~=:-]{1,255}")
 _MAX_SAME_ID = 20
 _URI = re.compile(r"(?:s3|gs)://[^\x00-\x1f\x7f]{3,1290}")
 
@@ -58,9 +57,10 @@ def _stored(column: str, organization_id: int, value: str) -> list[File]:
     return found
 
 
-_SHOWN_COLUMNS = (
-    *("organization", "account", "file_id", "filename", "purpose", "content_type", "bytes", "sha256", "uri"),
-    *("metadata", "status", "status_details", "state", "is_counted", "created_at", "expires_at"),
+#: What no client sees: the rest is read with the file.
+_HIDDEN_COLUMNS = (
+    *("api_key", "failure", "deleted_reason", "is_adopted", "indexed_at", "state_changed_at"),
+    *("reserved_bytes", "lease_token", "lease_expires_at"),
 )
 
 
@@ -68,16 +68,11 @@ _SHOWN_COLUMNS = (
 def _lookup_sql(column: str) -> str:
     """Return the SQL of the lookup; its parameters are organization, state and value, in this order."""
     files = File.objects.for_organization(0).filter(state="STATE").filter(**{column: "VALUE"})
-    files = files.only(*_SHOWN_COLUMNS)
+    files = files.defer(*_HIDDEN_COLUMNS)
     sql, parameters = files[:_MAX_SAME_ID].query.sql_with_params()
     if list(parameters) != [0, "STATE", "VALUE"]:
         raise AssertionError("the ORM has put the parameters of the lookup into another order")
     return str(sql)
-
-
-def is_well_formed(file_id: str) -> bool:
-    """Whether `file_id` could be a provider's id, and so may enter a URL."""
-    return _FILE_ID.fullmatch(file_id) is not None and file_id.strip(".") != ""
 
 
 def held_copy(file: File) -> FileCopy:

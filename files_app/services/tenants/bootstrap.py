@@ -15,7 +15,8 @@ from django.db import transaction
 from files_app.exceptions import InvalidKeyError
 from files_app.models import Organization, ProviderAccount
 from files_app.services.accounts.saving import save_account
-from files_app.services.tenants.keys import create_key, system_caller, verify_key
+from files_app.services.index.callers import system_caller
+from files_app.services.tenants.keys import create_key, verify_key
 
 ORGANIZATION_NAME = "default"
 ACCOUNT_NAME = "local"

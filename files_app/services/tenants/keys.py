@@ -23,8 +23,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from files_app.exceptions import InvalidKeyError, InvalidRequestError
-from files_app.models import ApiKey, AuditEvent, Organization
-from files_app.models.organizations import Scope, all_scopes
+from files_app.models import ApiKey, AuditAction, Organization
+from files_app.models.organizations import all_scopes
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
 
@@ -75,7 +75,8 @@ def create_key(
     plain = generate_key() if key is None else key
     if key is not None and (len(key) < MIN_SUPPLIED_CHARACTERS or not key.isascii() or not key.isprintable()):
         raise InvalidRequestError(
-            f"A supplied API key needs at least {MIN_SUPPLIED_CHARACTERS} printable ASCII characters."
+            f"A supplied API key needs at least {MIN_SUPPLIED_CHARACTERS} printable ASCII characters.",
+            param="key",
         )
     wanted = sorted(set(scopes)) if scopes is not None else all_scopes()
     if not wanted or not set(wanted) <= set(all_scopes()):
@@ -93,7 +94,7 @@ def create_key(
     with transaction.atomic():
         check_new_key(row)
         row.save(force_insert=True)
-        audit.record(caller, "key.create", object_type="api_key", object_id=str(row), scopes=wanted)
+        audit.record(caller, AuditAction.KEY_CREATE, object_type="api_key", object_id=str(row), scopes=wanted)
     return row, plain
 
 
@@ -118,7 +119,7 @@ def revoke_key(row: ApiKey, *, caller: Caller) -> None:
     with transaction.atomic():
         changed = ApiKey.objects.filter(pk=row.pk, revoked_at=None).update(revoked_at=timezone.now())
         if changed:
-            audit.record(caller, "key.revoke", object_type="api_key", object_id=str(row))
+            audit.record(caller, AuditAction.KEY_REVOKE, object_type="api_key", object_id=str(row))
     _cache.clear()
 
 
@@ -223,21 +224,3 @@ _cache = _KeyCache()
 def forget_cached_keys() -> None:
     """Let the next request of every key ask the database."""
     _cache.clear()
-
-
-def system_caller(organization_id: int = 0) -> Caller:
-    """Return the gateway itself as a caller."""
-    return Caller(organization_id=organization_id, actor_type=AuditEvent.Actor.SYSTEM, actor="gateway")
-
-
-__all__ = [
-    "Scope",
-    "VerifiedKey",
-    "create_key",
-    "forget_cached_keys",
-    "generate_key",
-    "revoke_key",
-    "rotate_key",
-    "system_caller",
-    "verify_key",
-]

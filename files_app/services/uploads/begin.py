@@ -7,27 +7,22 @@ import secrets
 from django.conf import settings
 from django.db import transaction
 
-from files_app.exceptions import FileTooLargeError, readable_bytes
+from files_app.exceptions import FileTooLargeError
 from files_app.models import File, FileCopy, Organization, ProviderAccount
 from files_app.observability import context
-from files_app.services.accounts.saving import driver_for, select_account
+from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.selection import select_account
+from files_app.services.index.ids import new_file_id
 from files_app.services.index.transactions import database_time, release_connection
-from files_app.services.tenants import throttle
 from files_app.services.uploads.placement import requested_bucket
-from files_app.services.uploads.request import UploadObserver, UploadRequest, UploadSource
+from files_app.services.uploads.request import RunningUpload, UploadObserver, UploadRequest, UploadSource
 from files_app.services.uploads.reservation import reserve
 from files_app.services.uploads.transfer import Transfer
 from files_app.streams.checks import UploadRules
 from files_app.streams.jsonl import LineLimits
+from files_app.words import readable_bytes
 from providers.base import Driver
 from providers.objects import Operation
-
-_ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
-
-
-def new_file_id() -> str:
-    """Return an unguessable id: `file-` and 26 base32 characters, 130 random bits."""
-    return "file-" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(26))
 
 
 def upload_file(request: UploadRequest, observer: UploadObserver | None = None) -> File:
@@ -36,7 +31,6 @@ def upload_file(request: UploadRequest, observer: UploadObserver | None = None) 
     Raises GatewayError and ProviderError. In both cases nothing is left at the provider, or the delete
     pipeline knows what has to be removed.
     """
-    throttle.count_upload(request.caller.organization_id)
     account = select_account(request.caller.organization_id, request.account_name)
     driver = driver_for(account)
     driver.require(Operation.CREATE)
@@ -47,9 +41,11 @@ def upload_file(request: UploadRequest, observer: UploadObserver | None = None) 
     context.annotate(provider=account.name)
     observer = observer or UploadObserver()
     file, copy = _begin(request, organization, account, observer)
-    release_connection()
-    transfer = Transfer(request, account, driver, rules, file, copy, bucket, observer)
-    return transfer.run()
+    release_connection()  # the client may take its time before the provider is called
+    upload = RunningUpload(
+        request, account, driver, file, copy, observer, bucket=bucket, lease_token=file.lease_token
+    )
+    return Transfer(upload, rules).run()
 
 
 def rules_for(organization: Organization, driver: Driver, source: UploadSource) -> UploadRules:

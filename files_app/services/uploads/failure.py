@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.utils import timezone
 
-from files_app.models import File, FileCopy, Organization
-from files_app.models.files import CopyState, FileState
-from files_app.services.deletes import delivery as deletes
+from files_app.exceptions import GatewayError
+from files_app.models import AuditAction, CopyState, File, FileCopy, FileState, Organization
+from files_app.services.deletes import outbox
 from files_app.services.index import audit
-from files_app.services.index.callers import Caller
+from files_app.services.index.callers import Caller, system_caller
 from files_app.services.index.transactions import database_time
-from files_app.services.tenants.keys import system_caller
+from providers.exceptions import InvalidResponseError, ProviderError, ProviderUnavailableError
+
+#: States of a copy that no later end of the upload may overrule.
+_MAY_HOLD_BYTES = (CopyState.UPLOADING, CopyState.UNCONFIRMED, CopyState.FAILED)
 
 
 @transaction.atomic
@@ -31,41 +33,39 @@ def abandon_upload(
     may_be_stored: the provider may have the file. With its `remote_id` it is deleted, without one it is
     searched for. Does nothing to an upload that has ended otherwise.
     """
-    row = (
-        File.objects.select_for_update()
-        .filter(pk=file.pk, state=FileState.UPLOADING)
-        .values("reserved_bytes")
-        .first()
-    )
-    now = timezone.now()
-    if row is not None:
-        File.objects.filter(pk=file.pk, state=FileState.UPLOADING).update(
-            state=FileState.FAILED,
-            failure=reason[:500],
-            filename=filename,
-            bytes=size,
-            reserved_bytes=0,
-            lease_token="",
-            lease_expires_at=None,
-            state_changed_at=now,
-        )
-        Organization.objects.release(file.organization_id, row["reserved_bytes"])
+    if _fail(file, reason=reason, filename=filename, size=size):
         if reason:
-            audit.record_file(caller, "file.create", file, result="failed", reason=reason[:200])
+            audit.record_file(caller, AuditAction.FILE_CREATE, file, result="failed", reason=reason[:200])
     elif not remote_id:
         return
-    state = CopyState.UNCONFIRMED if may_be_stored else CopyState.FAILED
+    row = FileCopy.objects.filter(pk=copy.pk)
+    values = {"last_error": reason[:500], "next_attempt_at": database_time(plus_seconds=0)}
     if remote_id:
-        state = CopyState.DELETING
-    FileCopy.objects.filter(pk=copy.pk).exclude(state=CopyState.AVAILABLE).update(
-        state=state,
-        remote_id=remote_id,
-        last_error=reason[:500],
-        next_attempt_at=database_time(plus_seconds=0),
-        state_changed_at=now,
+        # Also of an upload that the sweeper gave up: it has been looking for what can now be named.
+        row.to(CopyState.DELETING, origin=_MAY_HOLD_BYTES, remote_id=remote_id, **values)
+        outbox.send_after_commit(copy.pk)
+    else:
+        end = CopyState.UNCONFIRMED if may_be_stored else CopyState.FAILED
+        row.to(end, origin=CopyState.UPLOADING, **values)
+
+
+def _fail(file: File, *, reason: str, filename: str, size: int) -> bool:
+    """Mark the file as failed and release what it reserved; False when its upload has ended otherwise."""
+    running = File.objects.filter(pk=file.pk, state=FileState.UPLOADING)
+    reserved = running.select_for_update().values_list("reserved_bytes", flat=True).first()
+    if reserved is None:
+        return False
+    running.to(
+        FileState.FAILED,
+        failure=reason[:500],
+        filename=filename,
+        bytes=size,
+        reserved_bytes=0,
+        lease_token="",
+        lease_expires_at=None,
     )
-    if remote_id:
-        deletes.send_after_commit(copy.pk)
+    Organization.objects.release(file.organization_id, reserved)
+    return True
 
 
 @transaction.atomic
@@ -84,3 +84,21 @@ def give_up_upload(pk: int) -> bool:
         size=file.bytes,
     )
     return True
+
+
+def give_up_stuck(limit: int) -> int:
+    """Fail uploads whose lease ran out and return how many; the quota is free again with the same commit."""
+    return sum(give_up_upload(pk) for pk in list(File.objects.stuck().values_list("pk", flat=True)[:limit]))
+
+
+def may_be_stored(exc: BaseException) -> bool:
+    """Whether a provider that got the whole file may have it: it did not say clearly that it refused it."""
+    if not isinstance(exc, ProviderError) or not exc.answered:
+        return True
+    was_served = isinstance(exc, ProviderUnavailableError) and exc.status_code is not None
+    return was_served or isinstance(exc, InvalidResponseError)
+
+
+def reason_of(exc: BaseException) -> str:
+    """Return why an upload failed, as its row and the audit trail say it."""
+    return exc.message if isinstance(exc, GatewayError | ProviderError) else type(exc).__name__

@@ -20,9 +20,9 @@ from django.db import IntegrityError, InterfaceError, OperationalError, transact
 from django.utils import timezone
 
 from files_app.exceptions import ConflictError, InvalidRequestError, UnprocessableError
-from files_app.models import File, IdempotencyRecord, Organization, ProviderAccount
-from files_app.models.files import FileState
-from files_app.services.accounts.saving import driver_for, select_account
+from files_app.models import File, FileState, IdempotencyRecord, Organization, ProviderAccount
+from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.selection import select_account
 from files_app.services.index.transactions import release_connection
 from files_app.services.uploads.begin import rules_for, upload_file
 from files_app.services.uploads.failure import give_up_upload

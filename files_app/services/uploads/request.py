@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from files_app.models import File, ProviderAccount
+from files_app.models import File, FileCopy, ProviderAccount
 from files_app.services.index.callers import Caller
 from files_app.streams.checks import UploadChecks
 from files_app.streams.form import BodySource
 from files_app.streams.raw import RawSource
+from providers.base import Driver
 
 UploadSource = BodySource | RawSource
 
@@ -42,3 +43,21 @@ class UploadObserver:
 
     def settled(self, file: File) -> None:
         """Called in the transaction that makes the file available; once more if that has to be repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningUpload:
+    """An upload whose rows are written: what moving its bytes and settling it have to know.
+
+    bucket: where the client wants it; None for the account's own. lease_token: what the row's must equal for
+    the upload to be ours still.
+    """
+
+    request: UploadRequest
+    account: ProviderAccount
+    driver: Driver
+    file: File
+    copy: FileCopy
+    observer: UploadObserver
+    bucket: str | None = None
+    lease_token: str = ""

@@ -9,10 +9,10 @@ import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from files_app.exceptions import QuotaExceededError, TemporaryError, readable_bytes
-from files_app.models import File, Organization
-from files_app.models.files import FileState
+from files_app.exceptions import QuotaExceededError, TemporaryError
+from files_app.models import File, FileState, Organization
 from files_app.services.index.transactions import database_time, persistently, release_connection
+from files_app.words import readable_bytes
 from providers.objects import MiB
 
 log = structlog.get_logger(__name__)

@@ -6,8 +6,7 @@ import re
 from collections.abc import Collection
 from datetime import timedelta
 
-from files_app.models import FileCopy, ProviderAccount
-from files_app.models.files import CopyState
+from files_app.models import CopyState, FileCopy, ProviderAccount
 from providers.objects import RemoteFile
 
 _CLOCK_SKEW = timedelta(minutes=2)
@@ -21,7 +20,7 @@ def unsettled_uploads(
     Ask after the provider was asked. The row has the file's name and size once the upload has passed its
     checks, and before that no provider gets a file's end.
     """
-    here = FileCopy.objects.filter(account__location_digest=account.location_digest, state__in=states)
+    here = FileCopy.objects.at(account).filter(state__in=states)
     return list(here.exclude(file__filename="").select_related("file").defer("file__metadata"))
 
 

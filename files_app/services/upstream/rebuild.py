@@ -14,14 +14,12 @@ from dataclasses import dataclass, field, replace
 from django.db import transaction
 
 from files_app.exceptions import InvalidRequestError
-from files_app.filenames import clean_filename
-from files_app.models import File, FileCopy, Organization, ProviderAccount
-from files_app.models.files import CopyState, FileState
-from files_app.services.accounts.saving import driver_for
+from files_app.models import AuditAction, File, FileCopy, Organization, ProviderAccount
+from files_app.services.accounts.drivers import driver_for
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
-from files_app.services.upstream.sync import SyncReport, read_pages
-from providers.object_store import ObjectStoreDriver
+from files_app.services.upstream.pages import RemoteList
+from providers.base import Driver
 from providers.objects import RemoteFile
 
 _MAX_SECONDS = 24 * 3_600.0
@@ -59,7 +57,7 @@ def rebuild_index(
     Raises InvalidRequestError for an account that is no object store, and ProviderError.
     """
     driver = driver_for(account)
-    if not isinstance(driver, ObjectStoreDriver):
+    if not driver.names_files:
         raise InvalidRequestError(
             f"{driver.label} keeps no details with its files. `manage.py accounts sync {account.name}` takes "
             "what it lists into the index."
@@ -76,7 +74,7 @@ class _Rebuild:
     def __init__(
         self,
         account: ProviderAccount,
-        driver: ObjectStoreDriver,
+        driver: Driver,
         owners: Mapping[str, Organization],
         caller: Caller,
         *,
@@ -91,20 +89,19 @@ class _Rebuild:
         self._found = Rebuilt()
 
     def run(self, on_seen: Callable[[int], None]) -> Rebuilt:
-        progress = SyncReport()
-        for page in read_pages(self._account, self._driver, progress, max_seconds=_MAX_SECONDS):
+        listed = RemoteList(self._driver, max_seconds=_MAX_SECONDS)
+        for page in listed:
             self._found.seen += len(page)
             self._take(page)
             on_seen(len(page))
-        self._found.is_complete = progress.is_complete
+        self._found.is_complete = listed.is_complete
         return self._found
 
-    def _take(self, page: tuple[RemoteFile, ...]) -> None:
+    def _take(self, page: list[RemoteFile]) -> None:
         known_copies = set(
-            FileCopy.objects.filter(
-                account__location_digest=self._account.location_digest,
-                remote_id__in=[remote.remote_id for remote in page],
-            ).values_list("remote_id", flat=True)
+            FileCopy.objects.at(self._account, [remote.remote_id for remote in page]).values_list(
+                "remote_id", flat=True
+            )
         )
         ids = [file_id for remote in page if (file_id := self._driver.file_id_of(remote.remote_id))]
         # An upload in progress has its id already, but not yet the key.
@@ -140,26 +137,13 @@ class _Rebuild:
 
     @transaction.atomic
     def _insert(self, remote: RemoteFile, file_id: str, organization: Organization) -> None:
-        created_at = {"created_at": remote.created_at, "indexed_at": remote.created_at}
-        file = File.objects.create(
-            organization=organization,
-            account=self._account,
+        file = File.objects.index(
+            remote,
             file_id=file_id,
-            filename=clean_filename(remote.filename or file_id),
-            purpose=(remote.purpose or "user_data")[:64],
-            content_type=(remote.content_type or "")[:127],
-            bytes=remote.bytes or 0,
-            sha256=(remote.sha256 or "")[:64],
-            metadata=dict(remote.metadata),
-            uri=remote.uri or "",
-            status=remote.status,
-            state=FileState.AVAILABLE,
-            expires_at=remote.expires_at,
-            **{name: moment for name, moment in created_at.items() if moment is not None},
-        )
-        FileCopy.objects.create(
-            file=file, account=self._account, remote_id=remote.remote_id, state=CopyState.AVAILABLE
+            organization_id=organization.pk,
+            account=self._account,
+            is_adopted=False,
         )
         Organization.objects.add(organization.pk, file.bytes)
         caller = replace(self._caller, organization_id=organization.pk)
-        audit.record_file(caller, "file.rebuild", file, bytes=file.bytes)
+        audit.record_file(caller, AuditAction.FILE_REBUILD, file, bytes=file.bytes)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from files_app.models import File
-from files_app.models.files import CopyState, FileState
-from files_app.observability import metrics
-from files_app.services.accounts.saving import driver_for
+from files_app.models import AuditAction, CopyState, File, FileState
+from files_app.services.accounts.drivers import driver_for
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
-from files_app.services.index.transactions import release_connection
-from files_app.services.upstream.sync import find_again, mark_lost
-from providers.exceptions import RemoteFileNotFoundError
-from providers.objects import Operation, RemoteFile
+from files_app.services.upstream.lost import ask_for, find_again, mark_lost
+from providers.objects import RemoteFile
 
 
 def recheck_file(file: File, *, caller: Caller) -> str:
@@ -27,15 +23,11 @@ def recheck_file(file: File, *, caller: Caller) -> str:
         return "nothing to check: no provider holds this file"
     copy.file = file
     driver = driver_for(copy.account)
-    release_connection()
-    try:
-        with metrics.provider_operation(copy.account.driver, Operation.RETRIEVE):
-            remote = driver.retrieve_file(copy.remote_id)
-    except RemoteFileNotFoundError:
+    remote = ask_for(copy, driver)
+    if remote is None:
         lost = copy.state == CopyState.AVAILABLE and mark_lost(copy)
-        return _recorded(
-            file, caller, f"{driver.label} has it no more" + (": marked as lost" if lost else "")
-        )
+        words = f"{driver.label} has it no more" + (": marked as lost" if lost else "")
+        return _recorded(file, caller, words)
     if copy.state == CopyState.LOST and find_again(copy):
         return _recorded(file, caller, f"{driver.label} has it again: available")
     if file.state != FileState.AVAILABLE:
@@ -54,5 +46,5 @@ def _compared(file: File, remote: RemoteFile, label: str) -> str:
 
 
 def _recorded(file: File, caller: Caller, finding: str) -> str:
-    audit.record_file(caller, "file.recheck", file, finding=finding[:200])
+    audit.record_file(caller, AuditAction.FILE_RECHECK, file, finding=finding[:200])
     return finding

@@ -14,25 +14,18 @@ from enum import StrEnum
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from files_app.models import FileCopy, ProviderAccount
-from files_app.models.files import HOLDING_STATES, CopyState
-from files_app.observability import metrics
-from files_app.services.accounts.saving import driver_for
+from files_app.models import AuditAction, CopyState, FileCopy, ProviderAccount
+from files_app.models.states import HOLDING_STATES
+from files_app.services.accounts.drivers import driver_for
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
-from files_app.services.index.transactions import in_batches, release_connection
+from files_app.services.index.transactions import in_batches
+from files_app.services.upstream.adoption import adopted_id, can_adopt, is_adoptable
 from files_app.services.upstream.in_flight import unsettled_uploads
-from files_app.services.upstream.sync import (
-    SyncReport,
-    adopted_id,
-    can_adopt,
-    is_adoptable,
-    mark_lost,
-    read_pages,
-)
+from files_app.services.upstream.lost import ask_for, mark_lost
+from files_app.services.upstream.pages import RemoteList
 from providers.base import Driver
 from providers.exceptions import ProviderError, RemoteFileNotFoundError
-from providers.object_store import ObjectStoreDriver
 from providers.objects import Operation, RemoteFile
 
 _MAX_SECONDS = 3_600.0
@@ -158,7 +151,7 @@ class _Work:
         self._orders = orders
         self._report = report
         self._began = timezone.now()
-        self._seen: set[str] = set()
+        self._listed = RemoteList(driver, max_seconds=_MAX_SECONDS)
         self._may_adopt = can_adopt(account, driver)
         self._uploads: list[FileCopy] = []
 
@@ -166,15 +159,12 @@ class _Work:
 
     def compare_list(self, on_seen: Callable[[int], None]) -> None:
         """Read the provider's list and explain each file in it."""
-        progress = SyncReport()
-        for page in read_pages(self._account, self._driver, progress, max_seconds=_MAX_SECONDS):
+        for page in self._listed:
             self._uploads = unsettled_uploads(self._account)
-            fresh = [remote for remote in page if remote.remote_id not in self._seen]
-            self._seen.update(remote.remote_id for remote in fresh)
-            self._report.seen += len(fresh)
-            self._report.differences.extend(self._explained(fresh))
-            on_seen(len(fresh))
-        self._report.is_complete = progress.is_complete
+            self._report.seen += len(page)
+            self._report.differences.extend(self._explained(page))
+            on_seen(len(page))
+        self._report.is_complete = self._listed.is_complete
 
     def _explained(self, page: list[RemoteFile]) -> Iterator[Difference]:
         copies = self._copies_of([remote.remote_id for remote in page])
@@ -215,7 +205,7 @@ class _Work:
         """Remove what nothing explains, if told so and if its age allows it."""
         if not self._orders.remove_unexplained:
             return difference
-        if isinstance(self._driver, ObjectStoreDriver) and not self._driver.file_id_of(remote.remote_id):
+        if self._driver.file_id_of(remote.remote_id) is None:
             return replace(difference, action=Action.FOREIGN)
         if remote.created_at is None:
             return replace(difference, action=Action.UNDATED)
@@ -230,17 +220,15 @@ class _Work:
     def _removed(self, difference: Difference) -> Difference:
         if self._copies_of([difference.remote_id]).exists():
             return replace(difference, action=Action.FAILED, detail="a row for it has appeared meanwhile")
-        release_connection()
         try:
-            with metrics.provider_operation(self._account.driver, Operation.DELETE):
-                self._driver.delete_file(difference.remote_id)
+            self._driver.delete_file(difference.remote_id)
         except RemoteFileNotFoundError:
             pass
         except ProviderError as exc:
             return replace(difference, action=Action.FAILED, detail=exc.message)
         audit.record(
             self._caller,
-            "reconcile.remove",
+            AuditAction.RECONCILE_REMOVE,
             object_type="remote_file",
             object_id=difference.remote_id,
             account_name=self._account.name,
@@ -258,19 +246,12 @@ class _Work:
         ).select_related("file", "file__organization", "file__account")
         for batch in in_batches(held):
             for copy in batch:
-                if copy.remote_id not in self._seen and self._is_gone(copy):
+                if copy.remote_id not in self._listed.seen and self._is_gone(copy):
                     self._report.differences.append(self._lost(copy))
 
     def _is_gone(self, copy: FileCopy) -> bool:
-        if Operation.RETRIEVE not in self._driver.capabilities.operations:
-            return True
-        release_connection()
-        try:
-            with metrics.provider_operation(self._account.driver, Operation.RETRIEVE):
-                self._driver.retrieve_file(copy.remote_id)
-        except RemoteFileNotFoundError:
-            return True
-        return False
+        can_ask = Operation.RETRIEVE in self._driver.capabilities.operations
+        return not can_ask or ask_for(copy, self._driver) is None
 
     def _lost(self, copy: FileCopy) -> Difference:
         difference = _about_copy(Finding.LOST, copy)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from files_app.exceptions import FileNotFoundInIndexError, InvalidRequestError
 from files_app.models import File
 from files_app.observability import context
-from files_app.services.accounts.saving import select_account
+from files_app.services.accounts.selection import select_account
 from files_app.services.reading.lookup import find_file
-from files_app.services.upstream import sync
+from files_app.services.upstream import adoption
 
 
 def get_file(organization_id: int, file_id: str, account_name: str | None) -> File:
@@ -33,4 +33,4 @@ def _adopted(organization_id: int, file_id: str, account_name: str | None) -> Fi
         if account_name is not None:
             raise
         return None
-    return sync.adopt_by_id(account, file_id)
+    return adoption.adopt_by_id(account, file_id)

@@ -10,15 +10,16 @@ from datetime import timedelta
 from typing import Literal
 
 import structlog
-from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
 from files_app.models import ProviderAccount
-from files_app.services.accounts.saving import driver_for
+from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.isolation import on_its_own
 from files_app.services.index.transactions import release_connection
-from files_app.services.upstream.sync import can_adopt, sync_account
+from files_app.services.upstream.adoption import can_adopt
+from files_app.services.upstream.sync import sync_account
 from providers.exceptions import ProviderConfigurationError, ProviderError
 
 log = structlog.get_logger(__name__)
@@ -43,14 +44,8 @@ def sync_due_accounts() -> int:
     synced = 0
     for account in ProviderAccount.objects.filter(is_enabled=True, organization__isnull=False):
         if is_stale(account, at_least_seconds=settings.SYNC_INTERVAL_SECONDS):
-            try:
+            with on_its_own("sync", account):
                 synced += sync_account(account) is not None
-            except (ProviderError, ProviderConfigurationError) as exc:
-                log.warning("sync_failed", account=account.name, error=str(exc))
-            except SoftTimeLimitExceeded:
-                raise
-            except Exception:  # one account's oddity must not keep the others waiting
-                log.exception("sync_failed_unexpectedly", account=account.name)
     return synced
 
 

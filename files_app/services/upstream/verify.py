@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from files_app.models import File
-from files_app.models.files import CopyState, FileQuerySet, FileState
-from files_app.observability import metrics
-from files_app.services.accounts.saving import driver_for
+from files_app.models import AuditAction, CopyState, File, FileState
+from files_app.models.files import FileQuerySet
+from files_app.services.accounts.drivers import driver_for
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
-from files_app.services.index.transactions import in_batches, release_connection
+from files_app.services.index.transactions import in_batches
+from files_app.services.reading.readback import read_back
 from providers.base import Driver
 from providers.exceptions import (
     FileRejectedError,
@@ -22,7 +21,6 @@ from providers.exceptions import (
     RemoteFileNotFoundError,
     UnsupportedOperationError,
 )
-from providers.objects import Operation
 
 
 class Outcome(StrEnum):
@@ -75,7 +73,6 @@ def verify_file(file: File, *, on_bytes: Callable[[int], None] = lambda amount: 
         return Verdict(file, Outcome.MISSING, "no provider holds a copy")
     if not file.sha256:
         return Verdict(file, Outcome.UNKNOWN, "made at the provider: nobody knows what it was")
-    release_connection()
     try:
         driver = driver_for(file.account)
         if driver.capabilities.content != "exact":
@@ -90,28 +87,20 @@ def verify_file(file: File, *, on_bytes: Callable[[int], None] = lambda amount: 
 
 
 def _compared(file: File, driver: Driver, remote_id: str, on_bytes: Callable[[int], None]) -> Verdict:
-    with metrics.provider_operation(file.account.driver, Operation.CONTENT):
-        download = driver.download_file(remote_id)
-    sha256, size = hashlib.sha256(), 0
-    try:
-        for chunk in download.chunks:
-            sha256.update(chunk)
-            size += len(chunk)
-            on_bytes(len(chunk))
-    finally:
-        download.close()
-    if size != file.bytes:
-        return Verdict(file, Outcome.DAMAGED, f"{size} bytes instead of {file.bytes}", size)
-    if sha256.hexdigest() != file.sha256:
-        return Verdict(file, Outcome.DAMAGED, f"its sha256 is {sha256.hexdigest()}", size)
-    return Verdict(file, Outcome.INTACT, bytes_read=size)
+    download = driver.download_file(remote_id)
+    found = read_back(download.chunks, download.close, lambda chunk: on_bytes(len(chunk)))
+    if found.bytes != file.bytes:
+        return Verdict(file, Outcome.DAMAGED, f"{found.bytes} bytes instead of {file.bytes}", found.bytes)
+    if found.sha256 != file.sha256:
+        return Verdict(file, Outcome.DAMAGED, f"its sha256 is {found.sha256}", found.bytes)
+    return Verdict(file, Outcome.INTACT, bytes_read=found.bytes)
 
 
 def _recorded(verdict: Verdict, caller: Caller) -> Verdict:
     if verdict.is_problem:
         audit.record_file(
             replace(caller, organization_id=verdict.file.organization_id),
-            "file.verify",
+            AuditAction.FILE_VERIFY,
             verdict.file,
             result=verdict.outcome.value,
             finding=verdict.detail[:200],

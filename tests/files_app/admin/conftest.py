@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.core.cache import cache
 from django.test import Client
 
-from files_app.models import ApiKey, AuditEvent, File, FileCopy, Organization, ProviderAccount, StaffAccess
-from files_app.models.files import CopyState, FileState
+from files_app.models import (
+    ApiKey,
+    AuditEvent,
+    CopyState,
+    File,
+    FileCopy,
+    FileState,
+    Organization,
+    ProviderAccount,
+    StaffAccess,
+)
 from files_app.services.accounts.saving import save_account
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
@@ -20,6 +28,7 @@ from files_app.services.tenants.keys import create_key
 from files_app.services.uploads.begin import upload_file
 from files_app.services.uploads.request import UploadRequest
 from files_app.streams.raw import RawSource
+from tests.files_app.rows import force
 
 
 @dataclass(frozen=True)
@@ -69,20 +78,13 @@ def world(mark: str) -> World:
     file = store(organization, filename=f"{mark}-file.txt")
     File.objects.filter(pk=file.pk).update(metadata={"team": f"{mark}-team"})
     gone = store(organization, b"gone\n", filename=f"{mark}-gone.txt")
-    File.objects.filter(pk=gone.pk).update(state=FileState.DELETING)
-    gone.copies.update(state=CopyState.DEAD, last_error=f"{mark}-error")
+    force(File.objects.filter(pk=gone.pk), state=FileState.DELETING)
+    force(gone.copies, state=CopyState.DEAD, last_error=f"{mark}-error")
     audit.record(
         caller, "file.recheck", object_type="file", object_id=file.file_id, finding=f"{mark}-finding"
     )
     event = AuditEvent.objects.filter(action="file.recheck").latest("pk")
     return World(mark, organization, account, key, file, gone.copies.get(), event)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_kept() -> Iterator[None]:
-    cache.clear()
-    yield
-    cache.clear()
 
 
 @pytest.fixture

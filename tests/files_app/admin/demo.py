@@ -17,13 +17,24 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from files_app.models import ApiKey, AuditEvent, File, FileCopy, Heartbeat, Organization, ProviderAccount
-from files_app.models.files import CopyState, FileState
+from files_app.models import (
+    ApiKey,
+    AuditEvent,
+    CopyState,
+    DeletedReason,
+    File,
+    FileCopy,
+    FileState,
+    Heartbeat,
+    Organization,
+    ProviderAccount,
+)
 from files_app.services.accounts.saving import save_account
 from files_app.services.index.callers import Caller
+from files_app.services.index.ids import new_file_id
 from files_app.services.index.usage import recount_all
 from files_app.services.tenants.keys import create_key
-from files_app.services.uploads.begin import new_file_id, upload_file
+from files_app.services.uploads.begin import upload_file
 from files_app.services.uploads.request import UploadRequest
 from files_app.streams.raw import RawSource
 
@@ -244,8 +255,8 @@ def _deletions(
     plan = [CopyState.DELETING] * 9 + [CopyState.DEAD] * 2 + [CopyState.UNCONFIRMED]
     for place, state in enumerate(plan):
         file = _file(dice, 10_000 + place, organizations["northwind"], account, None)
-        file.state = FileState.FAILED if state == CopyState.UNCONFIRMED else FileState.DELETING
-        file.deleted_reason, file.failure = "user", ""
+        gone = FileState.FAILED if state == CopyState.UNCONFIRMED else FileState.DELETING
+        file.state, file.deleted_reason, file.failure = gone, DeletedReason.USER, ""
         file.save()
         since, soon = timezone.now() - timedelta(hours=2 * place + 1), timezone.now() + timedelta(minutes=4)
         FileCopy.objects.create(

@@ -15,13 +15,12 @@ from django.utils import timezone
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from files_app.admin.exports import harmless
-from files_app.admin.formatting import age, readable
 from files_app.admin.paginator import MAX_COUNTED, CappedPaginator
-from files_app.models import AuditEvent, File, FileCopy
-from files_app.models.files import CopyState, DeletedReason, FileState
-from files_app.services.upstream.sync import mark_lost
+from files_app.models import AuditEvent, CopyState, DeletedReason, File, FileCopy, FileState
+from files_app.services.upstream.lost import mark_lost
 from tests.files_app.admin.conftest import World, body_of, store
 from tests.files_app.admin.demo import picture
+from tests.files_app.rows import force
 
 LIST = "admin:files_app_file_changelist"
 HOSTILE = '"><img src=x onerror=alert(1)>.txt'
@@ -109,7 +108,7 @@ def test_a_list_costs_the_same_queries_whatever_its_length(
     for number in range(30):
         file = store(own.organization, f"number {number}".encode())
         if number % 2:
-            file.copies.update(state=CopyState.DELETING, next_attempt_at=timezone.now())
+            force(file.copies, state=CopyState.DELETING, next_attempt_at=timezone.now())
     with django_assert_max_num_queries(most):
         assert root.get(reverse(view)).status_code == 200
 
@@ -137,8 +136,8 @@ def test_hostile_names_stay_text_everywhere(root: Client, own: World) -> None:
     File.objects.filter(pk=file.pk).update(
         metadata={HOSTILE: HOSTILE}, failure=HOSTILE, content_type=HOSTILE, status_details=HOSTILE
     )
-    FileCopy.objects.filter(file=file).update(last_error=HOSTILE, state=CopyState.DEAD)
-    FileCopy.objects.filter(file=file).update(state=CopyState.AVAILABLE)
+    force(FileCopy.objects.filter(file=file), last_error=HOSTILE, state=CopyState.DEAD)
+    force(FileCopy.objects.filter(file=file), state=CopyState.AVAILABLE)
     page = reverse("admin:files_app_file_change", args=[file.pk])
     preview = reverse("admin:files_app_file_preview", args=[file.pk])
     answers = [root.get(page), root.get(reverse(LIST)), root.get("/admin/"), root.post(preview)]
@@ -230,7 +229,7 @@ def test_expiry_is_set_and_taken_away(root: Client, own: World) -> None:
 
 def test_a_recheck_finds_what_the_provider_lost(root: Client, own: World) -> None:
     assert b"has it, status processed" in act(root, "recheck", own.file)
-    from files_app.services.accounts.saving import driver_for
+    from files_app.services.accounts.drivers import driver_for
 
     driver_for(own.account).delete_file(own.copy.remote_id)
     assert b"marked as lost" in act(root, "recheck", own.file)
@@ -341,21 +340,3 @@ def test_an_upload_needs_the_csrf_token(own: World) -> None:
 
 def test_only_put_is_taken(root: Client, own: World) -> None:
     assert root.post(send_address(own), b"bytes", content_type="text/plain").status_code == 405
-
-
-# -- words -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("size", "shown"),
-    [(0, "0 B"), (1023, "1,023 B"), (1024, "1 KiB"), (1_500_000, "1.43 MiB"), (1024**4 - 1, "1,024 GiB")],
-)
-def test_sizes_are_readable(size: int, shown: str) -> None:
-    assert readable(size) == shown
-
-
-def test_ages_are_readable() -> None:
-    now = timezone.now()
-    assert age(now - timedelta(minutes=3, seconds=1)) == "3 min ago"
-    assert age(now + timedelta(days=2, seconds=9)) == "in 2 d"
-    assert age(now) == "now"

@@ -12,10 +12,8 @@ from django.utils import timezone
 
 from files_app.admin.charts import nice_ceiling, nice_size
 from files_app.models import Heartbeat, Organization, StaffAccess
-from files_app.services.index.usage import recount
-from files_app.services.operations import heartbeats, overview
-from files_app.services.operations.overview import usage_history, usage_level
-from files_app.services.tenants.staff import EVERYTHING, reach_of
+from files_app.services.operations import heartbeats
+from files_app.services.tenants.staff import reach_of
 from tests.files_app.admin.conftest import World
 
 
@@ -45,36 +43,12 @@ def test_the_overview_tells_the_figures_and_links_to_the_lists(
         assert reverse("admin:files_app_filecopy_changelist") + link in body
 
 
-def test_the_figures_are_counted_once_a_minute(
-    root: Client, own: World, django_assert_max_num_queries
-) -> None:  # type: ignore[no-untyped-def]
-    overview.overview(EVERYTHING)
-    with django_assert_max_num_queries(0):
-        overview.overview(EVERYTHING)
-
-
-@pytest.mark.parametrize(
-    ("percent", "level"), [(79.9, "ok"), (80, "warning"), (95, "critical"), (120, "critical")]
-)
-def test_the_colour_of_usage_changes_at_80_and_95_percent(percent: float, level: str) -> None:
-    assert usage_level(percent) == level
-
-
 @pytest.mark.parametrize(
     ("value", "top"), [(0, 4), (4, 4), (5, 8), (9, 12), (10, 12), (21, 24), (81, 100), (100, 120), (101, 120)]
 )
 def test_a_quarter_of_a_charts_height_is_round(value: int, top: float) -> None:
     assert nice_ceiling(value) == top
     assert nice_size(value * 1024**3) == top * 1024**3 * bool(value)
-
-
-def test_the_history_of_usage_is_worked_back_from_now(own: World) -> None:
-    recount(own.organization)
-    own.organization.refresh_from_db()
-    history = usage_history(own.organization)
-    assert history[-1].used_bytes == own.organization.used_bytes
-    assert history[0].used_bytes == 0
-    assert len(history) == 30
 
 
 def test_a_silent_worker_is_shown(root: Client) -> None:
@@ -127,12 +101,6 @@ def test_staff_gets_role_and_organizations_in_one_form(root: Client, own: World)
     assert answer.status_code == 302, answer.context["errors"]
     assert reach_of(user).organization_ids == {own.organization.pk}
     assert StaffAccess.objects.get(user=user).sees_all_organizations is False
-
-
-def test_an_inactive_user_sees_nothing(own: World) -> None:
-    user = User.objects.create_superuser("gone")
-    user.is_active = False
-    assert reach_of(user).organization_ids == frozenset()
 
 
 def test_history_leads_to_the_audit_trail(root: Client, own: World) -> None:

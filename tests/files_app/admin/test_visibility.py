@@ -8,18 +8,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from pytest_django import DjangoDbBlocker
 
-from files_app.models import File, FileCopy, StaffAccess
-from files_app.models.files import CopyState, FileState
-from tests.files_app.admin.conftest import SignIn, World, body_of
+from files_app.models import CopyState, File, FileCopy, FileState, StaffAccess
+from tests.files_app.admin.conftest import SignIn, World, body_of, world
+from tests.files_app.rows import kept
 
 MODELS = {"organization", "apikey", "provideraccount", "file", "filecopy", "auditevent"}
+
+
+@pytest.fixture(scope="module")
+def worlds(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[tuple[World, World]]:
+    """Two organizations for all tests here."""
+    with kept(django_db_blocker):
+        yield world("ours"), world("zzforeign")
+
+
+@pytest.fixture
+def own(worlds: tuple[World, World], db: None) -> World:
+    return deepcopy(worlds[0])
+
+
+@pytest.fixture
+def foreign(worlds: tuple[World, World], db: None) -> World:
+    return deepcopy(worlds[1])
 
 
 def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:

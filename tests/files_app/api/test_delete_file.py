@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-import pytest
-import time_machine
 from django.utils import timezone
 
 from files_app.models import AuditEvent, File, FileCopy
-from files_app.services.deletes.expiry import expire_files
 from tests.fake_provider import FakeProvider, behaviours
-from tests.files_app.cast import Tenant, counters, deliver_deletes
+from tests.files_app.cast import Tenant, counters, deliver_deletes, on_disk
 from tests.files_app.client import with_side_effect
-from tests.files_app.forms import encode, expiry_parts, file_part, purpose_part
+from tests.files_app.forms import encode, file_part, purpose_part
 
 
 def test_it_answers_at_once_and_the_provider_follows(remote: Tenant, fake: FakeProvider) -> None:
@@ -49,9 +44,11 @@ def test_a_deleted_file_is_not_adopted_again_while_the_provider_has_it(
 
 def test_the_bytes_on_disk_are_removed(acme: Tenant) -> None:
     file_id = acme.api.create()["id"]
+    assert on_disk(acme)
     acme.api.delete(f"/files/{file_id}")
     deliver_deletes()
     assert FileCopy.objects.get().state == "deleted"
+    assert on_disk(acme) == []
 
 
 def test_deleting_needs_the_right_account(remote: Tenant) -> None:
@@ -111,19 +108,3 @@ def test_a_running_download_survives_the_delete(remote: Tenant, fake: FakeProvid
         first = next(reply.chunks)
         remote.api.delete(f"/files/{file_id}")
         assert first + b"".join(reply.chunks) == b"x" * 100_000
-
-
-@pytest.mark.parametrize("account", ["local", "openai"])
-def test_an_expired_file_is_cleaned_up_once(remote: Tenant, fake: FakeProvider, account: str) -> None:
-    parts = [*expiry_parts(3600), purpose_part(), file_part()]
-    remote.api.create(parts=parts, account=account)
-    assert expire_files() == 0
-    with time_machine.travel(timezone.now() + timedelta(seconds=3601)):
-        assert remote.api.listed()["data"] == []
-        assert expire_files() == 1
-        assert expire_files() == 0
-        assert counters(remote.organization) == (0, 0, 0)
-        deliver_deletes()
-    assert File.objects.get().deleted_reason == "expired"
-    assert FileCopy.objects.get().state == "deleted"
-    assert AuditEvent.objects.filter(action="file.expire").count() == 1

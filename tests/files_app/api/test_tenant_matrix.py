@@ -15,13 +15,16 @@ from urllib.parse import quote
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
+from pytest_django import DjangoDbBlocker
 
 from files_app.models import File, FileCopy, Organization
 from files_app.models.organizations import Scope
-from files_app.services.tenants.keys import forget_cached_keys, revoke_key, system_caller
+from files_app.services.index.callers import system_caller
+from files_app.services.tenants.keys import forget_cached_keys, revoke_key
 from tests.fake_provider import FakeProvider
-from tests.files_app.cast import Tenant, openai_account
+from tests.files_app.cast import Tenant, local_account, make_tenant, openai_account
 from tests.files_app.client import ApiClient, Reply
+from tests.files_app.rows import kept
 
 PREFIXES = ("v1/", "api/llm/v1/", "api/llm/", "")
 OPEN_ROUTES = {"healthz", "readyz", "metrics", "openapi.json", "docs"}  # they know no organization
@@ -50,10 +53,10 @@ def test_every_route_is_in_the_matrix() -> None:
     assert found == known | OPEN_ROUTES
 
 
-def test_every_method_of_a_route_is_in_the_matrix(acme: Tenant) -> None:
-    file_id = acme.api.create()["id"]
+def test_every_method_of_a_route_is_in_the_matrix(world: World) -> None:
+    file_id = world.mine["local"]
     for route, methods in ITEM_METHODS.items():
-        allowed = acme.api.request("OPTIONS", path_of(route, file_id)).headers["Allow"]
+        allowed = world.acme.api.request("OPTIONS", path_of(route, file_id)).headers["Allow"]
         assert set(allowed.split(", ")) - {"OPTIONS", "HEAD"} == set(methods) - {"HEAD"}
 
 
@@ -79,8 +82,21 @@ class World:
         return [*files, *copies, *usage]
 
 
+@pytest.fixture(scope="module")
+def one_world(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
+    with FakeProvider() as fake, kept(django_db_blocker):
+        yield make_world(fake)
+
+
 @pytest.fixture
-def world(acme: Tenant, other: Tenant, fake: FakeProvider) -> World:
+def world(one_world: World, db: None) -> World:
+    return one_world
+
+
+def make_world(fake: FakeProvider) -> World:
+    acme, other = make_tenant("acme"), make_tenant("other")
+    for tenant in (acme, other):
+        local_account(tenant.organization, is_default=True)
     openai_account(None, fake, "shared")
     for tenant, dialect in ((acme, "groq"), (other, "cerebras")):
         openai_account(tenant.organization, fake, "owned", driver=dialect)

@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from files_app.models import AuditEvent, File, FileCopy
-from files_app.models.files import CopyState
+from files_app.models import AuditEvent, CopyState, File, FileCopy
 from tests.fake_provider import FakeProvider, behaviours
 from tests.files_app.cast import Tenant
 from tests.files_app.management.shell import failing, good
+from tests.files_app.rows import force
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def deleted(remote: Tenant) -> str:
 
 
 def bury() -> None:
-    FileCopy.objects.update(state=CopyState.DEAD, last_error="locked", next_attempt_at=None)
+    force(FileCopy.objects, state=CopyState.DEAD, last_error="locked", next_attempt_at=None)
 
 
 def test_a_list_shows_what_waits(remote: Tenant, deleted: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from files_app.management.local_files import default_name
 from files_app.models import AuditEvent, File, FileCopy
-from files_app.services.accounts.saving import driver_for
+from files_app.services.accounts.drivers import driver_for
 from providers.object_store import ObjectStoreDriver
 from tests.fake_provider import FakeProvider, behaviours
 from tests.files_app.cast import Tenant, counters

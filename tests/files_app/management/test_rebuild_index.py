@@ -10,10 +10,12 @@ import pytest
 from django.utils import timezone
 
 from files_app.models import AuditEvent, File, FileCopy, Organization, ProviderAccount
-from files_app.services.accounts.saving import driver_for, forget_recent_accounts
+from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.selection import forget_recent_accounts
 from tests.files_app.cast import Tenant, counters, local_account, make_account
 from tests.files_app.forms import expiry_parts, file_part, purpose_part
 from tests.files_app.management.shell import failing, good, manage
+from tests.files_app.rows import force
 from tests.providers.stores import ACCESS_KEY, BUCKETS, SECRET_KEY, Weed
 
 REBUILT_FIELDS = (
@@ -118,10 +120,10 @@ def test_a_second_run_changes_nothing(acme: Tenant, disk: ProviderAccount) -> No
 def test_deleted_files_and_uploads_in_progress_do_not_come_back(acme: Tenant, disk: ProviderAccount) -> None:
     upload_all(acme, "disk")
     first, second, _ = File.objects.order_by("pk")
-    File.objects.filter(pk=first.pk).update(state="deleting")
-    FileCopy.objects.filter(file=first).update(state="deleting")
-    File.objects.filter(pk=second.pk).update(state="uploading")
-    FileCopy.objects.filter(file=second).update(state="uploading", remote_id="")
+    force(File.objects.filter(pk=first.pk), state="deleting")
+    force(FileCopy.objects.filter(file=first), state="deleting")
+    force(File.objects.filter(pk=second.pk), state="uploading")
+    force(FileCopy.objects.filter(file=second), state="uploading", remote_id="")
     done = good("rebuild_index", "disk", "--json").json
     assert (done["restored"], done["known"]) == ({}, 3)
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from files_app.models import AuditEvent, File, FileCopy, ProviderAccount
-from files_app.models.files import CopyState, FileState
-from files_app.services.accounts.saving import driver_for
+from files_app.models import AuditEvent, CopyState, File, FileCopy, FileState, ProviderAccount
+from files_app.services.accounts.drivers import driver_for
 from tests.fake_provider import FakeProvider, behaviours
 from tests.files_app.cast import Tenant, counters, openai_account
 from tests.files_app.management.shell import failing, good, manage
+from tests.files_app.rows import force
 
 LONG_AGO = 1_700_000_000
 
@@ -91,7 +91,7 @@ def test_what_an_upload_in_progress_may_have_made_is_protected(
     planted(fake, created_at=int((timezone.now() - timedelta(days=3)).timestamp()))
     uploaded(acme)
     began = timezone.now() - timedelta(days=2, hours=12)
-    FileCopy.objects.update(state=CopyState.UNCONFIRMED, remote_id="", created_at=began)
+    force(FileCopy.objects, state=CopyState.UNCONFIRMED, remote_id="", created_at=began)
     report = reconcile("common", "--remove-unexplained", "--yes")
     assert {row["action"] for row in report["differences"]} == {"too young to remove"}
     assert len(fake.store("openai")) == 2
@@ -141,8 +141,8 @@ def test_a_file_that_was_deleted_here_and_is_still_there_is_reported(
     acme: Tenant, shared: ProviderAccount
 ) -> None:
     file_id = uploaded(acme)
-    FileCopy.objects.update(state=CopyState.DELETED)
-    File.objects.update(state=FileState.DELETED)
+    force(FileCopy.objects, state=CopyState.DELETED)
+    force(File.objects, state=FileState.DELETED)
     (row,) = reconcile("common", "--remove-unexplained", "--yes")["differences"]
     assert (row["finding"], row["id"], row["action"]) == ("leftover", file_id, "")
 

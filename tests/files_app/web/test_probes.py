@@ -1,10 +1,12 @@
-"""What `/metrics` shows to whom."""
+"""`/readyz` names what fails, and `/metrics` shows its figures to those who may see them."""
 
 import pytest
 from django.test import Client
 from pytest_django import Settings
 
 from files_app.models import Organization
+from files_app.services.operations import health
+from files_app.services.operations.health import BoundedCheck
 
 pytestmark = [pytest.mark.urls("tests.files_app.web.urls"), pytest.mark.django_db]
 
@@ -47,3 +49,22 @@ def test_a_wrong_token_is_refused(client: Client, settings: Settings, token: str
 def test_processes_share_their_counters(client: Client) -> None:
     client.get("/healthz")
     assert 'files_gateway_requests_total{method="GET",route="healthz",status="200"}' in exposition(client)
+
+
+def fail() -> None:
+    raise ConnectionError("password=hunter2")
+
+
+def test_the_answer_names_what_fails_and_hides_why(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "CHECKS", {"good": BoundedCheck(lambda: None), "bad": BoundedCheck(fail)})
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json() == {"status": "unavailable", "checks": {"good": "ok", "bad": "ConnectionError"}}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_migrated_database_and_the_embedded_broker_are_ready(client: Client) -> None:
+    assert client.get("/readyz").json() == {
+        "status": "ok",
+        "checks": {"database": "ok", "broker": "ok", "migrations": "ok"},
+    }

@@ -5,10 +5,13 @@ import re
 from typing import Any
 
 import pytest
+from django.http import HttpRequest
 from django.test import Client
 from prometheus_client import REGISTRY
+from pytest_django.fixtures import Settings
 
 from files_app.observability import logs
+from files_app.web.request_log import client_address
 
 # The end of a request looks at the database's connection, if an earlier test has opened it.
 pytestmark = [pytest.mark.urls("tests.files_app.web.urls"), pytest.mark.django_db]
@@ -115,12 +118,20 @@ def test_small_answers_have_a_length(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "expected"),
+    ("count", "forwarded", "expected"),
     [
-        ("/plain/a", "script-src 'self';"),
-        ("/admin/", "script-src 'self' 'unsafe-eval';"),
-        ("/own-policy", "sandbox"),
+        (1, "203.0.113.9", "203.0.113.9"),
+        (1, "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        (2, "198.51.100.1, 203.0.113.9, 10.0.0.1", "203.0.113.9"),
+        (2, "203.0.113.9", "10.0.0.7"),
+        (1, "not an address", "10.0.0.7"),
+        (1, "", "10.0.0.7"),
     ],
 )
-def test_every_answer_has_a_content_security_policy(client: Client, path: str, expected: str) -> None:
-    assert expected in client.get(path).headers["Content-Security-Policy"]
+def test_only_our_own_proxies_are_believed(
+    settings: Settings, count: int, forwarded: str, expected: str
+) -> None:
+    settings.PROXY_COUNT = count
+    request = HttpRequest()
+    request.META = {"REMOTE_ADDR": "10.0.0.7", "HTTP_X_FORWARDED_FOR": forwarded}
+    assert client_address(request) == expected

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 
 from files_app.observability import context
-from files_app.web import probes as views
+from files_app.web import probes
 
 
 def plain(request: HttpRequest, name: str = "") -> HttpResponse:
@@ -38,7 +38,7 @@ urlpatterns = [
     path("failing", stream, {"fails": 1}),
     path("own-policy", own_policy),
     path("admin/", plain),
-    path("healthz", views.healthz),
-    path("readyz", views.readyz),
-    path("metrics", views.metrics),
+    path("healthz", probes.healthz),
+    path("readyz", probes.readyz),
+    path("metrics", probes.metrics),
 ]

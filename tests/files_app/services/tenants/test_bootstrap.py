@@ -9,8 +9,9 @@ from pytest_django import Settings
 
 from files_app.exceptions import InvalidRequestError
 from files_app.models import ApiKey, Organization, ProviderAccount
+from files_app.services.index.callers import system_caller
 from files_app.services.tenants.bootstrap import bootstrap
-from files_app.services.tenants.keys import revoke_key, system_caller, verify_key
+from files_app.services.tenants.keys import revoke_key, verify_key
 
 pytestmark = pytest.mark.django_db
 

@@ -17,6 +17,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from files_app.exceptions import InvalidKeyError, InvalidRequestError
 from files_app.models import ApiKey, AuditEvent, Organization
 from files_app.models.organizations import Scope
+from files_app.services.index.callers import system_caller
 from files_app.services.tenants import keys
 from files_app.services.tenants.keys import (
     create_key,
@@ -24,7 +25,6 @@ from files_app.services.tenants.keys import (
     generate_key,
     revoke_key,
     rotate_key,
-    system_caller,
     verify_key,
 )
 

@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
-import time_machine
-from django.utils import timezone
 
-from files_app.models import File, FileCopy, ProviderAccount
-from files_app.models.files import CopyState
-from files_app.services.upstream.lost_answers import search_unconfirmed
-from tests.fake_provider import Behaviour, FakeProvider, behaviours
-from tests.files_app.cast import Tenant, counters, deliver_deletes, openai_account
-from tests.files_app.client import Reply
-from tests.processes import free_port
+from files_app.models import FileCopy, ProviderAccount
+from tests.fake_provider import FakeProvider, behaviours
+from tests.files_app.cast import Tenant, counters, openai_account
+from tests.files_app.services.uploads.failing import CONTENT, failed_upload, heal
 
-CONTENT = b"x" * 300_000
 CANARY = "sk-canary-0123456789abcdef0123456789"
 
 
-def upload(tenant: Tenant, fake: FakeProvider, behaviour: Behaviour) -> Reply:
-    """Upload while the provider misbehaves once, and check what must hold after any failure."""
-    fake.script({"method": "POST"}, behaviour)
-    reply = tenant.api.upload(CONTENT)
-    assert reply.status != 200
-    assert reply.error["message"]
-    fake.wait_until_idle()
-    assert counters(tenant.organization) == (0, 0, 0)
-    assert File.objects.get().state == "failed"
-    assert tenant.api.listed()["data"] == []
-    assert [request.method for request in fake.requests] == ["POST"]  # an upload is never sent twice
-    return reply
-
-
-def heal(fake: FakeProvider) -> None:
-    """Do what beat and the worker do, once the provider works again."""
-    search_unconfirmed()
-    deliver_deletes()
-
-
 @pytest.mark.parametrize(
-    "base_url",
-    [f"http://127.0.0.1:{free_port()}", "https://nowhere.invalid/v1"],
+    "base_url", ["http://127.0.0.1:9/v1", "https://nowhere.invalid/v1"], ids=["closed port", "unknown host"]
 )
 def test_a_provider_that_cannot_be_reached(acme: Tenant, fake: FakeProvider, base_url: str) -> None:
     openai_account(acme.organization, fake, base_url=base_url)
@@ -82,7 +53,7 @@ def test_a_rate_limit_is_passed_on(
     remote: Tenant, fake: FakeProvider, retry_after: str | None, passed_on: str | None, after: int | None
 ) -> None:
     behaviour = behaviours.fail(429, retry_after=retry_after, after_body_bytes=after)
-    reply = upload(remote, fake, behaviour)
+    reply = failed_upload(remote, fake, behaviour)
     assert (reply.status, reply.error["type"]) == (429, "rate_limit_error")
     assert reply.headers.get("Retry-After") == passed_on
     assert fake.store("openai") == []
@@ -93,10 +64,10 @@ def test_a_rate_limit_is_passed_on(
 def test_a_failure_at_any_time_is_told(
     remote: Tenant, fake: FakeProvider, status: int, after: int | None
 ) -> None:
-    reply = upload(remote, fake, behaviours.fail(status, after_body_bytes=after))
+    reply = failed_upload(remote, fake, behaviours.fail(status, after_body_bytes=after))
     assert reply.status == (504 if status == 504 else 502)
     assert reply.error["type"] == "server_error"
-    heal(fake)
+    heal()
     assert fake.store("openai") == []
 
 
@@ -105,91 +76,15 @@ def test_a_failure_at_any_time_is_told(
 def test_a_connection_that_breaks_at_any_time(
     remote: Tenant, fake: FakeProvider, after: int | None, resets: bool
 ) -> None:
-    reply = upload(remote, fake, behaviours.drop(after_body_bytes=after, resets=resets))
+    reply = failed_upload(remote, fake, behaviours.drop(after_body_bytes=after, resets=resets))
     assert (reply.status, reply.error["code"]) == (502, "provider_unavailable")
-    heal(fake)
+    heal()
     assert fake.store("openai") == []
 
 
-lost_answers = pytest.mark.parametrize(
-    "behaviour",
-    [
-        behaviours.store_then_drop(),
-        behaviours.fail(500, stored=True),
-        behaviours.fail(503, stored=True),
-        behaviours.html(stored=True),
-        behaviours.garbage(stored=True),
-        behaviours.success_with_error(stored=True),
-        behaviours.without_id(),
-        behaviours.patched({"id": 17}),
-        behaviours.patched({"id": ""}),
-        behaviours.patched({"id": "../../files"}),
-        behaviours.patched({"id": "a" * 300}),
-        behaviours.patched({"id": "a\r\nX: y"}),
-        behaviours.huge_json(),
-        behaviours.answer(200, b"[]", stored=True),
-        behaviours.answer(200, b"", stored=True),
-        behaviours.answer(200, b"[" * 100_000, stored=True),
-        behaviours.patched({"bytes": 5}),
-    ],
-)
-
-
-@lost_answers
-def test_a_file_whose_answer_was_lost_is_found_and_deleted(
-    remote: Tenant, fake: FakeProvider, behaviour: Behaviour
-) -> None:
-    bystander = fake.add_file("openai", filename="other.txt", content=b"made elsewhere")
-    reply = upload(remote, fake, behaviour)
-    assert (reply.status, reply.error["type"]) == (502, "server_error")
-    heal(fake)
-    assert [stored.remote_id for stored in fake.store("openai")] == [bystander.remote_id]
-    assert FileCopy.objects.get().state in {"deleted", "failed"}
-
-
 def test_a_compressed_answer_is_not_unpacked(remote: Tenant, fake: FakeProvider) -> None:
-    reply = upload(remote, fake, behaviours.gzip_bomb(2**26))
+    reply = failed_upload(remote, fake, behaviours.gzip_bomb(2**26))
     assert (reply.status, reply.error["code"]) == (502, "bad_provider_response")
-
-
-def test_a_lost_answer_on_a_shared_upstream_is_left_to_an_operator(
-    remote: Tenant, other: Tenant, fake: FakeProvider
-) -> None:
-    openai_account(other.organization, fake)
-    upload(remote, fake, behaviours.store_then_drop())
-    heal(fake)
-    assert len(fake.store("openai")) == 1
-    assert FileCopy.objects.get().state == CopyState.UNCONFIRMED
-
-
-def test_a_lost_answer_with_two_candidates_is_left_to_an_operator(remote: Tenant, fake: FakeProvider) -> None:
-    upload(remote, fake, behaviours.store_then_drop())
-    fake.add_file("openai", filename="a.txt", content=CONTENT)
-    heal(fake)
-    assert len(fake.store("openai")) == 2
-
-
-def test_the_search_for_a_lost_file_spares_an_upload_in_flight(remote: Tenant, fake: FakeProvider) -> None:
-    """The second upload is stored and not settled yet: it looks just like the lost first one."""
-    upload(remote, fake, behaviours.drop())
-    first = File.objects.get()
-    lost = FileCopy.objects.get()
-    running = File.objects.create(
-        organization=remote.organization, account=first.account, file_id="file-running", filename="a.txt"
-    )
-    FileCopy.objects.create(file=running, account=first.account)
-    stored = fake.add_file("openai", filename="a.txt", content=CONTENT)
-    heal(fake)
-    assert [each.remote_id for each in fake.store("openai")] == [stored.remote_id]
-    lost.refresh_from_db()
-    assert lost.state == CopyState.UNCONFIRMED
-
-
-def test_the_search_ends_after_a_day(remote: Tenant, fake: FakeProvider) -> None:
-    upload(remote, fake, behaviours.drop())
-    with time_machine.travel(timezone.now() + timedelta(hours=25)):
-        search_unconfirmed()
-    assert FileCopy.objects.get().state == "failed"
 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 422, 409])
@@ -197,7 +92,7 @@ def test_the_search_ends_after_a_day(remote: Tenant, fake: FakeProvider) -> None
 def test_an_early_refusal_is_used_and_the_rest_not_sent(
     remote: Tenant, fake: FakeProvider, status: int, after: int | None
 ) -> None:
-    reply = upload(remote, fake, behaviours.fail(status, after_body_bytes=after))
+    reply = failed_upload(remote, fake, behaviours.fail(status, after_body_bytes=after))
     assert reply.status == (400 if status in {415, 422} else status)
     assert reply.error["type"] in {"invalid_request_error", "server_error"}
     assert FileCopy.objects.get().state == "failed"
@@ -207,7 +102,7 @@ def test_an_early_refusal_is_used_and_the_rest_not_sent(
 def test_a_redirect_is_not_followed_and_takes_no_credentials(
     remote: Tenant, fake: FakeProvider, status: int
 ) -> None:
-    upload(remote, fake, behaviours.redirect(f"{fake.storage_root}/elsewhere", status))
+    failed_upload(remote, fake, behaviours.redirect(f"{fake.storage_root}/elsewhere", status))
     assert all(request.dialect != "storage" for request in fake.requests)
 
 
@@ -218,7 +113,7 @@ def test_an_id_that_another_file_has_leaves_that_file_alone(remote: Tenant, fake
     assert (reply.status, reply.error["code"]) == (502, "bad_provider_response")
     assert remote.api.get(f"/files/{first['id']}").json() == first
     assert counters(remote.organization) == (5, 0, 1)
-    heal(fake)
+    heal()
     assert first["id"] in [stored.remote_id for stored in fake.store("openai")]
 
 
@@ -241,7 +136,7 @@ def test_what_a_provider_says_of_itself_is_cleaned(remote: Tenant, fake: FakePro
 
 
 def test_the_providers_request_id_is_passed_on(remote: Tenant, fake: FakeProvider) -> None:
-    reply = upload(remote, fake, behaviours.fail(400, headers=[("x-request-id", "req_theirs")]))
+    reply = failed_upload(remote, fake, behaviours.fail(400, headers=[("x-request-id", "req_theirs")]))
     assert reply.headers["x-provider-request-id"] == "req_theirs"
     assert reply.headers["x-request-id"] != "req_theirs"
 

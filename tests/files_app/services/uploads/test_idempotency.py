@@ -11,12 +11,13 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from files_app.models import File, FileCopy, IdempotencyRecord
-from files_app.services.index import transactions as database
-from files_app.services.upstream.lost_answers import sweep_uploads
+from files_app.services.index import transactions
+from files_app.services.operations.cleanup import sweep_uploads
 from tests.fake_provider import FakeProvider, behaviours
 from tests.files_app.cast import Tenant, counters
 from tests.files_app.client import Reply, breaking, with_side_effect
 from tests.files_app.forms import encode, expiry_parts, file_part, purpose_part
+from tests.files_app.rows import force
 
 KEY = {"Idempotency-Key": "k-1"}
 FORM = encode([purpose_part(), file_part(b"hello" * 20)])
@@ -118,8 +119,8 @@ def crashed(acme: Tenant) -> File:
     acme.api.create(headers=KEY)
     IdempotencyRecord.objects.update(response=None, fingerprint="")
     until = timezone.now() + timedelta(minutes=1)
-    File.objects.update(state="uploading", lease_token="gone", lease_expires_at=until)
-    FileCopy.objects.update(state="uploading")
+    force(File.objects, state="uploading", lease_token="gone", lease_expires_at=until)
+    force(FileCopy.objects, state="uploading")
     return File.objects.get()
 
 
@@ -179,7 +180,7 @@ def test_a_file_without_its_key_written_down_does_not_exist(
         return original(rows, **values)
 
     original = QuerySet.update
-    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(transactions, "PATIENCE_SECONDS", 0)
     monkeypatch.setattr(QuerySet, "update", update)
     assert acme.api.upload(headers=KEY).status == 503
     assert counters(acme.organization) == (0, 0, 0)

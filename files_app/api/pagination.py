@@ -1,0 +1,44 @@
+"""OpenAI's pages: `after`, `limit`, `order`, and an always present `has_more`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from files_app.api import parameters
+from files_app.models.files import FileQuerySet
+from files_app.services.reading.listing import FilePage, page_of
+
+
+class FilePagination(BasePagination):
+    """Pages by keyset: the millionth file costs what the first does."""
+
+    page: FilePage
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
+        """Return the files of the page that the request asks for. Raises InvalidRequestError.
+
+        A cursor is any file of the list before it is filtered, so that a deleted one stays valid.
+        """
+        cursors = cast(FileQuerySet, view.get_queryset())
+        self.page = page_of(
+            cast(FileQuerySet, queryset), cursors, parameters.page_query(request.query_params)
+        )
+        return list(self.page.files)
+
+    def get_paginated_response(self, data: Any) -> Response:
+        """Return the page in OpenAI's envelope."""
+        shown = cast(Sequence[dict[str, Any]], data)
+        return Response(
+            {
+                "object": "list",
+                "data": shown,
+                "first_id": shown[0]["id"] if shown else None,
+                "last_id": shown[-1]["id"] if shown else None,
+                "has_more": self.page.has_more,
+            }
+        )

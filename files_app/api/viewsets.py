@@ -1,0 +1,126 @@
+"""The Files API: policies as attributes, a service call, an answer. Nothing here names a driver."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
+from rest_framework.viewsets import GenericViewSet
+
+from files_app.api import parameters, schema
+from files_app.api.authentication import caller_of
+from files_app.api.filters import FileFilter
+from files_app.api.pagination import FilePagination
+from files_app.api.throttles import UploadRate
+from files_app.models import File, ProviderAccount
+from files_app.models.files import FileQuerySet
+from files_app.services.accounts.selection import select_account
+from files_app.services.deletes import outbox
+from files_app.services.reading import downloads
+from files_app.services.tenants import throttle
+from files_app.services.uploads import idempotency
+from files_app.services.uploads.begin import upload_file
+from files_app.services.uploads.request import UploadRequest
+from files_app.services.upstream import schedule
+from files_app.services.upstream.retrieve import get_file
+from files_app.web import content
+from files_app.web.bodies import body_source
+from files_app.web.representation import file_object
+
+SYNC_HEADER = "x-files-gateway-sync"
+
+
+class FileViewSet(GenericViewSet[File]):
+    """The files of the caller's organization."""
+
+    lookup_url_kwarg = "file_id"
+    filter_backends = (FileFilter,)
+    pagination_class = FilePagination
+
+    def get_queryset(self) -> FileQuerySet:
+        """Return the organization's files in every state; with an account named, only those there."""
+        files = File.objects.for_organization(caller_of(self.request).organization_id)
+        account = self.named_account
+        return files if account is None else files.filter(account=account)
+
+    def get_throttles(self) -> list[BaseThrottle]:
+        """Limit how many uploads an organization begins; other requests are counted elsewhere."""
+        return [UploadRate()] if self.action == "create" else []
+
+    @schema.list_files
+    def list(self, request: Request) -> Response:
+        """List the organization's files."""
+        parameters.refuse_unknown(request.query_params)
+        sync = schedule.sync_before_list(self.named_account) if self.named_account is not None else ""
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or ()
+        response = self.get_paginated_response([file_object(file) for file in page])
+        if sync:
+            response.headers[SYNC_HEADER] = sync
+        return response
+
+    @schema.create_file
+    def create(self, request: Request) -> Response:
+        """Upload a file."""
+        upload = UploadRequest(
+            caller=caller_of(request),
+            source=body_source(request),
+            account_name=parameters.provider_name(request),
+            metadata=parameters.metadata(request),
+            sdk_retry_count=parameters.sdk_retry_count(request),
+            placement=parameters.placement(request),
+        )
+        key = request.META.get("HTTP_IDEMPOTENCY_KEY")
+        with throttle.upload_slot(upload.caller):
+            if key is not None:
+                return Response(idempotency.upload_once(upload, key, file_object))
+            return Response(file_object(upload_file(upload)))
+
+    @schema.retrieve_file
+    def retrieve(self, request: Request, file_id: str) -> Response:
+        """Retrieve a file object."""
+        return Response(file_object(self.get_object()))
+
+    @schema.delete_file
+    def destroy(self, request: Request, file_id: str) -> Response:
+        """Delete a file."""
+        file = self.get_object()
+        outbox.delete_file(file, caller=caller_of(request))
+        return Response({"id": file.file_id, "object": "file", "deleted": True})
+
+    @schema.download_file
+    @action(detail=True)
+    def content(self, request: Request, file_id: str) -> HttpResponseBase:
+        """Download a file's content."""
+        file = self.get_object()
+        if content.is_unmodified(request, file):
+            return content.unmodified(file)
+        byte_range = content.requested_range(request, file)
+        if byte_range is not None and not content.is_satisfiable(byte_range, file):
+            return content.range_not_satisfiable(file)
+        opened = downloads.open_file(file, caller=caller_of(request), byte_range=byte_range)
+        return content.content_response(file, opened)
+
+    @schema.describe_content
+    def describe_content(self, request: Request, file_id: str) -> HttpResponse:
+        """Answer what a download would, without asking the provider."""
+        file = self.get_object()
+        downloads.require_content(file)
+        if content.is_unmodified(request, file):
+            return content.unmodified(file)
+        return content.description(file)
+
+    def get_object(self) -> File:
+        """Return the file of the address, adopted from its provider where that is safe."""
+        organization_id = caller_of(self.request).organization_id
+        return get_file(organization_id, self.kwargs["file_id"], parameters.provider_name(self.request))
+
+    @cached_property
+    def named_account(self) -> ProviderAccount | None:
+        """The account that the request names. Raises InvalidRequestError for one that is not there."""
+        name = parameters.provider_name(self.request)
+        return None if name is None else select_account(caller_of(self.request).organization_id, name)

@@ -1,0 +1,67 @@
+"""Arguments that several commands take, and what they make of their texts."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import timedelta
+
+#: Entries, characters of a key, characters of a value: as the API takes them.
+MAX_METADATA = (16, 64, 128)
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+
+
+def add_dry_run(parser: ArgumentParser) -> None:
+    """Declare --dry-run."""
+    parser.add_argument("--dry-run", action="store_true", help="show what would happen, change nothing")
+
+
+def add_yes(parser: ArgumentParser) -> None:
+    """Declare --yes."""
+    parser.add_argument("--yes", action="store_true", help="do not ask; needed where nobody can answer")
+
+
+def add_organization(parser: ArgumentParser, *, required: bool = False) -> None:
+    """Declare --organization."""
+    words = "the organization's name" if required else "only this organization"
+    parser.add_argument("--organization", metavar="NAME", required=required, help=words)
+
+
+def add_account(parser: ArgumentParser) -> None:
+    """Declare --account."""
+    parser.add_argument(
+        "--account", metavar="NAME", help="only this provider account: NAME, ORGANIZATION/NAME or shared/NAME"
+    )
+
+
+def count(text: str) -> int:
+    """Read a whole number. Raises ArgumentTypeError, as all of these do."""
+    if not text.isdecimal() or len(text) > 12:
+        raise ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Read one entry of metadata: `KEY=VALUE`."""
+    key, equals, value = text.partition("=")
+    _, longest_key, longest_value = MAX_METADATA
+    if not equals or not 1 <= len(key) <= longest_key or len(value) > longest_value:
+        raise ArgumentTypeError(
+            f"{text!r} is not KEY=VALUE of at most {longest_key} and {longest_value} characters"
+        )
+    return key, value
+
+
+def lifetime(text: str) -> timedelta:
+    """Read a time such as `12h`, `90d` or `8w`."""
+    match = re.fullmatch(r"([1-9][0-9]{0,4})([hdw])", text)
+    if match is None:
+        raise ArgumentTypeError(f"{text!r} is no time such as 12h, 90d or 8w")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def days(text: str) -> int:
+    """Read a number of days of at most a year."""
+    if not text.isdecimal() or not 1 <= int(text[:6]) <= 366:
+        raise ArgumentTypeError(f"{text!r} is not a number of days from 1 to 366")
+    return int(text)

@@ -1,0 +1,88 @@
+"""Each provider's holding of a file; the outbox of deletes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from files_app.models.accounts import ProviderAccount
+from files_app.models.files import File
+from files_app.models.states import (
+    COPY_TRANSITIONS,
+    HOLDING_STATES,
+    CopyState,
+    StatefulModel,
+    StatefulQuerySet,
+)
+
+
+class FileCopyQuerySet(StatefulQuerySet["FileCopy"]):
+    """The outbox of provider deletes."""
+
+    transitions = COPY_TRANSITIONS
+
+    def due(self) -> FileCopyQuerySet:
+        """Return deletes whose time has come and that nobody works on, oldest first."""
+        return self.filter(
+            Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=Now()),
+            state=CopyState.DELETING,
+            next_attempt_at__lte=Now(),
+        ).order_by("next_attempt_at", "pk")
+
+    def at(self, account: ProviderAccount, remote_ids: Collection[str] | None = None) -> FileCopyQuerySet:
+        """Return the copies at the account's endpoint, of all accounts and organizations there.
+
+        remote_ids: only these; None for all.
+        """
+        here = self.filter(account__location_digest=account.location_digest)
+        return here if remote_ids is None else here.filter(remote_id__in=remote_ids)
+
+    def holding(self, account: ProviderAccount, remote_id: str) -> FileCopyQuerySet:
+        """Return the copies, of all accounts there, that stand for `remote_id` at the account's endpoint."""
+        return self.at(account, [remote_id]).filter(state__in=HOLDING_STATES)
+
+
+class FileCopy(StatefulModel):
+    """One provider account's holding of a file; while `deleting`, the row is the outbox entry."""
+
+    file = models.ForeignKey(File, on_delete=models.CASCADE, related_name="copies")
+    account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="copies")
+    remote_id = models.CharField(max_length=1024, blank=True)
+    is_shared_remote = models.BooleanField(
+        default=False, help_text="The provider deduplicated: other copies have the same remote id."
+    )
+    state = models.CharField(max_length=16, choices=CopyState, default=CopyState.UPLOADING)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    first_attempt_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=500, blank=True)
+    lease_token = models.CharField(max_length=32, blank=True, editable=False)
+    lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now)
+    state_changed_at = models.DateTimeField(default=timezone.now)
+
+    objects = FileCopyQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "file copies"
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["account", "remote_id"],
+                condition=Q(state__in=["available", "deleting", "dead"], is_shared_remote=False)
+                & ~Q(remote_id=""),
+                name="one_file_of_a_remote_id",
+            )
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["account", "remote_id"], name="copy_remote_id"),
+            models.Index(fields=["next_attempt_at"], condition=Q(state="deleting"), name="copy_due_deletes"),
+            models.Index(fields=["state", "state_changed_at"], name="copy_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.remote_id or 'no remote id'} at {self.account_id}"

@@ -1,0 +1,65 @@
+"""The one door to a provider: drivers whose calls are timed, counted and hold no database connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from django.conf import settings
+
+from files_app.models import ProviderAccount
+from files_app.observability import metrics
+from files_app.services.accounts import credentials as secrets
+from files_app.services.index.transactions import release_connection
+from providers.base import AccountConfig, Driver, Environment
+from providers.objects import Operation
+from providers.registry import build_driver
+from providers.transports.http import HTTPTransport, TransportLimits
+
+
+@cache
+def environment() -> Environment:
+    """Return what the process gives to every driver."""
+    limits = TransportLimits(
+        connect_timeout_seconds=settings.PROVIDER_CONNECT_TIMEOUT_SECONDS,
+        read_timeout_seconds=settings.PROVIDER_READ_TIMEOUT_SECONDS,
+        write_timeout_seconds=settings.PROVIDER_WRITE_TIMEOUT_SECONDS,
+        allow_private=settings.ALLOW_PRIVATE_UPSTREAMS,
+    )
+    return Environment(
+        limits=limits, data_dir=Path(settings.DATA_DIR), chunk_bytes=settings.DOWNLOAD_CHUNK_BYTES
+    )
+
+
+@cache
+def shared_transport() -> HTTPTransport:
+    """Return the process's one HTTP transport, so that connections to providers are reused."""
+    return HTTPTransport(environment().limits)
+
+
+@contextmanager
+def _metered(driver_name: str, operation: Operation) -> Iterator[None]:
+    """Hold no database connection while a provider is asked; time the call and count its failure."""
+    release_connection()
+    with metrics.provider_operation(driver_name, operation):
+        yield
+
+
+def driver_for(account: ProviderAccount, credentials: Mapping[str, str] | None = None) -> Driver:
+    """Return a driver for the account. Raises ProviderConfigurationError.
+
+    credentials: take these instead of the stored ones, for an account that is not saved yet.
+    """
+    stored = secrets.unseal(account) if credentials is None else credentials
+    resolved = {name: secrets.resolve(value) for name, value in stored.items()}
+    config = AccountConfig(
+        name=account.name,
+        options=account.options,
+        credentials=resolved,
+        environment=environment(),
+        transport=shared_transport(),
+        meter=_metered,
+    )
+    return build_driver(account.driver, config)

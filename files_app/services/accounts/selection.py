@@ -1,0 +1,69 @@
+"""Which provider account serves a request."""
+
+from __future__ import annotations
+
+import time
+
+from files_app.exceptions import InvalidRequestError
+from files_app.models import Organization, ProviderAccount
+
+PROVIDER_HEADER = "x-tfy-provider-name"
+
+
+def select_account(organization: Organization | int, name: str | None) -> ProviderAccount:
+    """Return the account called `name`, or the default one. Raises InvalidRequestError.
+
+    An organization's own account hides a shared one of the same name. Without a name the organization's
+    default serves, then a shared default.
+    """
+    usable = ProviderAccount.objects.usable_by(organization)
+    if name is not None and "\0" in name:  # PostgreSQL refuses to be asked for it
+        found = usable.none()
+    elif name is not None:
+        found = usable.filter(name=name).order_by("organization_id").all()
+    else:
+        found = usable.filter(is_default=True).order_by("organization_id").all()
+    owned_first = sorted(found, key=lambda account: account.is_shared)
+    if owned_first:
+        return owned_first[0]
+    if name is None:
+        raise InvalidRequestError(
+            f"Name a provider account in the header {PROVIDER_HEADER}: the organization has no default. "
+            f"{_known_names(organization)}",
+            param=PROVIDER_HEADER,
+        )
+    raise InvalidRequestError(
+        f"There is no provider account '{name[:64]}'. {_known_names(organization)}", param=PROVIDER_HEADER
+    )
+
+
+def account_by_pk(pk: int) -> ProviderAccount:
+    """Return an account as it was at most five seconds ago. Not for changing it."""
+    cached = _recent.get(pk)
+    if cached is None or cached[0] < time.monotonic():
+        account = ProviderAccount.objects.select_related("organization").get(pk=pk)
+        cached = _recent[pk] = (time.monotonic() + _RECENT_SECONDS, account)
+    return cached[1]
+
+
+def forget_recent_accounts() -> None:
+    """Let the next use of every account ask the database."""
+    _recent.clear()
+
+
+_RECENT_SECONDS = 5.0
+_recent: dict[int, tuple[float, ProviderAccount]] = {}
+
+
+def usable_accounts(organization: Organization | int) -> list[ProviderAccount]:
+    """Return the accounts that the organization may use, by name; an owned name hides a shared one."""
+    by_name: dict[str, ProviderAccount] = {}
+    for account in ProviderAccount.objects.usable_by(organization):
+        if account.name not in by_name or not account.is_shared:
+            by_name[account.name] = account
+    return [by_name[name] for name in sorted(by_name)]
+
+
+def _known_names(organization: Organization | int) -> str:
+    names = [account.name for account in usable_accounts(organization)][:20]
+    return f"Known accounts: {', '.join(names)}." if names else "It has no provider accounts yet."

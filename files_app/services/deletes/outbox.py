@@ -1,0 +1,145 @@
+"""The outbox of deletes: a tombstone and a row in one commit, and the message that asks a worker for more."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import structlog
+from celery import current_app
+from django.db import transaction
+from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerError
+
+from files_app.exceptions import FileNotFoundInIndexError
+from files_app.models import AuditAction, CopyState, DeletedReason, File, FileCopy, FileState, Organization
+from files_app.services.accounts.drivers import driver_for
+from files_app.services.index import audit
+from files_app.services.index.callers import Caller
+from files_app.services.index.transactions import database_time
+from providers.objects import Operation
+
+log = structlog.get_logger(__name__)
+RESEND_SECONDS = 60
+_BROKER_PAUSE_SECONDS = 5.0
+
+
+def delete_file(file: File, *, caller: Caller, reason: DeletedReason = DeletedReason.USER) -> None:
+    """Make the file invisible, free its quota and let the provider's copies follow.
+
+    Raises FileNotFoundInIndexError when somebody else was faster, and UnsupportedOperationError.
+    """
+    for copy in file.copies.filter(state=CopyState.AVAILABLE).select_related("account"):
+        driver_for(copy.account).require(Operation.DELETE)
+    with transaction.atomic():
+        if not tombstone(file, reason=reason):
+            raise FileNotFoundInIndexError(file.file_id)
+        audit.record_file(caller, AuditAction.FILE_DELETE, file, reason=reason.value)
+
+
+def tombstone(file: File, *, reason: DeletedReason) -> bool:
+    """Mark the file and its copies as `deleting`, inside the caller's transaction; False if it was gone."""
+    now = timezone.now()
+    rows = File.objects.filter(pk=file.pk, state=FileState.AVAILABLE)
+    if reason == DeletedReason.EXPIRED:
+        rows = rows.filter(expires_at__lte=now)  # somebody may have given it more time meanwhile
+    if not rows.to(FileState.DELETING, deleted_reason=reason, state_changed_at=now):
+        return False
+    due = FileCopy.objects.filter(file=file, state=CopyState.AVAILABLE)
+    for pk in list(due.values_list("pk", flat=True)):
+        send_after_commit(pk)
+    due.to(
+        CopyState.DELETING, attempts=0, next_attempt_at=database_time(plus_seconds=0), state_changed_at=now
+    )
+    if file.is_counted:  # copies first, then the counters: the order in which a settle locks them
+        Organization.objects.free(file.organization_id, file.bytes)
+    file.state, file.deleted_reason = FileState.DELETING, reason
+    return True
+
+
+def send_after_commit(copy_pk: int) -> None:
+    """Ask a worker to deliver the delete at once. Only a hint: beat sends again what stays due."""
+    transaction.on_commit(lambda: send(copy_pk), robust=True)
+
+
+def send(copy_pk: int) -> bool:
+    """Publish the delivery of one delete; False when the broker cannot take it now."""
+    if not _broker.may_try():
+        return False
+    try:
+        publish(copy_pk)
+    except (BrokerError, OSError) as exc:
+        _broker.failed()
+        log.warning("broker_unreachable", error=type(exc).__name__)
+        return False
+    return True
+
+
+def publish(copy_pk: int) -> None:
+    """Put the task into the queue, by its name: tasks import services, not the other way round."""
+    current_app.send_task("files_app.tasks.deliver_delete", args=(copy_pk,))
+
+
+def send_due(limit: int = 500) -> int:
+    """Publish the deletes that are due and return how many; what is lost on the way is due again soon."""
+    sent = 0
+    for pk in list(FileCopy.objects.due().values_list("pk", flat=True)[:limit]):
+        again = database_time(plus_seconds=RESEND_SECONDS)
+        FileCopy.objects.filter(pk=pk, state=CopyState.DELETING).update(next_attempt_at=again)
+        if not send(pk):
+            FileCopy.objects.filter(pk=pk, state=CopyState.DELETING).update(
+                next_attempt_at=database_time(plus_seconds=0)
+            )
+            break
+        sent += 1
+    return sent
+
+
+def retry_dead(copy: FileCopy, *, caller: Caller) -> bool:
+    """Start the attempts of a waiting or given-up delete anew; False when it is neither."""
+    row = FileCopy.objects.filter(pk=copy.pk)
+    anew = {"attempts": 0, "first_attempt_at": None, "next_attempt_at": database_time(plus_seconds=0)}
+    with transaction.atomic():
+        changed = row.to(CopyState.DELETING, origin=CopyState.DEAD, **anew)
+        changed = changed or row.filter(state=CopyState.DELETING).update(**anew)
+        if changed:
+            audit.record_file(caller, AuditAction.DELETE_RETRY, copy.file)
+            send_after_commit(copy.pk)
+    return bool(changed)
+
+
+def give_up(copy: FileCopy, *, caller: Caller, reason: str) -> bool:
+    """Stop deleting a copy at its provider, which may keep it; False when it is not waiting."""
+    with transaction.atomic():
+        changed = FileCopy.objects.filter(pk=copy.pk).to(
+            CopyState.DELETED, last_error=f"given up: {reason}"[:500], next_attempt_at=None
+        )
+        if changed:
+            close_file(copy)
+            audit.record_file(caller, AuditAction.DELETE_GIVE_UP, copy.file, reason=reason[:200])
+    return bool(changed)
+
+
+def close_file(copy: FileCopy) -> None:
+    """Call a file deleted once no provider has to delete anything of it, inside the caller's transaction."""
+    over = [CopyState.DELETED, CopyState.FAILED, CopyState.LOST]
+    if not FileCopy.objects.filter(file=copy.file_id).exclude(state__in=over).exists():
+        File.objects.filter(pk=copy.file_id).to(FileState.DELETED, origin=FileState.DELETING)
+
+
+class _BrokerPause:
+    """After a failure, spares requests the wait for the broker for some seconds."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._lock = threading.Lock()
+
+    def may_try(self) -> bool:
+        return time.monotonic() >= self._until
+
+    def failed(self) -> None:
+        with self._lock:
+            self._until = time.monotonic() + _BROKER_PAUSE_SECONDS
+
+
+_broker = _BrokerPause()

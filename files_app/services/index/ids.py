@@ -1,0 +1,19 @@
+"""Ids of files: ours, which nobody can guess, and the shape of a provider's."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+_ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_FILE_ID = re.compile(r"[A-Za-z0-9._~=:-]{1,255}")
+
+
+def new_file_id() -> str:
+    """Return an unguessable id: `file-` and 26 base32 characters, 130 random bits."""
+    return "file-" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(26))
+
+
+def is_well_formed(file_id: str) -> bool:
+    """Whether `file_id` could be a provider's id, and so may enter a URL."""
+    return _FILE_ID.fullmatch(file_id) is not None and file_id.strip(".") != ""

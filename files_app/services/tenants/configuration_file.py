@@ -1,0 +1,152 @@
+"""What a configuration file may say: its shape, checked before anything of it is applied.
+
+Messages begin with the place and never repeat a value that can be a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+from files_app.models import ApiKey, Organization, ProviderAccount
+from files_app.models.organizations import all_scopes
+from files_app.services.accounts.credentials import resolve
+from files_app.services.tenants.exact_fields import (
+    ChoiceField,
+    CountField,
+    ExactSerializer,
+    ListField,
+    MappingField,
+    TextField,
+    TruthField,
+    shown,
+)
+from providers.exceptions import ProviderConfigurationError
+from providers.registry import DRIVERS
+
+#: Where PyYAML's words repeat what stands in the file: a secret that begins with *, & or ! is read as one.
+_REPEATED = re.compile(r"\b(alias|anchor|tag|handle) ['\"].*", re.DOTALL)
+
+
+class ConfigurationFileError(Exception):
+    """The file cannot be applied; the message begins with the place."""
+
+
+def read_configuration(text: str) -> Mapping[str, Any]:
+    """Return what a YAML document says, with the names of columns. Raises ConfigurationFileError.
+
+    What the document does not mention is not in the result either.
+    """
+    document = _load(text)
+    try:
+        entries: Mapping[str, Any] = ConfigurationSerializer().run_validation(document)
+    except ValidationError as exc:
+        raise ConfigurationFileError(next(_problems(exc.detail))) from None
+    return entries
+
+
+def _load(text: str) -> Any:
+    try:
+        document = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as exc:
+        raise ConfigurationFileError(f"not valid YAML: {_slip(exc)}.") from None
+    return {} if document is None else document
+
+
+def _slip(exc: Exception) -> str:
+    """Say what is wrong with the YAML; PyYAML shows the line too, with whatever secret is in it."""
+    if isinstance(exc, yaml.MarkedYAMLError) and exc.problem_mark is not None:
+        words = _REPEATED.sub(r"\1", ", ".join(filter(None, (exc.context, exc.problem))))
+        return f"line {exc.problem_mark.line + 1}, column {exc.problem_mark.column + 1}: {words}"
+    if isinstance(exc, yaml.reader.ReaderError):
+        return f"character {exc.position + 1} cannot stand in a file; write it as an escape in quotes"
+    if isinstance(exc, RecursionError):
+        return "it is nested too deeply"
+    return "there is a date or number that cannot be, or a tag on a wrong value; write text in quotes"
+
+
+def _problems(detail: Any, place: str = "") -> Iterator[str]:
+    """Yield `place: message` for each error that a serializer has nested by field and index."""
+    if isinstance(detail, Mapping):
+        for key, inner in detail.items():
+            yield from _problems(inner, _place_in(place, key))
+    elif isinstance(detail, list):
+        for inner in detail:
+            yield from _problems(inner, place)
+    else:
+        yield f"{place or 'the file'}: {detail}"
+
+
+def _place_in(place: str, key: str | int) -> str:
+    if isinstance(key, int):
+        return f"{place}[{key}]"
+    return f"{place}.{shown(key)}" if place else shown(key)
+
+
+def _resolved(value: str) -> str:
+    try:
+        return resolve(value)
+    except ProviderConfigurationError as exc:
+        raise ValidationError(str(exc)) from None
+
+
+class SecretField(TextField):
+    """The secret itself, or `env:NAME` or `file:/path`, which is read."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return _resolved(super().to_internal_value(data))
+
+
+class KeySerializer(ExactSerializer):
+    """An API key; one without `key` is made."""
+
+    name = TextField(validators=ApiKey.name.field.validators)
+    key = SecretField(required=False)
+    scopes = ListField(child=ChoiceField("scope", all_scopes()), required=False)
+
+
+class AccountSerializer(ExactSerializer):
+    """A provider account. What its driver takes is the driver's to say."""
+
+    name = TextField(validators=ProviderAccount.name.field.validators)
+    driver = ChoiceField("driver", sorted(DRIVERS), required=False)
+    options = MappingField(
+        child=serializers.JSONField(
+            allow_null=True,
+            error_messages={"invalid": "cannot be written as JSON; write text such as a date in quotes."},
+        ),
+        required=False,
+    )
+    default = TruthField(source="is_default", required=False)
+    enabled = TruthField(source="is_enabled", required=False)
+    list_freshness = CountField(
+        source="list_freshness_seconds",
+        allow_null=True,
+        required=False,
+        validators=ProviderAccount.list_freshness_seconds.field.validators,
+    )
+    credentials = MappingField(child=TextField(allow_blank=True, validators=[_resolved]), required=False)
+
+
+class OrganizationSerializer(ExactSerializer):
+    """An organization with what belongs to it."""
+
+    name = TextField(validators=Organization.name.field.validators)
+    quota_bytes = CountField(required=False, validators=Organization.quota_bytes.field.validators)
+    max_file_bytes = CountField(required=False, validators=Organization.max_file_bytes.field.validators)
+    max_files = CountField(required=False, validators=Organization.max_files.field.validators)
+    active = TruthField(source="is_active", required=False)
+    api_keys = ListField(child=KeySerializer(), required=False)
+    provider_accounts = ListField(child=AccountSerializer(), required=False)
+
+
+class ConfigurationSerializer(ExactSerializer):
+    """The whole file."""
+
+    organizations = ListField(child=OrganizationSerializer(), required=False)
+    shared_provider_accounts = ListField(child=AccountSerializer(), required=False)

@@ -1,0 +1,56 @@
+"""Retries of SDKs: the same file sent again after an answer that the client never got.
+
+OpenAI's SDKs send a whole file up to twice more, without an Idempotency-Key, and say so only in
+`x-stainless-retry-count`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from files_app.models import File
+from files_app.services.uploads.request import RunningUpload
+from files_app.streams.checks import UploadChecks
+
+_MAX_EARLIER = 20
+#: Providers round, and count from their own clocks.
+_EXPIRY_TOLERANCE_SECONDS = 300
+
+
+def earlier_upload(upload: RunningUpload, checks: UploadChecks) -> File | None:
+    """Return what the same key uploaded minutes ago, if this is the same file once more."""
+    since = timezone.now() - timedelta(seconds=settings.SDK_RETRY_WINDOW_SECONDS)
+    candidates = (
+        File.objects.for_organization(upload.file.organization_id)
+        .live()
+        .filter(
+            api_key_id=upload.request.caller.api_key_id,
+            account=upload.account,
+            filename=checks.filename,
+            purpose=checks.purpose,
+            bytes=checks.digest.bytes,
+            sha256=checks.digest.sha256,
+            indexed_at__gt=since,
+        )
+        .newest_first()
+        .select_related("account")[:_MAX_EARLIER]
+    )
+    return next((file for file in candidates if _was_asked_for(file, upload, checks)), None)
+
+
+def _was_asked_for(earlier: File, upload: RunningUpload, checks: UploadChecks) -> bool:
+    """Whether an earlier upload asked for the same metadata and the same time to live."""
+    if earlier.metadata != dict(upload.request.metadata):
+        return False
+    asked = checks.expires_after_seconds
+    if earlier.expires_at is None:
+        return asked is None
+    expiry = upload.driver.capabilities.expiry
+    asked = asked or expiry.default_seconds
+    if asked is None:  # a provider that knows expiry may have set it unasked, as OpenAI does for batches
+        return expiry.native
+    lives = (earlier.expires_at - earlier.created_at).total_seconds()
+    return abs(lives - asked) < _EXPIRY_TOLERANCE_SECONDS

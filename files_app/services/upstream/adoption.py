@@ -1,0 +1,108 @@
+"""Takes files that the gateway did not upload into the index.
+
+Only on an account whose upstream one organization owns alone; and never an id that the index knows already
+at that endpoint, whoever holds it: a provider's list is no proof of ownership.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Collection
+from datetime import datetime
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from files_app.models import AuditAction, File, FileCopy, ProviderAccount
+from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.saving import is_exclusive
+from files_app.services.index import audit
+from files_app.services.index.callers import system_caller
+from files_app.services.index.ids import is_well_formed
+from files_app.services.upstream.in_flight import may_be_any_of, unsettled_uploads
+from providers.base import Driver
+from providers.exceptions import (
+    RemoteFileNotFoundError,
+)
+from providers.objects import Operation, RemoteFile
+
+
+def can_adopt(account: ProviderAccount, driver: Driver) -> bool:
+    """Whether files at this account that the gateway did not upload belong to its organization."""
+    return (
+        account.is_enabled
+        and not account.is_shared
+        and Operation.LIST in driver.capabilities.operations
+        and is_exclusive(account)
+    )
+
+
+def is_adoptable(remote: RemoteFile, began: datetime, uploads: Collection[FileCopy]) -> bool:
+    """Whether a file is there to stay and is no upload's, whose own answer decides.
+
+    uploads: those that were unsettled after the provider was asked.
+    """
+    if remote.expires_at is not None and remote.expires_at <= began:
+        return False
+    return not may_be_any_of(remote, uploads)
+
+
+def adopt(account: ProviderAccount, driver: Driver, remote: RemoteFile) -> File | None:
+    """Take a file that was made elsewhere into the index; None when it must not or cannot be.
+
+    Adopted bytes are shown, not counted: nobody asked the quota when they were made.
+    """
+    file_id = adopted_id(account, driver, remote)
+    if file_id is None or account.organization_id is None:
+        return None
+    try:
+        with transaction.atomic():
+            if FileCopy.objects.at(account, [remote.remote_id]).exists():
+                return None
+            file = File.objects.index(
+                remote,
+                file_id=file_id,
+                organization_id=account.organization_id,
+                account=account,
+                is_adopted=True,
+            )
+            audit.record_file(system_caller(account.organization_id), AuditAction.FILE_ADOPT, file)
+            return file
+    except IntegrityError:
+        return None
+
+
+def adopted_id(account: ProviderAccount, driver: Driver, remote: RemoteFile) -> str | None:
+    """Return the id that a file made elsewhere gets; None when it cannot belong to the account's owner."""
+    if account.organization is None:
+        return None
+    if driver.namespace_of(remote.remote_id) not in {None, account.organization.namespace}:
+        return None
+    file_id = driver.file_id_of(remote.remote_id) or _derived_id(account, remote.remote_id)
+    return file_id if is_well_formed(file_id) else None
+
+
+def _derived_id(account: ProviderAccount, remote_id: str) -> str:
+    """Return our id for an object that the gateway did not name: always the same, and not to be guessed."""
+    key = settings.API_KEY_PEPPERS[-1].encode()
+    digest = hmac.new(key, f"{account.uid}\0{remote_id}".encode(), hashlib.sha256).digest()
+    return "file-" + base64.b32encode(digest).decode().lower()[:26]
+
+
+def adopt_by_id(account: ProviderAccount, file_id: str) -> File | None:
+    """Ask the provider for an id that the index does not know; None when it is not for this organization."""
+    driver = driver_for(account)
+    may_ask = Operation.RETRIEVE in driver.capabilities.operations and can_adopt(account, driver)
+    if not may_ask or driver.names_files or not is_well_formed(file_id):
+        return None
+    if FileCopy.objects.at(account, [file_id]).exists():
+        return None
+    try:
+        remote = driver.retrieve_file(file_id)
+    except RemoteFileNotFoundError:
+        return None
+    if remote.remote_id != file_id or may_be_any_of(remote, unsettled_uploads(account)):
+        return None
+    return adopt(account, driver, remote)

@@ -1,0 +1,122 @@
+"""Is this file lost? The one judge: who asks the provider, marks a file as lost, and takes it back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+import structlog
+from django.db import IntegrityError, transaction
+
+from files_app.models import (
+    CopyState,
+    DeletedReason,
+    File,
+    FileCopy,
+    FileState,
+    Organization,
+    ProviderAccount,
+)
+from files_app.models.records import AuditAction
+from files_app.services.index import audit
+from files_app.services.index.callers import system_caller
+from providers.base import Driver
+from providers.exceptions import InvalidResponseError, ProviderError, RemoteFileNotFoundError
+from providers.objects import Operation, RemoteFile
+
+log = structlog.get_logger(__name__)
+
+MAX_CONFIRMATIONS = 100
+_MANY_LOST = 10
+
+
+def ask_for(copy: FileCopy, driver: Driver) -> RemoteFile | None:
+    """Return the provider's description of a copy; None when it has the file no more.
+
+    Raises ProviderError when the provider says neither.
+    """
+    try:
+        return driver.retrieve_file(copy.remote_id)
+    except RemoteFileNotFoundError:
+        return None
+
+
+def mark_missing(account: ProviderAccount, driver: Driver, seen: Collection[str], began: datetime) -> int:
+    """Mark files that the provider no longer has: absent from a complete list, and from a retrieve too.
+
+    seen: remote ids of a list that was read to its end and begun at `began`. Returns how many are lost.
+    Raises InvalidResponseError when most of an account is missing: a wrong key or an unmounted disk looks
+    like that, and much less often a provider that lost everything.
+    """
+    if Operation.RETRIEVE not in driver.capabilities.operations:
+        return 0
+    lost = 0
+    for copy in _missing(account, driver, seen, began):
+        try:
+            lost += ask_for(copy, driver) is None and mark_lost(copy)
+        except ProviderError as exc:
+            log.info("lost_not_confirmed", copy=copy.pk, error=exc.message)
+            break
+    return lost
+
+
+def _missing(
+    account: ProviderAccount, driver: Driver, seen: Collection[str], began: datetime
+) -> list[FileCopy]:
+    """Return the copies that the list lacks, as many as one sync asks for."""
+    held = FileCopy.objects.filter(
+        account=account, state=CopyState.AVAILABLE, file__indexed_at__lt=began, state_changed_at__lt=began
+    )
+    copies = held.select_related("file", "file__account").order_by("pk").iterator(chunk_size=1000)
+    missing: list[FileCopy] = []
+    held_count = missing_count = 0
+    for copy in copies:
+        held_count += 1
+        if copy.remote_id not in seen:
+            missing_count += 1
+            missing += [copy] if missing_count <= MAX_CONFIRMATIONS else []
+    if missing_count > _MANY_LOST and missing_count > held_count // 2:
+        raise InvalidResponseError(
+            f"{driver.label} lacks {missing_count} of {held_count} files of this account. None was marked as "
+            "lost: check that its credentials and its store are the right ones.",
+            provider=account.name,
+            operation=Operation.LIST,
+        )
+    return missing
+
+
+@transaction.atomic
+def mark_lost(copy: FileCopy) -> bool:
+    """Write down that the provider has the file no more, and free its quota; False if it was gone anyway."""
+    file = copy.file
+    changed = File.objects.filter(pk=file.pk).to(FileState.LOST, deleted_reason=DeletedReason.LOST)
+    FileCopy.objects.filter(pk=copy.pk).to(CopyState.LOST)
+    if changed:
+        if file.is_counted:
+            Organization.objects.free(file.organization_id, file.bytes)
+        audit.record_file(system_caller(file.organization_id), AuditAction.FILE_LOST, file)
+    return bool(changed)
+
+
+def find_again(copy: FileCopy) -> bool:
+    """Take back a file that was lost and is at its provider again.
+
+    Returns False if it was deleted meanwhile, or if another file has its id now.
+    """
+    try:
+        return _find_again(copy)
+    except IntegrityError:
+        return False
+
+
+@transaction.atomic
+def _find_again(copy: FileCopy) -> bool:
+    file = copy.file
+    lost = File.objects.filter(pk=file.pk, state=FileState.LOST)
+    if not lost.to(FileState.AVAILABLE, deleted_reason=""):
+        return False
+    FileCopy.objects.filter(pk=copy.pk, state=CopyState.LOST).to(CopyState.AVAILABLE)
+    if file.is_counted:
+        Organization.objects.take_back(file.organization_id, file.bytes)
+    audit.record_file(system_caller(file.organization_id), AuditAction.FILE_FOUND, file)
+    return True

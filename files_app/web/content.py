@@ -1,0 +1,141 @@
+"""A file's bytes as an answer: headers under which nothing of it runs, ranges, validators."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.utils.http import content_disposition_header, parse_etags
+
+from files_app.models import File
+from files_app.services.reading.downloads import OpenedFile
+from files_app.web.errors import ErrorAnswer
+from providers.objects import ByteRange
+
+_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
+
+#: Content types that are safe to name; everything else is bytes.
+SAFE_CONTENT_TYPES = frozenset(
+    {
+        "application/json",
+        "application/jsonl",
+        "application/octet-stream",
+        "application/pdf",
+        "application/x-ndjson",
+        "application/zip",
+        "audio/mpeg",
+        "audio/wav",
+        "image/gif",
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+        "text/csv",
+        "text/plain",
+        "video/mp4",
+    }
+)
+CACHE_CONTROL = "private, no-store"
+
+
+def content_response(file: File, opened: OpenedFile) -> StreamingHttpResponse:
+    """Return a streaming answer with a length, so that a broken transfer looks broken."""
+    headers = content_headers(file, opened.content_type)
+    headers["Content-Length"] = str(opened.length)
+    status = 200
+    if opened.content_range is not None:
+        first, last, total = opened.content_range
+        headers["Content-Range"] = f"bytes {first}-{last}/{total}"
+        status = 206
+    return StreamingHttpResponse(_ClosingStream(opened), status=status, headers=headers)
+
+
+def description(file: File) -> HttpResponse:
+    """Return the headers of a download, without its bytes."""
+    headers = content_headers(file, file.content_type)
+    if file.sha256 or file.bytes:  # not every provider tells the size of a file that was made elsewhere
+        headers["Content-Length"] = str(file.bytes)
+    return HttpResponse(headers=headers)
+
+
+def content_headers(file: File, content_type: str) -> dict[str, str]:
+    """Return headers under which no browser runs what somebody uploaded."""
+    headers = {
+        "Content-Type": content_type if content_type in SAFE_CONTENT_TYPES else "application/octet-stream",
+        "Content-Disposition": content_disposition_header(True, file.filename or file.file_id)
+        or "attachment",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cache-Control": CACHE_CONTROL,
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+    if file.sha256:
+        headers["ETag"] = etag_of(file)
+    return headers
+
+
+def etag_of(file: File) -> str:
+    """Return the strong entity tag of the content; empty where its checksum is not known."""
+    return f'"{file.sha256}"' if file.sha256 else ""
+
+
+def is_unmodified(request: HttpRequest, file: File) -> bool:
+    """Whether the client has these bytes already."""
+    given = [etag.removeprefix("W/") for etag in parse_etags(request.META.get("HTTP_IF_NONE_MATCH", ""))]
+    return bool(file.sha256) and ("*" in given or etag_of(file) in given)
+
+
+def unmodified(file: File) -> HttpResponse:
+    """Return 304, with the headers of a 200 that RFC 9110 wants in it."""
+    return HttpResponse(status=304, headers={"ETag": etag_of(file), "Cache-Control": CACHE_CONTROL})
+
+
+def requested_range(request: HttpRequest, file: File) -> ByteRange | None:
+    """Return the single range that is asked for; None for none, or for one that may be ignored (RFC 9110).
+
+    A client that has a part of other bytes says so in `If-Range` and gets the whole file.
+    """
+    etag = etag_of(file)
+    if request.META.get("HTTP_IF_RANGE", etag) != etag:
+        return None
+    match = _RANGE.fullmatch(request.META.get("HTTP_RANGE", "").strip())
+    if match is None or not (match[1] or match[2]):
+        return None
+    first = int(match[1]) if match[1] else None
+    last = int(match[2]) if match[2] else None
+    if first is not None and last is not None and last < first:
+        return None
+    return ByteRange(first, last)
+
+
+def is_satisfiable(byte_range: ByteRange, file: File) -> bool:
+    """Whether any byte of the range exists; what the index does not know, the provider decides."""
+    if not file.sha256:
+        return True
+    if byte_range.first is None:
+        return byte_range.last != 0
+    return byte_range.first < file.bytes
+
+
+def range_not_satisfiable(file: File) -> HttpResponse:
+    """Return 416 in OpenAI's envelope."""
+    return ErrorAnswer(
+        416,
+        f"The range is outside of the file's {file.bytes} bytes.",
+        param="Range",
+        code="range_not_satisfiable",
+        headers={"Content-Range": f"bytes */{file.bytes}"},
+    ).response()
+
+
+class _ClosingStream:
+    """Closes the provider's connection when the server is done, also after the client went away."""
+
+    def __init__(self, opened: OpenedFile) -> None:
+        self._opened = opened
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._opened.chunks
+
+    def close(self) -> None:
+        self._opened.close()

@@ -1,0 +1,62 @@
+"""How the gateway speaks to its database and its broker: no wait is longer than it has to be."""
+
+from pathlib import Path
+from typing import Any
+
+import environ
+
+DATABASE_DEFAULTS: dict[str, dict[str, Any]] = {
+    "django.db.backends.sqlite3": {
+        # Transactions take the write lock when they begin: one that read first and upgrades later fails at
+        # once when another writer was faster, whatever the timeout.
+        # FULL, because an answered upload has to survive a power cut.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; "
+            "PRAGMA journal_size_limit=67108864"
+        ),
+    },
+    "django.db.backends.postgresql": {
+        "pool": {"min_size": 1, "max_size": 16, "timeout": 5},
+        "connect_timeout": 5,
+        "options": "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s",
+    },
+}
+
+
+def database(url: str) -> dict[str, Any]:
+    """Return Django's configuration for the URL; options in its query string win over ours."""
+    config: dict[str, Any] = dict(environ.Env.db_url_config(url))
+    defaults = DATABASE_DEFAULTS.get(config["ENGINE"], {})
+    config["OPTIONS"] = {**defaults, **config.get("OPTIONS", {})}
+    # A pool lends a connection for one request. SQLite has none; opening its file is slow.
+    config["CONN_MAX_AGE"] = 0 if "pool" in config["OPTIONS"] else None
+    return config
+
+
+def broker_transport_options(url: str, data_dir: Path) -> dict[str, Any]:
+    """Return what the broker's transport needs so that nothing waits for it much longer than a second."""
+    if url.startswith("filesystem:"):
+        queue, control = data_dir / "broker" / "queue", data_dir / "broker" / "control"
+        for folder in queue, control:
+            folder.mkdir(parents=True, exist_ok=True)
+        return {
+            "data_folder_in": str(queue),  # the same as out, or a worker would read what nobody writes
+            "data_folder_out": str(queue),
+            "control_folder": str(control),
+            "polling_interval": 0.1,
+        }
+    once_more = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+    if url.startswith(("redis", "valkey", "unix")):
+        return {
+            **once_more,
+            "visibility_timeout": 900,  # longer than the time limit of a task, or it runs twice
+            "unacked_restore_interval": 10,
+            "unacked_restore_throttle": 1,  # at kombu's default a dead worker's task waits for 100 s
+            "socket_timeout": 1,
+            "socket_connect_timeout": 1,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+        }
+    return {**once_more, "connect_timeout": 1, "read_timeout": 1, "write_timeout": 1}

@@ -1,0 +1,34 @@
+"""The figures of the overview: counted once a minute, with a history worked back from now."""
+
+from __future__ import annotations
+
+import pytest
+from pytest_django import DjangoAssertNumQueries
+
+from files_app.services.operations import overview
+from files_app.services.operations.overview import usage_history, usage_level
+from files_app.services.tenants.staff import EVERYTHING
+from tests.files_app.cast import Tenant
+
+
+def test_the_figures_are_counted_once_a_minute(
+    acme: Tenant, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    overview.overview(EVERYTHING)
+    with django_assert_num_queries(0):
+        overview.overview(EVERYTHING)
+
+
+@pytest.mark.parametrize(
+    ("percent", "level"), [(79.9, "ok"), (80, "warning"), (95, "critical"), (120, "critical")]
+)
+def test_the_colour_of_usage_changes_at_80_and_95_percent(percent: float, level: str) -> None:
+    assert usage_level(percent) == level
+
+
+def test_the_history_of_usage_is_worked_back_from_now(acme: Tenant) -> None:
+    acme.api.create(b"12345")
+    history = usage_history(acme.fresh())
+    assert history[-1].used_bytes == 5
+    assert history[0].used_bytes == 0
+    assert len(history) == 30

@@ -1,0 +1,102 @@
+"""Providers that keep the same bytes once: one remote file behind several of ours."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from files_app.models import FileCopy, Organization, ProviderAccount
+from files_app.services.deletes import delivery
+from files_app.services.deletes.delivery import deliver
+from tests.fake_provider import VALID_KEY, FakeProvider
+from tests.files_app.cast import Tenant, counters, deliver_deletes, make_account
+from tests.files_app.forms import expiry_parts, file_part, purpose_part
+
+
+def at_together(organization: Organization | None, fake: FakeProvider, name: str) -> ProviderAccount:
+    """Create an account at a provider where the same bytes are one file."""
+    return make_account(
+        organization,
+        name,
+        "together",
+        options={"base_url": fake.url("together")},
+        credentials={"api_key": VALID_KEY},
+        list_freshness_seconds=None,
+    )
+
+
+def batch_file() -> bytes:
+    """Return bytes that Together takes by checksum, and so only once."""
+    lines = ({"custom_id": str(number), "body": {"input": "x" * 1_000_000}} for number in range(9))
+    return b"".join(json.dumps(each).encode() + b"\n" for each in lines)
+
+
+@pytest.mark.parametrize("is_shared", [True, False], ids=["one shared account", "two accounts"])
+def test_a_shared_remote_file_goes_with_its_last_holder(
+    acme: Tenant, other: Tenant, fake: FakeProvider, is_shared: bool
+) -> None:
+    if is_shared:
+        at_together(None, fake, "together")
+    else:
+        at_together(acme.organization, fake, "together")
+        at_together(other.organization, fake, "together")
+    ids = {
+        tenant.api.create(batch_file(), account="together", purpose="batch", filename="a.jsonl")["id"]
+        for tenant in (acme, other)
+    }
+    assert len(ids) == 1
+    for tenant in acme, other:
+        assert len(fake.store("together")) == 1
+        assert other.api.get(f"/files/{next(iter(ids))}").status == 200
+        assert tenant.api.delete(f"/files/{next(iter(ids))}").status == 200
+        deliver_deletes()
+    assert fake.store("together") == []
+
+
+def test_the_same_bytes_twice_are_one_file_of_the_organization(acme: Tenant, fake: FakeProvider) -> None:
+    at_together(acme.organization, fake, "together")
+    parts = [purpose_part("batch"), *expiry_parts(), file_part(batch_file(), "a.jsonl")]
+    first = acme.api.create(parts=parts, account="together")
+    second = acme.api.create(batch_file(), account="together", purpose="batch", filename="b.jsonl")
+    assert second == {**first, "expires_at": None}  # the longer life of the two
+    assert acme.api.get(f"/files/{first['id']}").json() == second
+    assert counters(acme.organization) == (len(batch_file()), 0, 1)
+    assert acme.api.delete(f"/files/{first['id']}").status == 200
+    assert acme.api.get(f"/files/{first['id']}").status == 404
+    deliver_deletes()
+    assert fake.store("together") == []
+
+
+def test_a_file_that_was_there_before_has_the_time_of_this_upload(
+    acme: Tenant, other: Tenant, fake: FakeProvider
+) -> None:
+    at_together(None, fake, "together")
+    parts = [purpose_part("batch"), *expiry_parts(), file_part(batch_file(), "a.jsonl")]
+    with time_machine.travel(timezone.now() - timedelta(days=1)):
+        acme.api.create(parts=parts, account="together")
+    file = other.api.create(parts=parts, account="together")
+    assert abs(file["created_at"] - time.time()) < 60
+    assert other.api.get(f"/files/{file['id']}").status == 200
+
+
+def test_an_upload_does_not_count_on_a_file_that_is_being_deleted(
+    acme: Tenant, other: Tenant, fake: FakeProvider
+) -> None:
+    at_together(None, fake, "together")
+    parts = [purpose_part("batch"), file_part(batch_file(), "a.jsonl")]
+    file_id = acme.api.create(parts=parts, account="together")["id"]
+    assert acme.api.delete(f"/files/{file_id}").status == 200
+    copy = FileCopy.objects.get(remote_id=file_id)
+    claimed = delivery._claim(copy.pk)  # a worker has begun
+    assert claimed is not None
+    assert other.api.upload(parts=parts, account="together").status == 503
+    assert counters(other.organization) == (0, 0, 0)
+    FileCopy.objects.filter(pk=copy.pk).update(lease_expires_at=None)
+    assert deliver(copy.pk) == "deleted"
+    assert other.api.create(parts=parts, account="together")["id"] != file_id
+    assert len(fake.store("together")) == 1
