@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install -c constraints.txt
 
-.PHONY: run test check format lint types bench screenshots help
+.PHONY: run dev test check format lint types bench screenshots help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run      start web server, worker and beat on http://127.0.0.1:8000 (PORT, DATA_DIR)"
-	@echo "make test     run all tests"
+	@echo "make dev      the same, restarted on every change, with readable logs"
+	@echo "make test     run all tests; ARGS='tests/files_app/services/uploads -x' runs some"
 	@echo "make check    format, lint, types, test: what CI runs"
 	@echo "make bench    measure transfers and requests"
 
@@ -34,8 +35,12 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 run: $(VENV)/.installed
 	@$(BIN)/python manage.py run
 
+dev: $(VENV)/.installed-dev
+	@LOG_FORMAT=console $(BIN)/watchfiles --sigint-timeout 15 \
+		'$(BIN)/python manage.py run' gateway files_app providers templates
+
 test: $(VENV)/.installed-dev
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --durations=10 $(ARGS)
 
 check: format lint types test
 
@@ -55,4 +60,4 @@ bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 screenshots: $(VENV)/.installed-dev
-	@SCREENSHOTS_DIR=docs/images $(BIN)/python -m pytest tests/admin/browser -k "not accessible" -q $(ARGS)
+	@SCREENSHOTS_DIR=docs/images $(BIN)/python -m pytest tests/files_app/admin/browser -k "not accessible" -q $(ARGS)
