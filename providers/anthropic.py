@@ -13,6 +13,7 @@ from typing import Final
 
 from providers.base import Setting
 from providers.exceptions import FileRejectedError
+from providers.locations import Location
 from providers.objects import (
     ByteRange,
     Capabilities,
@@ -74,9 +75,11 @@ class AnthropicDriver(RestDriver):
         workspace = self.text_option("workspace_id")
         return {**headers, "anthropic-workspace-id": workspace} if workspace else headers
 
-    def upstream(self) -> tuple[str, ...]:
-        """The endpoint and the workspace, to which files belong."""
-        return (*super().upstream(), self.text_option("workspace_id"))
+    def location(self) -> Location:
+        """The key's files, or those of one workspace: at Anthropic's own host, which heeds the header."""
+        found = super().location()
+        workspace = self.text_option("workspace_id").lower()
+        return Location.of(place.below(workspace) for place in found.places) if found.is_at_vendor else found
 
     def form_parts(self, part: UploadPart, upload: Upload) -> Iterator[FormPart]:
         """Send expiry and file. There is no purpose at Anthropic: the gateway's index keeps it."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
 from providers.exceptions import ProviderConfigurationError, ProviderError, UnsupportedOperationError
+from providers.locations import Location
 from providers.objects import ByteRange, Capabilities, Download, Operation, RemoteFile, RemotePage, Upload
 from providers.transports.http import HTTPTransport, TransportLimits
 
@@ -236,12 +237,14 @@ class Driver(ABC):
         value = self.option(name)
         return "" if value is None else str(value)
 
-    @abstractmethod
-    def upstream(self) -> tuple[str, ...]:
-        """Return what identifies the store behind this account: endpoint, or bucket and prefix.
+    @property
+    def endpoint(self) -> str | None:
+        """The URL that was configured for the provider; None where its own software knows where it is."""
+        return None
 
-        Two accounts with the same upstream and the same credentials see the same files.
-        """
+    @abstractmethod
+    def location(self) -> Location:
+        """Return where this account's files are, made from what its requests are made from."""
 
     def _create_file(self, upload: Upload) -> RemoteFile:
         raise self._not_written(Operation.CREATE)

@@ -7,6 +7,7 @@ from typing import Final
 
 from providers.base import Setting
 from providers.exceptions import ProviderConfigurationError
+from providers.locations import s3_endpoint
 from providers.object_store import ObjectStoreDriver
 from providers.objects import OPENAI_BATCH_LINES, BatchLineFormat, Capabilities, GiB
 from providers.transports.s3 import S3Store, open_s3
@@ -58,6 +59,11 @@ class BedrockDriver(ObjectStoreDriver):
         Setting("secret_access_key", "Secret access key", secret=True),
         Setting("session_token", "Session token", "Only with temporary credentials.", secret=True),
     )
+
+    @property
+    def vendor_url(self) -> str:
+        """S3's endpoint in the account's region."""
+        return s3_endpoint(self.text_option("region"))
 
     def check_configuration(self) -> None:
         """Refuse options that contradict each other, besides what every object store checks."""

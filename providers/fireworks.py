@@ -64,10 +64,6 @@ class FireworksDriver(RestDriver):
     def files_path(self) -> str:
         return f"/v1/accounts/{path_segment(self.text_option('account_id'))}/datasets"
 
-    def upstream(self) -> tuple[str, ...]:
-        """The endpoint and the account, to which datasets belong."""
-        return (*super().upstream(), self.text_option("account_id"))
-
     def _create_file(self, upload: Upload) -> RemoteFile:
         part = upload.open_file()
         self.input_purpose(upload)

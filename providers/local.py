@@ -6,6 +6,7 @@ from pathlib import Path
 
 from providers.base import Driver, Setting
 from providers.exceptions import ProviderConfigurationError
+from providers.locations import Location, disk_place
 from providers.object_store import ObjectStoreDriver
 from providers.objects import Capabilities
 from providers.transports.disk import DiskStore
@@ -27,6 +28,8 @@ class LocalDriver(ObjectStoreDriver):
     options = (
         Setting("directory", "Directory", "Where files are kept, relative to the gateway's file directory."),
     )
+
+    endpoint_url = None
 
     @property
     def buckets(self) -> tuple[str, ...]:
@@ -52,9 +55,9 @@ class LocalDriver(ObjectStoreDriver):
                 field="directory",
             )
 
-    def upstream(self) -> tuple[str, ...]:
-        """The directory: accounts that name the same one see the same files."""
-        return (str(self.root.resolve()),)
+    def location(self) -> Location:
+        """The directory, with everything below it."""
+        return Location.of([disk_place(str(self.root.resolve()))])
 
     def open_store(self) -> DiskStore:
         return DiskStore(self.root, chunk_bytes=self.account.environment.chunk_bytes)

@@ -26,6 +26,7 @@ from providers.exceptions import (
     ProviderError,
     RemoteFileNotFoundError,
 )
+from providers.locations import Location, object_place
 from providers.objects import ByteRange, Download, FilePart, RemoteFile, RemotePage, Upload
 from providers.parsing import check_endpoint
 from providers.transports.details import Details
@@ -39,8 +40,8 @@ _PREFIX: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
-    """Where an object is; `bucket` is empty where there are none."""
+class ObjectName:
+    """What names an object; `bucket` is empty where there are none."""
 
     bucket: str
     key: str
@@ -89,9 +90,19 @@ class ObjectStoreDriver(Driver):
         given = any(self.account.credentials.values())
         return not given and self.endpoint_url is not None and _is_private(self.endpoint_url)
 
-    def upstream(self) -> tuple[str, ...]:
-        """Endpoint, buckets and prefix: accounts that share them see the same files."""
-        return (self.endpoint_url or self.name, *sorted(self.buckets), self.prefix)
+    @property
+    def endpoint(self) -> str | None:
+        return self.endpoint_url
+
+    @property
+    def vendor_url(self) -> str:
+        """Where the buckets are when no other endpoint is configured."""
+        return ""
+
+    def location(self) -> Location:
+        """The folder of `prefix` in each bucket that a request may name, whatever the credentials."""
+        url = self.endpoint_url or self.vendor_url
+        return Location.of(object_place(url, bucket, self.prefix) for bucket in self.buckets)
 
     def check_configuration(self) -> None:
         """Refuse what no bucket, batch job or safe connection can have, besides what every driver checks."""
@@ -146,7 +157,7 @@ class ObjectStoreDriver(Driver):
 
     def _create_file(self, upload: Upload) -> RemoteFile:
         part = upload.open_file()
-        location = Location(self._bucket_for(upload), self._new_key(upload, part))
+        name = ObjectName(self._bucket_for(upload), self._new_key(upload, part))
         details = Details(
             filename=part.filename,
             content_type=part.content_type,
@@ -154,12 +165,12 @@ class ObjectStoreDriver(Driver):
             expires_after_seconds=upload.expires_after_seconds,
             metadata=upload.metadata,
         )
-        stored = self._write(location, details, upload, part)
+        stored = self._write(name, details, upload, part)
         # Without `expires_at`: the gateway's clock decides, and its own time stays in the index.
-        return replace(self._remote_file(location.bucket, stored), expires_at=None)
+        return replace(self._remote_file(name.bucket, stored), expires_at=None)
 
-    def _write(self, location: Location, details: Details, upload: Upload, part: FilePart) -> StoredObject:
-        writing = self.store.begin(location.bucket, location.key, details)
+    def _write(self, name: ObjectName, details: Details, upload: Upload, part: FilePart) -> StoredObject:
+        writing = self.store.begin(name.bucket, name.key, details)
         try:
             for chunk in part.chunks:
                 writing.write(chunk)
@@ -193,16 +204,16 @@ class ObjectStoreDriver(Driver):
         return RemotePage(files, f"{position + 1}:" if position + 1 < len(self.buckets) else None)
 
     def _retrieve_file(self, remote_id: str) -> RemoteFile:
-        location = self._location(remote_id)
-        return self._remote_file(location.bucket, self.store.describe(location.bucket, location.key))
+        name = self._name_of(remote_id)
+        return self._remote_file(name.bucket, self.store.describe(name.bucket, name.key))
 
     def _download_file(self, remote_id: str, byte_range: ByteRange | None) -> Download:
-        location = self._location(remote_id)
-        return self.store.open(location.bucket, location.key, byte_range)
+        name = self._name_of(remote_id)
+        return self.store.open(name.bucket, name.key, byte_range)
 
     def _delete_file(self, remote_id: str) -> None:
-        location = self._location(remote_id)
-        self.store.delete(location.bucket, location.key)
+        name = self._name_of(remote_id)
+        self.store.delete(name.bucket, name.key)
 
     # -- keys and remote ids ---------------------------------------------------------------------------------
 
@@ -221,7 +232,7 @@ class ObjectStoreDriver(Driver):
             raise ValueError("an organization's namespace or a file id cannot be part of a key")
         return f"{self.prefix}{upload.namespace}/{upload.file_id}{choose_extension(part, upload.purpose)}"
 
-    def _location(self, remote_id: str) -> Location:
+    def _name_of(self, remote_id: str) -> ObjectName:
         """Return where a remote id points. Raises RemoteFileNotFoundError outside of the account."""
         bucket, _, key = remote_id.partition("/") if self.scheme else ("", "", remote_id)
         segments = key.split("/")
@@ -233,12 +244,12 @@ class ObjectStoreDriver(Driver):
             or any(segment in {"", ".", ".."} for segment in segments)
         ):
             raise RemoteFileNotFoundError("No file of this account has this remote id.", status_code=404)
-        return Location(bucket, key)
+        return ObjectName(bucket, key)
 
     def _key_below_prefix(self, remote_id: str) -> str:
         """Return a remote id's key without the prefix; empty for a place outside of the account."""
         try:
-            return self._location(remote_id).key.removeprefix(self.prefix)
+            return self._name_of(remote_id).key.removeprefix(self.prefix)
         except RemoteFileNotFoundError:
             return ""
 

@@ -28,13 +28,6 @@ def check_header_value(value: str, *, field: str) -> None:
         )
 
 
-def normalized(url: str) -> str:
-    """Return the endpoint in its one spelling: host in lower case, port always there."""
-    parts = split_url(url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
-    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}{parts.path}"
-
-
 def check_endpoint(url: str, *, field: str) -> None:
     """Raise ProviderConfigurationError unless `url` is http(s) with a host and no user, query or fragment."""
     parts = split_url(url)

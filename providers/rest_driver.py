@@ -17,6 +17,7 @@ from providers.exceptions import (
     RemoteFileNotFoundError,
 )
 from providers.http_driver import HTTPDriver, with_form, with_json
+from providers.locations import Location, collection_place
 from providers.objects import (
     ByteRange,
     Download,
@@ -29,7 +30,7 @@ from providers.objects import (
     Upload,
     UploadPart,
 )
-from providers.parsing import is_usable_id, normalized, parse_objects, parse_text, path_segment
+from providers.parsing import is_usable_id, parse_objects, parse_text, path_segment
 from providers.transports.http import Request, Response
 from providers.transports.multipart import FormField, FormFile, FormPart
 
@@ -56,16 +57,20 @@ class RestDriver(HTTPDriver):
 
     @property
     def files_path(self) -> str:
-        """What is behind the endpoint in the URL of the collection; it tells no two places apart."""
+        """What is behind the endpoint in the URL of the collection."""
         return "/files"
 
     def files_url(self, path: str = "") -> str:
         """Return the URL of the collection, or of `path` below it."""
         return f"{self.base_url}{self.files_path}" + (f"/{path}" if path else "")
 
-    def upstream(self) -> tuple[str, ...]:
-        """The endpoint in `files_url`: who shares endpoint and key shares the files."""
-        return (normalized(self.files_url().removesuffix(self.files_path)),)
+    @property
+    def endpoint(self) -> str:
+        return self.base_url
+
+    def location(self) -> Location:
+        """Where `files_url` leads."""
+        return Location.of([collection_place(self.files_url())])
 
     def request(
         self,

@@ -55,6 +55,8 @@ class VertexDriver(ObjectStoreDriver):
         ),
     )
 
+    vendor_url = "https://storage.googleapis.com"
+
     def check_configuration(self) -> None:
         """Refuse a key that cannot be used, besides what every object store checks."""
         super().check_configuration()

@@ -25,7 +25,8 @@ from files_app.admin.pages import page
 from files_app.admin.requests import caller_of, reach_for
 from files_app.admin.streaming import json_lines
 from files_app.models import AuditAction, ProviderAccount
-from files_app.services.accounts.saving import is_exclusive, save_account, switch_account
+from files_app.services.accounts.places import is_exclusive
+from files_app.services.accounts.saving import save_account, switch_account
 from files_app.services.index import audit
 from files_app.services.operations.connection_test import check_connection
 from providers.base import Driver

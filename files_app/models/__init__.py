@@ -1,14 +1,16 @@
 """The gateway's tables."""
 
-from files_app.models.accounts import ProviderAccount
+from files_app.models.accounts import ProviderAccount, SharedReason
 from files_app.models.copies import FileCopy
 from files_app.models.files import DeletedReason, File
 from files_app.models.organizations import ApiKey, Organization
+from files_app.models.places import AccountPlace
 from files_app.models.records import AuditAction, AuditEvent, IdempotencyRecord
 from files_app.models.staff import Heartbeat, StaffAccess
 from files_app.models.states import CopyState, FileState
 
 __all__ = [
+    "AccountPlace",
     "ApiKey",
     "AuditAction",
     "AuditEvent",
@@ -21,5 +23,6 @@ __all__ = [
     "IdempotencyRecord",
     "Organization",
     "ProviderAccount",
+    "SharedReason",
     "StaffAccess",
 ]

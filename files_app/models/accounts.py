@@ -23,6 +23,13 @@ def default_freshness_seconds() -> int:
     return int(settings.LIST_FRESHNESS_SECONDS)
 
 
+class SharedReason(models.TextChoices):
+    """Why an account's files may be another organization's too. Shown to its owner, so it names nobody."""
+
+    PLACE = "place", "an account of another organization leads to the same place"
+    EVIDENCE = "evidence", "its provider showed a file that belongs to another organization"
+
+
 class ProviderAccountQuerySet(models.QuerySet["ProviderAccount"]):
     """Which accounts an organization may use."""
 
@@ -34,9 +41,10 @@ class ProviderAccountQuerySet(models.QuerySet["ProviderAccount"]):
 class ProviderAccount(models.Model):
     """One driver with its endpoint, credentials or bucket, owned by one organization or shared by all.
 
-    `credentials` holds ciphertext; services.credentials reads and writes it.
-    `upstream_digest` is equal for two accounts that see the same files: at an API, if their credentials are
-    equal too. `location_digest` is equal for two accounts at the same endpoint, whatever their credentials.
+    credentials: ciphertext; services.credentials reads and writes it.
+    access_proved_at: when the provider first let the account in where it is now; None until then.
+    shared_since, shared_reason: since when and why its files may be another organization's too.
+    confirmed_at: until when an operator has looked at what speaks for that, and taken it for harmless.
     """
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -62,8 +70,10 @@ class ProviderAccount(models.Model):
         help_text="Age of the last sync above which a list asks the provider first. 0: always. Empty: never.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    upstream_digest = models.CharField(max_length=64, blank=True, editable=False, db_index=True)
-    location_digest = models.CharField(max_length=64, blank=True, editable=False, db_index=True)
+    access_proved_at = models.DateTimeField(null=True, editable=False)
+    shared_since = models.DateTimeField(null=True, editable=False)
+    shared_reason = models.CharField(max_length=32, choices=SharedReason, blank=True, editable=False)
+    confirmed_at = models.DateTimeField(null=True, editable=False)
     last_synced_at = models.DateTimeField(null=True, editable=False)
     last_sync_error = models.CharField(max_length=500, blank=True, editable=False)
     sync_lease_expires_at = models.DateTimeField(null=True, editable=False)

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from files_app.models.accounts import ProviderAccount
 from files_app.models.files import File
+from files_app.models.places import AccountPlace
 from files_app.models.states import (
     COPY_TRANSITIONS,
     HOLDING_STATES,
@@ -35,15 +36,17 @@ class FileCopyQuerySet(StatefulQuerySet["FileCopy"]):
         ).order_by("next_attempt_at", "pk")
 
     def at(self, account: ProviderAccount, remote_ids: Collection[str] | None = None) -> FileCopyQuerySet:
-        """Return the copies at the account's endpoint, of all accounts and organizations there.
+        """Return the copies where the account's files are, of all accounts and organizations there.
 
-        remote_ids: only these; None for all.
+        Whatever their keys: two of them may belong to one customer. remote_ids: only these; None for all.
         """
-        here = self.filter(account__location_digest=account.location_digest)
+        places = [row.place for row in account.places.all()]
+        there = AccountPlace.objects.overlapping(places, whatever_the_key=True)
+        here = self.filter(Q(account=account) | Q(account__in=there.values("account")))
         return here if remote_ids is None else here.filter(remote_id__in=remote_ids)
 
     def holding(self, account: ProviderAccount, remote_id: str) -> FileCopyQuerySet:
-        """Return the copies, of all accounts there, that stand for `remote_id` at the account's endpoint."""
+        """Return the copies, of all accounts there, that stand for `remote_id` there."""
         return self.at(account, [remote_id]).filter(state__in=HOLDING_STATES)
 
 
@@ -80,6 +83,7 @@ class FileCopy(StatefulModel):
         ]
         indexes: ClassVar = [
             models.Index(fields=["account", "remote_id"], name="copy_remote_id"),
+            models.Index(fields=["remote_id"], name="copy_anywhere"),
             models.Index(fields=["next_attempt_at"], condition=Q(state="deleting"), name="copy_due_deletes"),
             models.Index(fields=["state", "state_changed_at"], name="copy_state"),
         ]

@@ -41,14 +41,16 @@ class FileQuerySet(StatefulQuerySet["File"]):
         return self.filter(organization=organization)
 
     def live(self) -> FileQuerySet:
-        """Return files that clients can see: available, and not past their expiry."""
+        """Return files that clients can see: available, not withheld, and not past their expiry."""
         return self.filter(
-            Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()), state=FileState.AVAILABLE
+            Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()),
+            state=FileState.AVAILABLE,
+            is_withheld=False,
         )
 
     def expired(self) -> FileQuerySet:
-        """Return available files whose time is over."""
-        return self.filter(state=FileState.AVAILABLE, expires_at__lte=timezone.now())
+        """Return available files whose time is over; what may be somebody else's is never deleted."""
+        return self.filter(state=FileState.AVAILABLE, is_withheld=False, expires_at__lte=timezone.now())
 
     def stuck(self) -> FileQuerySet:
         """Return uploads whose lease ran out, in database time."""
@@ -104,6 +106,8 @@ class File(StatefulModel):
     created_at: the wire's `created_at`; indexed_at: what lists are ordered by.
     reserved_bytes: what this upload holds of the organization's reservation.
     lease_token, lease_expires_at: who may settle the upload, and until when it counts as alive.
+    is_withheld: adopted at an account that turned out to be shared, so that it may be somebody else's: for
+    clients it is not there, until an operator confirms the account.
     is_counted: whether the bytes count against the quota (adopted files do not).
     """
 
@@ -124,6 +128,7 @@ class File(StatefulModel):
     deleted_reason = models.CharField(max_length=16, choices=DeletedReason, blank=True)
     failure = models.CharField(max_length=500, blank=True)
     is_adopted = models.BooleanField(default=False)
+    is_withheld = models.BooleanField(default=False)
     is_counted = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now)
     indexed_at = models.DateTimeField(default=timezone.now)

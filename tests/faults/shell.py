@@ -63,11 +63,11 @@ def tenant(name: str, accounts: list[dict[str, Any]], limits: dict[str, int]) ->
 def retire_accounts() -> None:
     """Switch off all accounts so far and move them away: what they left undone is not to meet a new one."""
     for account in ProviderAccount.objects.filter(is_enabled=True):
-        away = f"retired-{account.pk}"
         options = {key: NOWHERE if key == "base_url" else value for key, value in account.options.items()}
         ProviderAccount.objects.filter(pk=account.pk).update(
-            is_enabled=False, is_default=False, options=options, upstream_digest=away, location_digest=away
+            is_enabled=False, is_default=False, options=options
         )
+        account.places.update(authority=f"retired-{account.pk}")
         FileCopy.objects.filter(account=account).update(next_attempt_at=None)
 
 

@@ -82,8 +82,7 @@ class FilesMachine(RuleBasedStateMachine):
         """Return the endpoint; what earlier machines had there is another upstream for good."""
         type(self.tenant.organization).objects.exclude(pk=self.tenant.organization.pk).update(is_active=False)
         for account in self.tenant.organization.provider_accounts.model.objects.all():
-            account.upstream_digest = account.location_digest = f"retired-{account.pk}"
-            account.save(update_fields=["upstream_digest", "location_digest"])
+            account.places.update(authority=f"retired-{account.pk}")
         return self.fake.url("openai")
 
     def _free(self) -> int:

@@ -150,7 +150,6 @@ class TestAnthropic(DriverContract):
             "2023-06-01",
             "wrkspc_1",
         )
-        assert driver.upstream() == ("https://anthropic.example:443", "wrkspc_1")
 
     # Lists
 

@@ -101,7 +101,7 @@ def test_both_dialects_show_the_same_files() -> None:
         build(AzureOpenAIDriver, Answer(), options={"endpoint": ENDPOINT, "api_version": version})[0]
         for version in ("v1", "2024-10-21")
     ]
-    assert drivers[0].upstream() == drivers[1].upstream()
+    assert drivers[0].location().equal(drivers[1].location())
 
 
 def test_the_request_id_is_azures() -> None:

@@ -193,7 +193,7 @@ class TestDirectUpload(FireworksUpload, DriverContract):
             build_driver("fireworks", self.config("", options={"base_url": url, "account_id": name}))
             for name in ("acme", "other")
         )
-        assert first.upstream() != second.upstream()
+        assert not first.location().overlaps(second.location())
 
     def test_the_account_is_needed(self) -> None:
         with pytest.raises(ProviderConfigurationError, match="account_id"):

@@ -113,7 +113,7 @@ def test_a_directory_outside_of_the_data_directory_is_refused(tmp_path: Path, di
 def test_accounts_share_files_only_in_the_same_directory(tmp_path: Path) -> None:
     one, other = open_driver(tmp_path, directory="one"), open_driver(tmp_path, directory="other")
     remote_id = one.create_file(make_upload(b"x")).remote_id
-    assert one.upstream() != other.upstream()
+    assert not one.location().overlaps(other.location())
     assert other.list_files().files == ()
     with pytest.raises(RemoteFileNotFoundError):
         other.retrieve_file(remote_id)

@@ -1,17 +1,17 @@
-"""Saves provider accounts: checked first, with what tells which accounts see the same files."""
+"""Saves provider accounts: checked first, and then placed."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.db import transaction
 
 from files_app.models import ProviderAccount
 from files_app.services.accounts import credentials as secrets
 from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.places import place_account
 from files_app.services.accounts.selection import forget_recent_accounts
 from providers.base import Driver
 from providers.exceptions import ProviderConfigurationError
@@ -19,19 +19,16 @@ from providers.transports.guard import leads_inside
 
 
 def save_account(account: ProviderAccount, credentials: Mapping[str, str] | None = None) -> None:
-    """Check, fingerprint and save an account. Raises ProviderConfigurationError, and then saves nothing.
+    """Check, save and place an account. Raises ProviderConfigurationError, and then saves nothing.
 
     credentials: replace the stored ones; None keeps them.
     """
     if credentials is not None:
         secrets.seal(account, credentials)
     driver = checked_driver(account)
-    location = (account.driver, *driver.upstream())
-    account.location_digest = _digest(*location)
-    # A bucket holds the same files for everybody; what an API key shows depends on the key.
-    resolved = [] if driver.names_files else sorted(driver.account.credentials.items())
-    account.upstream_digest = _digest(*location, *(f"{name}={value}" for name, value in resolved))
-    account.save()
+    with transaction.atomic():
+        account.save()
+        place_account(account, driver)
     forget_recent_accounts()
 
 
@@ -63,20 +60,3 @@ def _refuse_private_endpoints(driver: Driver) -> None:
                 "if provider accounts may reach your own network.",
                 field=setting.name,
             )
-
-
-def _digest(*parts: str) -> str:
-    """Return a keyed digest, so that the column tells nobody whether a guessed secret is right."""
-    key = settings.API_KEY_PEPPERS[-1].encode()
-    return hmac.new(key, "\0".join(parts).encode(), hashlib.sha256).hexdigest()
-
-
-def is_exclusive(account: ProviderAccount) -> bool:
-    """Whether one organization alone sees what is at this account's upstream.
-
-    Then a file that the gateway did not upload can only be that organization's: it may be adopted.
-    """
-    if account.organization_id is None:
-        return False
-    others = ProviderAccount.objects.filter(upstream_digest=account.upstream_digest)
-    return not others.exclude(organization=account.organization_id).exists()

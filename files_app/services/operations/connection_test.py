@@ -11,6 +11,7 @@ from django.conf import settings
 
 from files_app.models import ProviderAccount
 from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.sharing import prove_access
 from files_app.services.index.ids import new_file_id
 from files_app.services.index.transactions import release_connection
 from providers.base import CheckStep, Driver
@@ -35,18 +36,23 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def check_connection(account: ProviderAccount, *, round_trip: bool = False) -> Iterator[CheckStep]:
+def check_connection(
+    account: ProviderAccount, *, round_trip: bool = False, is_remembered: bool = True
+) -> Iterator[CheckStep]:
     """Yield each step as it ends; the first one that fails is the last.
 
-    round_trip: also store a small file, read it back and delete it.
+    round_trip: also store a small file, read it back and delete it. is_remembered: write down that the
+    account has access to where it leads, which decides who may adopt there.
     """
-    return _Check(account, round_trip=round_trip).run()
+    return _Check(account, round_trip=round_trip, is_remembered=is_remembered).run()
 
 
 class _Check:
-    def __init__(self, account: ProviderAccount, *, round_trip: bool) -> None:
+    def __init__(self, account: ProviderAccount, *, round_trip: bool, is_remembered: bool) -> None:
         self._account = account
         self._round_trip = round_trip
+        self._is_remembered = is_remembered
+        self._was_let_in = False
         self._remote_id = ""
         self._content = b""
 
@@ -67,6 +73,9 @@ class _Check:
             yield step
             if not step.ok:
                 break
+        else:
+            if self._was_let_in and self._is_remembered:
+                prove_access(self._account)
         if self._is_left_behind(driver):  # a step behind the upload has failed
             yield _timed(_DELETE, lambda: self._delete(driver))
 
@@ -85,17 +94,26 @@ class _Check:
 
     def _steps(self, driver: Driver) -> Iterator[tuple[str, Callable[[], str]]]:
         operations = driver.capabilities.operations
-        endpoint = driver.upstream()[0]
-        if endpoint.startswith(("http://", "https://")):
+        if endpoint := driver.endpoint:
             yield "Network", lambda: _reached(endpoint)
         if Operation.LIST in operations:
-            yield "List files", lambda: _listed(driver)
+            yield "List files", lambda: self._list(driver)
         if self._round_trip and Operation.CREATE in operations:
             yield "Upload a test file", lambda: self._upload(driver)
             if Operation.CONTENT in operations and driver.capabilities.content == "exact":
                 yield "Read it back", lambda: self._read_back(driver)
             if Operation.DELETE in operations:
                 yield _DELETE, lambda: self._delete(driver)
+
+    def _list(self, driver: Driver) -> str:
+        page = driver.list_files()
+        self._was_let_in = True
+        if not page.files:
+            return "the credentials work; there are no files yet"
+        more = " or more" if page.next_cursor else ""
+        return (
+            f"the credentials work; {len(page.files)}{more} file{'s' if len(page.files) != 1 else ''} there"
+        )
 
     def _upload(self, driver: Driver) -> str:
         purpose, filename, self._content = _probe(driver)
@@ -116,6 +134,7 @@ class _Check:
             digest=lambda: digest,
         )
         self._remote_id = driver.create_file(upload).remote_id
+        self._was_let_in = True
         return f"{len(self._content)} bytes of purpose {purpose} as {self._remote_id}"
 
     def _read_back(self, driver: Driver) -> str:
@@ -156,14 +175,6 @@ def _reached(endpoint: str) -> str:
         allow_private=settings.ALLOW_PRIVATE_UPSTREAMS,
         timeout_seconds=settings.PROVIDER_CONNECT_TIMEOUT_SECONDS,
     )
-
-
-def _listed(driver: Driver) -> str:
-    page = driver.list_files()
-    if not page.files:
-        return "the credentials work; there are no files yet"
-    more = " or more" if page.next_cursor else ""
-    return f"the credentials work; {len(page.files)}{more} file{'s' if len(page.files) != 1 else ''} there"
 
 
 def _probe(driver: Driver) -> tuple[str, str, bytes]:

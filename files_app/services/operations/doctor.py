@@ -315,7 +315,7 @@ def _accounts(*, live: bool) -> Iterator[Finding]:
 
 def _account(account: ProviderAccount, *, live: bool) -> Iterator[Finding]:
     name = account.full_name
-    steps = check_connection(account)
+    steps = check_connection(account, is_remembered=False)
     for step in steps:
         if not step.ok:
             yield _problem(

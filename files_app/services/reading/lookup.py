@@ -59,15 +59,17 @@ def _stored(column: str, organization_id: int, value: str) -> list[File]:
 
 #: What no client sees: the rest is read with the file.
 _HIDDEN_COLUMNS = (
-    *("api_key", "failure", "deleted_reason", "is_adopted", "indexed_at", "state_changed_at"),
-    *("reserved_bytes", "lease_token", "lease_expires_at"),
+    *("api_key", "failure", "deleted_reason", "is_adopted", "is_withheld", "indexed_at"),
+    *("state_changed_at", "reserved_bytes", "lease_token", "lease_expires_at"),
 )
 
 
 @cache
 def _lookup_sql(column: str) -> str:
     """Return the SQL of the lookup; its parameters are organization, state and value, in this order."""
-    files = File.objects.for_organization(0).filter(state="STATE").filter(**{column: "VALUE"})
+    files = (
+        File.objects.for_organization(0).filter(state="STATE", is_withheld=False).filter(**{column: "VALUE"})
+    )
     files = files.defer(*_HIDDEN_COLUMNS)
     sql, parameters = files[:_MAX_SAME_ID].query.sql_with_params()
     if list(parameters) != [0, "STATE", "VALUE"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError
 
 from files_app.models import File
+from files_app.services.accounts.sharing import prove_access, weigh
 from files_app.services.index.transactions import persistently
 from files_app.services.uploads.failure import abandon_upload, may_be_stored, reason_of
 from files_app.services.uploads.request import RunningUpload
@@ -90,7 +92,7 @@ class Transfer:
     def _settle_or_compensate(self, remote: RemoteFile) -> File:
         upload = self._upload
         try:
-            return persistently(lambda: settle(upload, self._checks, remote))
+            file = persistently(lambda: settle(upload, self._checks, remote))
         except IntegrityError:
             self._abandon("the provider answered with the id of another file", may_be_stored=False)
             raise InvalidResponseError(
@@ -102,6 +104,17 @@ class Transfer:
             is_new = not remote.deduplicated
             self._abandon(reason_of(exc), may_be_stored=is_new, remote_id=remote.remote_id if is_new else "")
             raise
+        self._learn(remote)
+        return file
+
+    def _learn(self, remote: RemoteFile) -> None:
+        """Write down what a settled upload says of its account."""
+        account, driver = self._upload.account, self._upload.driver
+        with suppress(OperationalError, InterfaceError):  # the file is there; the next upload says it again
+            if account.access_proved_at is None:
+                prove_access(account)
+            if remote.deduplicated:
+                weigh(account, driver, [remote.remote_id])
 
     def _abandon(self, reason: str, *, may_be_stored: bool, remote_id: str = "") -> None:
         """Fail the upload, or leave that to the sweeper: the client is told what went wrong first."""

@@ -1,7 +1,8 @@
 """Takes files that the gateway did not upload into the index.
 
-Only on an account whose upstream one organization owns alone; and never an id that the index knows already
-at that endpoint, whoever holds it: a provider's list is no proof of ownership.
+Only where one organization alone has access; never an id that the index knows there already, whoever holds
+it; and only after all that the provider lists has been held against what others have: a list is no proof of
+ownership, but it can be one of sharing.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from django.db import IntegrityError, transaction
 
 from files_app.models import AuditAction, File, FileCopy, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
-from files_app.services.accounts.saving import is_exclusive
+from files_app.services.accounts.places import is_exclusive
+from files_app.services.accounts.sharing import prove_access, weigh
 from files_app.services.index import audit
 from files_app.services.index.callers import system_caller
 from files_app.services.index.ids import is_well_formed
 from files_app.services.upstream.in_flight import may_be_any_of, unsettled_uploads
+from files_app.services.upstream.pages import RemoteList
 from providers.base import Driver
 from providers.exceptions import (
     RemoteFileNotFoundError,
@@ -59,7 +62,7 @@ def adopt(account: ProviderAccount, driver: Driver, remote: RemoteFile) -> File 
         return None
     try:
         with transaction.atomic():
-            if FileCopy.objects.at(account, [remote.remote_id]).exists():
+            if _turned_out_shared(account) or FileCopy.objects.at(account, [remote.remote_id]).exists():
                 return None
             file = File.objects.index(
                 remote,
@@ -72,6 +75,12 @@ def adopt(account: ProviderAccount, driver: Driver, remote: RemoteFile) -> File 
             return file
     except IntegrityError:
         return None
+
+
+def _turned_out_shared(account: ProviderAccount) -> bool:
+    """Whether the account is marked meanwhile; if not, it stays so to the end of the transaction."""
+    rows = ProviderAccount.objects.select_for_update(no_key=True).filter(pk=account.pk)
+    return rows.values_list("shared_since", flat=True).get() is not None
 
 
 def adopted_id(account: ProviderAccount, driver: Driver, remote: RemoteFile) -> str | None:
@@ -105,4 +114,19 @@ def adopt_by_id(account: ProviderAccount, file_id: str) -> File | None:
         return None
     if remote.remote_id != file_id or may_be_any_of(remote, unsettled_uploads(account)):
         return None
-    return adopt(account, driver, remote)
+    return adopt(account, driver, remote) if _list_agrees(account, driver, file_id) else None
+
+
+def _list_agrees(account: ProviderAccount, driver: Driver, file_id: str) -> bool:
+    """Whether the whole list allows it. One too long to be read while somebody waits leaves it to a sync."""
+    listed = RemoteList(driver, max_seconds=settings.SYNC_WAIT_SECONDS)
+    for _ in listed:
+        pass
+    return owns_what_is_listed(account, driver, {file_id, *listed.seen}) and listed.is_complete
+
+
+def owns_what_is_listed(account: ProviderAccount, driver: Driver, remote_ids: Collection[str]) -> bool:
+    """Whether everything that a provider listed leaves the account's organization alone there."""
+    if account.access_proved_at is None:
+        prove_access(account)
+    return not weigh(account, driver, remote_ids) and is_exclusive(account)

@@ -7,10 +7,11 @@ from datetime import timedelta
 import structlog
 from django.utils import timezone
 
-from files_app.models import CopyState, FileCopy
+from files_app.models import CopyState, FileCopy, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.isolation import on_its_own
-from files_app.services.accounts.saving import is_exclusive
+from files_app.services.accounts.places import is_exclusive, places_of_others
+from files_app.services.accounts.sharing import weigh
 from files_app.services.deletes import outbox
 from files_app.services.index.transactions import database_time
 from files_app.services.upstream.in_flight import (
@@ -63,7 +64,7 @@ def _search(copy: FileCopy, driver: Driver) -> tuple[str | None, bool]:
         return (stored.remote_id if stored else None), True
     if not copy.file.filename:  # it never passed its checks, so the provider never got its end
         return None, True
-    if Operation.LIST not in driver.capabilities.operations or not is_exclusive(copy.account):
+    if Operation.LIST not in driver.capabilities.operations or not _may_delete_at(copy.account):
         return None, False
     listed = RemoteList(driver)
     candidates = [remote for page in listed for remote in page if _may_be(remote, copy)]
@@ -71,10 +72,17 @@ def _search(copy: FileCopy, driver: Driver) -> tuple[str | None, bool]:
     running = unsettled_uploads(copy.account, [CopyState.UPLOADING])
     if not listed.is_complete or any(may_be_any_of(remote, running) for remote in candidates):
         return None, False  # there may be another; or it is stored, and not yet settled
+    if weigh(copy.account, driver, listed.seen):
+        return None, False
     here = FileCopy.objects.at(copy.account, [remote.remote_id for remote in candidates])
     held = set(here.values_list("remote_id", flat=True))
     unexplained = [remote for remote in candidates if remote.remote_id not in held]
     return (unexplained[0].remote_id, True) if len(unexplained) == 1 else (None, False)
+
+
+def _may_delete_at(account: ProviderAccount) -> bool:
+    """Whether nobody else even claims to have files there: what is deleted cannot be brought back."""
+    return is_exclusive(account) and not places_of_others(account).exists()
 
 
 def _may_be(remote: RemoteFile, copy: FileCopy) -> bool:

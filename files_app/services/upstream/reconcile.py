@@ -180,11 +180,11 @@ class _Work:
                 yield _about_copy(Finding.LEFTOVER, held[0], f"the index has it as {held[0].state}{hint}")
 
     def _copies_of(self, remote_ids: list[str]) -> QuerySet[FileCopy]:
-        """Return every organization's copies of these ids at this provider.
+        """Return every organization's copies of these ids, at whatever account.
 
-        Also at other endpoints of it: two addresses may lead to the same files.
+        Two addresses and two drivers may lead to the same files.
         """
-        return FileCopy.objects.filter(account__driver=self._account.driver, remote_id__in=remote_ids)
+        return FileCopy.objects.filter(remote_id__in=remote_ids)
 
     def _stranger(self, remote: RemoteFile) -> Difference:
         difference = Difference(

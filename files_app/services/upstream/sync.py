@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from files_app.models import CopyState, File, FileCopy, FileState, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.places import place_account
 from files_app.services.index.transactions import database_time
-from files_app.services.upstream.adoption import adopt, can_adopt, is_adoptable
+from files_app.services.upstream.adoption import adopt, can_adopt, is_adoptable, owns_what_is_listed
 from files_app.services.upstream.in_flight import unsettled_uploads
 from files_app.services.upstream.lost import find_again, mark_missing
 from files_app.services.upstream.pages import RemoteList
@@ -27,6 +28,8 @@ from providers.objects import RemoteFile
 
 log = structlog.get_logger(__name__)
 _LEASE_SECONDS = 240
+#: They wait in memory for the end of the list; the next sync takes the others.
+_MAX_ADOPTIONS = 50_000
 
 
 @dataclass(slots=True)
@@ -49,6 +52,7 @@ def sync_account(
     Raises ProviderError and ProviderConfigurationError; the account then shows the error.
     """
     driver = driver_for(account)
+    place_account(account, driver)  # what a credential refers to may have changed
     if not can_adopt(account, driver):
         return SyncReport()
     token = _take_lease(account)
@@ -89,19 +93,23 @@ def _reconcile(
 ) -> SyncReport:
     report = SyncReport()
     listed = RemoteList(driver)
+    strangers: list[RemoteFile] = []
     for page in listed:
         report.seen += len(page)
-        _merge(account, driver, page, began, report)
+        strangers += _merge(account, page, began, report)[: _MAX_ADOPTIONS - len(strangers)]
         on_progress(report)
     report.is_complete = listed.is_complete
+    if owns_what_is_listed(account, driver, listed.seen):
+        report.adopted = sum(adopt(account, driver, remote) is not None for remote in strangers)
     if listed.is_complete:
         report.lost = mark_missing(account, driver, listed.seen, began)
     return report
 
 
 def _merge(
-    account: ProviderAccount, driver: Driver, page: list[RemoteFile], began: datetime, report: SyncReport
-) -> None:
+    account: ProviderAccount, page: list[RemoteFile], began: datetime, report: SyncReport
+) -> list[RemoteFile]:
+    """Update what the index has of a page, and return what may be adopted once the whole list was read."""
     held_here = FileCopy.objects.at(account, [remote.remote_id for remote in page])
     known = {copy.remote_id: copy for copy in held_here.select_related("file")}
     uploads = unsettled_uploads(account)
@@ -109,8 +117,8 @@ def _merge(
         copy = known.get(remote.remote_id)
         if copy is not None:
             report.updated += copy.account_id == account.pk and _update(copy, remote)
-        elif is_adoptable(remote, began, uploads):
-            report.adopted += adopt(account, driver, remote) is not None
+    strangers = [remote for remote in page if remote.remote_id not in known]
+    return [remote for remote in strangers if is_adoptable(remote, began, uploads)]
 
 
 def _update(copy: FileCopy, remote: RemoteFile) -> bool:

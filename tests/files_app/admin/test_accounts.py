@@ -51,7 +51,7 @@ def test_an_account_is_made_with_encrypted_credentials(root: Client, own: World)
     account = ProviderAccount.objects.get(name="made-here")
     assert SECRET not in account.credentials
     assert credentials.unseal(account) == {"api_key": SECRET}
-    assert account.upstream_digest
+    assert account.places.get().authority == "api.openai.com"
     assert AuditEvent.objects.filter(action="account.create", object_id="made-here").exists()
 
 
@@ -150,7 +150,7 @@ def test_columns_cannot_be_reached_by_lookups(root: Client, openai: ProviderAcco
     address = reverse("admin:files_app_provideraccount_changelist")
     for lookup in (
         "credentials__startswith",
-        "upstream_digest",
+        "places__key_digest__startswith",
         "organization__api_keys__digest__startswith",
     ):
         assert root.get(address, {lookup: "g"}).status_code == 400

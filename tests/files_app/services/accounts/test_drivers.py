@@ -19,6 +19,7 @@ from pytest_django import DjangoDbBlocker
 
 from files_app.models import CopyState, File, FileCopy, FileState, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.sharing import prove_access
 from files_app.services.deletes.expiry import expire_files
 from files_app.services.index.callers import Caller, system_caller
 from files_app.services.operations import cleanup
@@ -254,7 +255,7 @@ def test_a_reconciliation_with_every_order(
     planted(tenant, fake, account)
     place = tenant.accounts[account]
     if account == "openai":  # what a sync would take in is never removed
-        openai_account(make_tenant("other").organization, fake)
+        prove_access(openai_account(make_tenant("other").organization, fake))
     outside.begin()
     orders = Orders(remove_unexplained=True, mark_lost=True, protection=timedelta())
     report = reconcile_account(place, caller=caller_of(tenant), orders=orders)

@@ -4,7 +4,9 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from files_app.models import Organization, ProviderAccount
-from files_app.services.accounts.saving import is_exclusive, save_account
+from files_app.services.accounts.places import is_exclusive
+from files_app.services.accounts.saving import save_account
+from files_app.services.accounts.sharing import prove_access
 from providers.exceptions import ProviderConfigurationError
 
 
@@ -34,5 +36,6 @@ def test_a_bucket_is_shared_whatever_the_credentials(prefix: str, is_shared: boo
         organization = Organization.objects.create(name=f"org-{number}")
         account = ProviderAccount(organization=organization, name="s3", driver="bedrock", options=options)
         save_account(account, {"access_key_id": f"key-{number}", "secret_access_key": "only-for-tests"})
+        prove_access(account)
         accounts.append(account)
     assert [is_exclusive(account) for account in accounts] == [not is_shared] * 2

@@ -78,7 +78,7 @@ def test_everything_that_a_file_can_say_is_written() -> None:
     assert (openai.organization, openai.is_default, openai.is_enabled) == (organization, True, False)
     assert (openai.list_freshness_seconds, openai.options) == (None, {"organization": "org-1"})
     assert unseal(openai) == {"api_key": "sk-first"}
-    assert openai.upstream_digest and openai.location_digest
+    assert openai.places.get().authority == "api.openai.com"
     assert (disk.organization, disk.driver, disk.list_freshness_seconds) == (None, "local", 0)
 
 

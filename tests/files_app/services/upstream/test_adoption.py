@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from files_app.models import AuditEvent, CopyState, File, FileCopy, ProviderAccount
+from files_app.services.accounts.sharing import prove_access
 from files_app.services.upstream import adoption
 from providers.objects import RemoteFile
 from tests.fake_provider import FakeProvider, behaviours
@@ -66,7 +67,7 @@ def test_a_shared_account_is_never_asked(acme: Tenant, fake: FakeProvider) -> No
 def test_an_upstream_that_another_organization_sees_too_is_never_asked(
     remote: Tenant, other: Tenant, fake: FakeProvider
 ) -> None:
-    openai_account(other.organization, fake, "theirs")
+    prove_access(openai_account(other.organization, fake, "theirs"))
     file_id = planted(fake)
     assert remote.api.get(f"/files/{file_id}").status == 404
     sync(remote)
