@@ -9,7 +9,7 @@ What the dialects do follows the vendors' public references as of 2026-11-23; ea
 """
 
 from . import behaviours
-from .dialects.base import VALID_KEY
+from .dialects.base import SECOND_KEY, VALID_KEY
 from .records import RecordedPart, RecordedRequest
 from .remote import RemoteFakeProvider
 from .script import Behaviour, CannedAnswer, Match
@@ -17,6 +17,7 @@ from .server import FakeProvider
 from .storage import StoredFile
 
 __all__ = [
+    "SECOND_KEY",
     "VALID_KEY",
     "Behaviour",
     "CannedAnswer",

@@ -6,7 +6,7 @@ import contextlib
 import socket
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -112,6 +112,19 @@ class FakeProvider:
     def url(self, dialect: str) -> str:
         """Return the base URL of `dialect`, as the provider's own reference names it."""
         return self.root + PREFIXES[dialect]
+
+    @contextlib.contextmanager
+    def second_address(self) -> Iterator[str]:
+        """Serve the same files on another port, and yield its root: a name that no spelling gives away."""
+        server = FakeServer(0, is_storage=False)
+        server.app = self.app
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield server.url
+        finally:
+            server.close()
+            thread.join()
 
     @property
     def requests(self) -> list[RecordedRequest]:

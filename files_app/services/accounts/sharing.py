@@ -25,17 +25,21 @@ from providers.exceptions import ProviderConfigurationError
 
 log = structlog.get_logger(__name__)
 
-#: Sixteen letters and digits in a row that change places at least four times: names and dates do not.
-_RANDOM = re.compile(
-    r"(?=[A-Za-z0-9]{16})(?:(?:[A-Za-z]+[0-9]+){2}[A-Za-z]|(?:[0-9]+[A-Za-z]+){2}[0-9])", re.ASCII
-)
+#: Letters and digits that change places at least four times: words and dates do not.
+_MIXED = re.compile(r"(?:[A-Za-z]+[0-9]+){2}[A-Za-z]|(?:[0-9]+[A-Za-z]+){2}[0-9]")
+_MACHINE_MADE = re.compile(r"file[-_](?=.*[0-9]|.*[a-z].*[A-Z]|.*[A-Z].*[a-z])[A-Za-z0-9]{16,}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _BATCH_IDS = 500  # SQLite takes a limited number of parameters
 
 
 def is_random(remote_id: str) -> bool:
-    """Whether an id is one that two providers do not give out by chance, nor two people choose."""
-    return bool(_UUID.search(remote_id)) or any(map(_RANDOM.match, re.split(r"[^A-Za-z0-9]", remote_id)))
+    """Whether an id is one that two providers do not give out by chance, nor two people choose.
+
+    At least 16 random characters. A few percent of such ids are not recognized; they come in numbers.
+    """
+    if _MACHINE_MADE.fullmatch(remote_id) or _UUID.search(remote_id):
+        return True
+    return any(len(run) >= 16 and _MIXED.match(run) for run in re.split(r"[^A-Za-z0-9]", remote_id))
 
 
 def place_all() -> int:
@@ -64,7 +68,7 @@ def prove_access(account: ProviderAccount) -> None:
     ProviderAccount.objects.filter(pk=account.pk).update(access_proved_at=account.access_proved_at)
     places = [row.place for row in account.places.all()]
     near = AccountPlace.objects.overlapping(places).values("account")
-    for each in ProviderAccount.objects.filter(pk__in=near):
+    for each in ProviderAccount.objects.filter(pk__in=near, access_proved_at__isnull=False):
         if rivals(each).exists():
             mark_shared(each, SharedReason.PLACE)
 

@@ -19,6 +19,8 @@ from ..storage import DiskBlob, Spool, Store, StoredFile
 from ..wire import JSON, Answer, Headers, RefusedError
 
 VALID_KEY = "test-key"
+#: Another key of the same customer, where the vendor has OpenAI's API: it opens the same files.
+SECOND_KEY = "second-test-key"
 MAX_JSON_BYTES = 4 * 1024 * 1024
 
 

@@ -16,7 +16,7 @@ from pathlib import PurePath
 from ..multipart import FilePart, Form
 from ..storage import StoredFile
 from ..wire import JSON, Answer, bytes_answer, json_answer
-from .base import VALID_KEY, Dialect, Request, Route, bearer_token, masked
+from .base import SECOND_KEY, VALID_KEY, Dialect, Request, Route, bearer_token, masked
 
 MIB = 1024 * 1024
 DAY_SECONDS = 24 * 3600
@@ -68,7 +68,7 @@ class OpenAIFilesDialect(Dialect):
         token = bearer_token(request.headers)
         if not token:
             raise self.refuse(401, "You didn't provide an API key.")
-        if token != VALID_KEY:
+        if token not in {VALID_KEY, SECOND_KEY}:
             message = f"Incorrect API key provided: {masked(token)}."
             raise self.refuse(401, message, code="invalid_api_key")
 
