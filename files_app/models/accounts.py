@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from files_app.models.organizations import NAME_VALIDATOR, Organization
+from files_app.models.organizations import NAME_VALIDATOR, Organization, namespace_of
 from providers.base import Driver
 from providers.registry import driver_class
 
@@ -37,6 +37,8 @@ class ProviderAccount(models.Model):
     `credentials` holds ciphertext; services.credentials reads and writes it.
     `upstream_digest` is equal for two accounts that see the same files: at an API, if their credentials are
     equal too. `location_digest` is equal for two accounts at the same endpoint, whatever their credentials.
+    `disk_segment` is the folder that an account on disk has for itself; services.local_trees gives it.
+    `shared_since` and `shared_reason` say when and why others turned out to reach the same files.
     """
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -64,6 +66,9 @@ class ProviderAccount(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     upstream_digest = models.CharField(max_length=64, blank=True, editable=False, db_index=True)
     location_digest = models.CharField(max_length=64, blank=True, editable=False, db_index=True)
+    disk_segment = models.CharField(max_length=64, blank=True, editable=False)
+    shared_since = models.DateTimeField(null=True, editable=False)
+    shared_reason = models.CharField(max_length=200, blank=True, editable=False)
     last_synced_at = models.DateTimeField(null=True, editable=False)
     last_sync_error = models.CharField(max_length=500, blank=True, editable=False)
     sync_lease_expires_at = models.DateTimeField(null=True, editable=False)
@@ -98,6 +103,9 @@ class ProviderAccount(models.Model):
                 name="one_shared_default",
                 violation_error_message="Another shared account is the default: change that one first.",
             ),
+            models.UniqueConstraint(
+                fields=["disk_segment"], condition=~Q(disk_segment=""), name="one_account_of_a_disk_segment"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -112,6 +120,11 @@ class ProviderAccount(models.Model):
     def is_shared(self) -> bool:
         """Whether every organization may use the account."""
         return self.organization_id is None
+
+    @property
+    def namespace(self) -> str:
+        """The segment of storage keys that belongs to the owner; empty for an account that all share."""
+        return "" if self.organization_id is None else namespace_of(self.organization_id)
 
     @property
     def driver_class(self) -> type[Driver]:

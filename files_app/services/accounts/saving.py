@@ -11,6 +11,7 @@ from django.conf import settings
 
 from files_app.models import ProviderAccount
 from files_app.services.accounts import credentials as secrets
+from files_app.services.accounts.disk_segments import claim_segment, lacks_segment
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.selection import forget_recent_accounts
 from providers.base import Driver
@@ -40,6 +41,7 @@ def checked_driver(account: ProviderAccount, credentials: Mapping[str, str] | No
 
     credentials: take these instead of the stored ones.
     """
+    claim_segment(account)
     driver = driver_for(account, credentials)
     _refuse_private_endpoints(driver)
     return driver
@@ -76,7 +78,7 @@ def is_exclusive(account: ProviderAccount) -> bool:
 
     Then a file that the gateway did not upload can only be that organization's: it may be adopted.
     """
-    if account.organization_id is None:
+    if account.organization_id is None or account.shared_since is not None or lacks_segment(account):
         return False
     others = ProviderAccount.objects.filter(upstream_digest=account.upstream_digest)
     return not others.exclude(organization=account.organization_id).exists()

@@ -14,6 +14,7 @@ from django.db import transaction
 
 from files_app.exceptions import InvalidKeyError
 from files_app.models import Organization, ProviderAccount
+from files_app.services.accounts.local_trees import settle_trees
 from files_app.services.accounts.saving import save_account
 from files_app.services.index.callers import system_caller
 from files_app.services.tenants.keys import create_key, verify_key
@@ -35,9 +36,12 @@ class FirstStart:
 def bootstrap() -> FirstStart:
     """Create the organization `default`, its account `local`, an API key and the user `admin`, where missing.
 
+    Accounts on disk from before they had folders of their own get theirs.
+
     The credentials are kept in DATA_DIR/first-start.json, so that every start can show those that still work.
     Raises InvalidRequestError when BOOTSTRAP_API_KEY is too short.
     """
+    settle_trees()
     kept = _read()
     with transaction.atomic():
         api_key = _create_organization() or kept.api_key
