@@ -4,7 +4,7 @@
 
 The gateway chooses the account's own folder, so that no directory leads to the files of another account.
 Accounts from before there were such folders keep `files/<directory>`. Others can have the same directory, or
-one above or below it: so what such an account sees are the files directly in its organization's folder, and
+one above or below it: so what such an account sees are the uploads directly in its organization's folder, and
 nothing else. Two organizations' folders have different names, wherever they are.
 """
 
@@ -94,10 +94,9 @@ class LocalDriver(ObjectStoreDriver):
         """Whether a key can be this account's, when others may have the same directory."""
         if self.account.disk_segment:
             return True
-        folder, _, name = key.partition("/")
-        if self.account.namespace:
-            return folder == self.account.namespace and name != "" and "/" not in name
-        return self._key_is_own(key) and not is_tree_name(folder)
+        folder = key.partition("/")[0]
+        is_theirs = folder != self.account.namespace if self.account.namespace else is_tree_name(folder)
+        return self._key_is_own(key) and not is_theirs
 
     @property
     def _files(self) -> Path:

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='provideraccount',
             name='shared_reason',
-            field=models.CharField(blank=True, editable=False, max_length=200),
+            field=models.CharField(blank=True, choices=[('directory', 'another account on disk has the same directory, or one above or below it')], editable=False, max_length=32),
         ),
         migrations.AddField(
             model_name='provideraccount',

@@ -1,6 +1,6 @@
 """The gateway's tables."""
 
-from files_app.models.accounts import ProviderAccount
+from files_app.models.accounts import ProviderAccount, SharedReason
 from files_app.models.copies import FileCopy
 from files_app.models.files import DeletedReason, File
 from files_app.models.organizations import ApiKey, Organization
@@ -21,5 +21,6 @@ __all__ = [
     "IdempotencyRecord",
     "Organization",
     "ProviderAccount",
+    "SharedReason",
     "StaffAccess",
 ]

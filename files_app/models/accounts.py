@@ -31,6 +31,12 @@ class ProviderAccountQuerySet(models.QuerySet["ProviderAccount"]):
         return self.filter(Q(organization=organization) | Q(organization=None), is_enabled=True)
 
 
+class SharedReason(models.TextChoices):
+    """Why an account's files may be another's too. Shown to its owner, so it names nobody."""
+
+    DIRECTORY = "directory", "another account on disk has the same directory, or one above or below it"
+
+
 class ProviderAccount(models.Model):
     """One driver with its endpoint, credentials or bucket, owned by one organization or shared by all.
 
@@ -68,7 +74,7 @@ class ProviderAccount(models.Model):
     location_digest = models.CharField(max_length=64, blank=True, editable=False, db_index=True)
     disk_segment = models.CharField(max_length=64, blank=True, editable=False)
     shared_since = models.DateTimeField(null=True, editable=False)
-    shared_reason = models.CharField(max_length=200, blank=True, editable=False)
+    shared_reason = models.CharField(max_length=32, choices=SharedReason, blank=True, editable=False)
     last_synced_at = models.DateTimeField(null=True, editable=False)
     last_sync_error = models.CharField(max_length=500, blank=True, editable=False)
     sync_lease_expires_at = models.DateTimeField(null=True, editable=False)

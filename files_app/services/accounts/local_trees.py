@@ -21,7 +21,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from files_app.models import AuditAction, ProviderAccount
+from files_app.models import AuditAction, ProviderAccount, SharedReason
 from files_app.models.states import HOLDING_STATES
 from files_app.services.accounts.disk_segments import without_segment
 from files_app.services.accounts.drivers import driver_for
@@ -34,8 +34,6 @@ from providers.exceptions import ProviderConfigurationError
 from providers.transports.disk import is_tree_name, make_directory, sync_directory, tree_name
 
 log = structlog.get_logger(__name__)
-
-SHARED_DIRECTORY = "Another account on disk has the same directory, or one above or below it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ def _folded(path: Path) -> list[str]:
 def _mark_shared(account: ProviderAccount) -> None:
     with transaction.atomic():
         unmarked = ProviderAccount.objects.filter(pk=account.pk, shared_since=None)
-        if unmarked.update(shared_since=timezone.now(), shared_reason=SHARED_DIRECTORY):
+        if unmarked.update(shared_since=timezone.now(), shared_reason=SharedReason.DIRECTORY):
             _record(account, AuditAction.ACCOUNT_SHARED)
     forget_recent_accounts()
 
