@@ -53,6 +53,8 @@ class AccountConfig:
     """A provider account as a driver sees it: resolved options and credentials. Its repr shows no secret.
 
     meter: is entered around each operation, whose errors pass through it; of a download around its opening.
+    disk_segment: the account's own folder on disk; empty for one from before there were such folders.
+    namespace: the segment of its organization's keys; empty where all organizations share the account.
     """
 
     name: str
@@ -61,6 +63,8 @@ class AccountConfig:
     environment: Environment = field(default_factory=Environment)
     transport: HTTPTransport | None = field(default=None, repr=False)
     meter: Meter = field(default=unmetered, repr=False)
+    disk_segment: str = ""
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,11 @@ class Driver(ABC):
     def names_files(self) -> bool:
         """Whether the gateway chooses the ids of the files and keeps them in their remote ids."""
         return self.capabilities.storage != "provider"
+
+    @property
+    def root(self) -> Path:
+        """Where on this host the account's files are, of a driver whose storage is the disk."""
+        raise AssertionError(f"{self.label} keeps no files on this host")
 
     def file_id_of(self, remote_id: str) -> str | None:
         """Return the file id in a remote id, None for an object that the gateway did not name.

@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='provideraccount',
             name='shared_reason',
-            field=models.CharField(blank=True, choices=[('place', 'an account of another organization leads to the same place'), ('evidence', 'its provider showed a file that belongs to another organization')], editable=False, max_length=32),
+            field=models.CharField(blank=True, choices=[('place', 'an account of another organization leads to the same place'), ('directory', 'another account on disk has the same directory, or one above or below it'), ('evidence', 'its provider showed a file that belongs to another organization')], editable=False, max_length=32),
         ),
         migrations.AddField(
             model_name='provideraccount',

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from files_app.models.organizations import NAME_VALIDATOR, Organization
+from files_app.models.organizations import NAME_VALIDATOR, Organization, namespace_of
 from providers.base import Driver
 from providers.registry import driver_class
 
@@ -24,9 +24,10 @@ def default_freshness_seconds() -> int:
 
 
 class SharedReason(models.TextChoices):
-    """Why an account's files may be another organization's too. Shown to its owner, so it names nobody."""
+    """Why an account's files may be another's too. Shown to its owner, so it names nobody."""
 
     PLACE = "place", "an account of another organization leads to the same place"
+    DIRECTORY = "directory", "another account on disk has the same directory, or one above or below it"
     EVIDENCE = "evidence", "its provider showed a file that belongs to another organization"
 
 
@@ -45,6 +46,7 @@ class ProviderAccount(models.Model):
     access_proved_at: when the provider first let the account in where it is now; None until then.
     shared_since, shared_reason: since when and why its files may be another organization's too.
     confirmed_at: until when an operator has looked at what speaks for that, and taken it for harmless.
+    disk_segment: the folder that an account on disk has for itself; services.local_trees gives it.
     """
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -74,6 +76,7 @@ class ProviderAccount(models.Model):
     shared_since = models.DateTimeField(null=True, editable=False)
     shared_reason = models.CharField(max_length=32, choices=SharedReason, blank=True, editable=False)
     confirmed_at = models.DateTimeField(null=True, editable=False)
+    disk_segment = models.CharField(max_length=64, blank=True, editable=False)
     last_synced_at = models.DateTimeField(null=True, editable=False)
     last_sync_error = models.CharField(max_length=500, blank=True, editable=False)
     sync_lease_expires_at = models.DateTimeField(null=True, editable=False)
@@ -108,6 +111,9 @@ class ProviderAccount(models.Model):
                 name="one_shared_default",
                 violation_error_message="Another shared account is the default: change that one first.",
             ),
+            models.UniqueConstraint(
+                fields=["disk_segment"], condition=~Q(disk_segment=""), name="one_account_of_a_disk_segment"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -122,6 +128,11 @@ class ProviderAccount(models.Model):
     def is_shared(self) -> bool:
         """Whether every organization may use the account."""
         return self.organization_id is None
+
+    @property
+    def namespace(self) -> str:
+        """The segment of storage keys that belongs to the owner; empty for an account that all share."""
+        return "" if self.organization_id is None else namespace_of(self.organization_id)
 
     @property
     def driver_class(self) -> type[Driver]:

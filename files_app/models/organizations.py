@@ -31,6 +31,11 @@ def default_max_files() -> int:
     return int(settings.ORGANIZATION_MAX_FILES)
 
 
+def namespace_of(organization_id: int) -> str:
+    """Return the segment of storage keys that belongs to an organization."""
+    return f"org-{organization_id}"
+
+
 #: Parallel uploads may all find room when they begin: the settle of the last ones decides.
 _HAS_ROOM_FOR_A_FILE = Q(max_files=0) | Q(file_count__lt=F("max_files"))
 
@@ -97,7 +102,7 @@ class Organization(models.Model):
     @property
     def namespace(self) -> str:
         """The segment of storage keys that belongs to this organization; survives a rename."""
-        return f"org-{self.pk}"
+        return namespace_of(self.pk)
 
     @property
     def free_bytes(self) -> int:

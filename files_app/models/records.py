@@ -38,6 +38,7 @@ class AuditAction(models.TextChoices):
     ACCOUNT_SYNC = "account.sync"
     ACCOUNT_ENABLE = "account.enable"
     ACCOUNT_DISABLE = "account.disable"
+    ACCOUNT_MOVE = "account.move"
     ACCOUNT_SHARED = "account.shared"
     ACCOUNT_CONFIRM = "account.confirm"
     ACCOUNT_REENCRYPT = "account.reencrypt"

@@ -4,7 +4,7 @@
     <root>/<key>.details         what is known about them
     <root>/.incoming/<random>    on its way; a crash leaves these, `sweep` removes them
 
-Publishing is a hard link, which cannot replace a file that exists.
+Publishing is a hard link, which cannot replace a file that exists. Symbolic links lead nowhere.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import errno
 import heapq
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
+from uuid import UUID
 
 from providers.exceptions import ProviderError, ProviderUnavailableError, RemoteFileNotFoundError
 from providers.objects import ByteRange, Download
@@ -33,17 +35,35 @@ from providers.transports.objects import (
     resolve_range,
 )
 
+#: Lower case throughout, so that a disk which ignores case takes no two for one.
+_TREE: Final = re.compile(r"account-[0-9a-f]{32}")
 _DETAILS: Final = ".details"
 _INCOMING: Final = ".incoming"
 _PAGE_SIZE: Final = 1_000
 
 
-class DiskStore(ObjectStore):
-    """Keeps objects under one directory. It knows no buckets: they are always empty."""
+def tree_name(uid: UUID) -> str:
+    """Return the name of the folder that belongs to one account and to no other, ever."""
+    return f"account-{uid.hex}"
 
-    def __init__(self, root: Path, *, chunk_bytes: int) -> None:
+
+def is_tree_name(name: str) -> bool:
+    """Whether a folder of this name belongs to an account; also as a disk that ignores case reads it."""
+    return bool(_TREE.fullmatch(name.lower()))
+
+
+class DiskStore(ObjectStore):
+    """Keeps objects under one directory. It knows no buckets: they are always empty.
+
+    sees: which keys there are for this store; the others do not exist, whatever is on the disk.
+    """
+
+    def __init__(
+        self, root: Path, *, chunk_bytes: int, sees: Callable[[str], bool] = lambda key: True
+    ) -> None:
         self._root = root
         self._chunk_bytes = chunk_bytes
+        self._sees = sees
 
     def begin(self, bucket: str, key: str, details: Details) -> Writing:
         path = self._path(key)
@@ -98,10 +118,10 @@ class DiskStore(ObjectStore):
         return self._root / _INCOMING
 
     def _path(self, key: str) -> Path:
-        """Return where `key` lives. Raises RemoteFileNotFoundError for a way out of the root."""
+        """Return where `key` lives. Raises RemoteFileNotFoundError for one that is not seen, or by a link."""
         path = self._root / key
         with _disk_errors():
-            if not path.parent.resolve().is_relative_to(self._root.resolve()):
+            if not self._sees(key) or path.parent.resolve() != self._root.resolve() / Path(key).parent:
                 raise _missing()
         return path
 
@@ -137,12 +157,14 @@ class DiskStore(ObjectStore):
 
     def _keys(self) -> Iterator[str]:
         for path in self._files():
-            if path.suffix != _DETAILS:
-                yield path.relative_to(self._root).as_posix()
+            if path.suffix != _DETAILS and self._sees(key := path.relative_to(self._root).as_posix()):
+                yield key
 
     def _orphaned_details(self) -> Iterator[Path]:
         for path in self._files():
-            if path.suffix == _DETAILS and not path.with_suffix("").exists():
+            content = path.with_suffix("")
+            is_details = path.suffix == _DETAILS and self._sees(content.relative_to(self._root).as_posix())
+            if is_details and not content.exists():
                 yield path
 
     def _files(self) -> Iterator[Path]:
@@ -171,7 +193,7 @@ class _DiskWriting(Writing):
         body = {**details.to_json(), "created_at": datetime.now(UTC).timestamp()}
         with _disk_errors(), self._file:
             _sync(self._file)
-            _make_directory(self._path.parent)
+            make_directory(self._path.parent)
             self._publish_details(json.dumps(body).encode())
             self._link(self._file, self._path)
         return self._store.describe("", self._key)
@@ -195,7 +217,7 @@ class _DiskWriting(Writing):
             Path(file.name).unlink(missing_ok=True)
 
     def _create(self) -> BinaryIO:
-        _make_directory(self._store.incoming)
+        make_directory(self._store.incoming)
         path = self._store.incoming / secrets.token_hex(16)
         return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
 
@@ -206,7 +228,7 @@ class _DiskWriting(Writing):
             raise exists_error() from exc
         self._published.append(path)
         Path(file.name).unlink()
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
 
 
 def _open_file(path: Path) -> BinaryIO:
@@ -225,10 +247,11 @@ def _read_details(path: Path) -> object:
         return None
 
 
-def _make_directory(path: Path) -> None:
+def make_directory(path: Path) -> None:
+    """Make a directory that only the gateway's user can enter, where it is missing."""
     if not path.is_dir():
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
 
 
 def _sync(file: BinaryIO) -> None:
@@ -236,7 +259,7 @@ def _sync(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
     """Make names in a directory survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -203,8 +203,8 @@ class Gateway:
 
     def on_disk(self, account: Mapping[str, Any] | None = None) -> list[Path]:
         """Return every file below the disk accounts, or one of them, also half-written ones."""
-        root = self.stack.data_dir / "files" / (account["options"]["directory"] if account else "")
-        return sorted(path for path in root.rglob("*") if path.is_file())
+        below = f"*/{account['options']['directory']}/**/*" if account else "**/*"
+        return sorted(path for path in (self.stack.data_dir / "files").glob(below) if path.is_file())
 
     def recover(self) -> None:
         """Do what beat and worker do after a crash, when its leases have run out."""

@@ -25,8 +25,20 @@ from tests.providers.stores import make_upload, random_bytes, read
 CONTENT = random_bytes(700_001)
 
 
-def open_driver(data_dir: Path, **options: object) -> LocalDriver:
-    driver = build_driver("local", AccountConfig("disk", options, environment=Environment(data_dir=data_dir)))
+SEGMENTS = tuple(f"account-{number:032x}" for number in (1, 2))
+
+
+def open_driver(
+    data_dir: Path, *, disk_segment: str = SEGMENTS[0], namespace: str = "", **options: object
+) -> LocalDriver:
+    config = AccountConfig(
+        "disk",
+        options,
+        environment=Environment(data_dir=data_dir),
+        disk_segment=disk_segment,
+        namespace=namespace,
+    )
+    driver = build_driver("local", config)
     assert isinstance(driver, LocalDriver)
     return driver
 
@@ -101,22 +113,118 @@ def test_symbolic_links_lead_nowhere(driver: LocalDriver, tmp_path: Path) -> Non
     assert len(driver.list_files().files) == 1
 
 
-@pytest.mark.parametrize("directory", ["../other", "/etc", "a/../../b", ".incoming", "link"])
-def test_a_directory_outside_of_the_data_directory_is_refused(tmp_path: Path, directory: str) -> None:
-    (tmp_path / "files").mkdir()
-    (tmp_path / "files" / "link").symlink_to("/")
+@pytest.mark.parametrize(
+    "directory",
+    [
+        *(
+            "../other",
+            "/etc",
+            "a/../../b",
+            ".incoming",
+            ".",
+            "..",
+            "...",
+            "a/b",
+            "a\\b",
+            "a\n",
+            "a\0",
+            "a b",
+            "ä",
+        ),
+        *(f"../{SEGMENTS[1]}", f"../{SEGMENTS[1].upper()}", "link", "x" * 65),
+    ],
+)
+def test_a_directory_is_one_name_in_the_accounts_own_folder(tmp_path: Path, directory: str) -> None:
+    own, others = (tmp_path / "files" / segment for segment in SEGMENTS)
+    own.mkdir(parents=True)
+    others.mkdir()
+    (own / "link").symlink_to(others)
     with pytest.raises(ProviderConfigurationError) as caught:
         open_driver(tmp_path, directory=directory)
     assert caught.value.field == "directory"
 
 
-def test_accounts_share_files_only_in_the_same_directory(tmp_path: Path) -> None:
-    one, other = open_driver(tmp_path, directory="one"), open_driver(tmp_path, directory="other")
+@pytest.mark.parametrize(
+    "directory",
+    ["../other", "/etc", "a/../../b", ".incoming", "link", SEGMENTS[1], f"x/../{SEGMENTS[1].upper()}/x"],
+)
+def test_an_older_account_stays_in_the_file_directory_and_out_of_others_folders(
+    tmp_path: Path, directory: str
+) -> None:
+    (tmp_path / "files" / "x").mkdir(parents=True)
+    (tmp_path / "files" / "link").symlink_to("/")
+    with pytest.raises(ProviderConfigurationError) as caught:
+        open_driver(tmp_path, disk_segment="", directory=directory)
+    assert caught.value.field == "directory"
+
+
+def test_accounts_share_no_files_whatever_their_directory(tmp_path: Path) -> None:
+    one, other = (open_driver(tmp_path, disk_segment=segment, directory="same") for segment in SEGMENTS)
     remote_id = one.create_file(make_upload(b"x")).remote_id
     assert not one.location().overlaps(other.location())
     assert other.list_files().files == ()
     with pytest.raises(RemoteFileNotFoundError):
         other.retrieve_file(remote_id)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        *(("same", "same"), ("", ""), ("", "org-1"), ("a", "a/org-1"), ("a", "a/b"), ("a", "a/org-1/org-1")),
+        *(("real", "link"), ("a", ".")),
+    ],
+)
+def test_older_accounts_in_one_directory_see_their_own_organizations_files_only(
+    tmp_path: Path, mine: str, theirs: str
+) -> None:
+    (tmp_path / "files" / "real").mkdir(parents=True)
+    (tmp_path / "files" / "link").symlink_to("real")
+    drivers = [
+        open_driver(tmp_path, disk_segment="", namespace=f"org-{number}", directory=directory)
+        for number, directory in ((1, mine), (2, theirs))
+    ]
+    uploads = [make_upload(b"x"), make_upload(b"y")]
+    for driver, upload in zip(drivers, uploads, strict=True):
+        upload.namespace = driver.account.namespace
+        driver.create_file(upload)
+    (drivers[0].root / "loose.txt").write_text("whose?")
+    for driver, other, upload in zip(drivers, reversed(drivers), uploads, strict=True):
+        (file,) = driver.list_files().files
+        assert file.remote_id.startswith(f"{driver.account.namespace}/{upload.file_id}")
+        assert driver.sweep_stray(timedelta(minutes=-1)) == 0
+        for path in sorted(found for found in other.root.rglob("*") if found.is_file()):
+            remote_id = os.path.relpath(path, driver.root)
+            if remote_id.removesuffix(".details") != file.remote_id:
+                refuses(driver, remote_id)
+
+
+def refuses(driver: LocalDriver, remote_id: str) -> None:
+    for operation in (driver.retrieve_file, driver.download_file, driver.delete_file):
+        with pytest.raises(RemoteFileNotFoundError):
+            operation(remote_id)
+
+
+def test_an_older_account_of_all_organizations_sees_uploads_only(tmp_path: Path) -> None:
+    driver = open_driver(tmp_path, disk_segment="")
+    uploads = [make_upload(b"x"), make_upload(b"y")]
+    for number, upload in enumerate(uploads):
+        upload.namespace = f"org-{number}"
+        driver.create_file(upload)
+    (tmp_path / "files" / SEGMENTS[0]).mkdir()
+    (tmp_path / "files" / SEGMENTS[0] / "file-1.txt").write_text("another account's")
+    (tmp_path / "files" / "loose.txt").write_text("whose?")
+    listed = [driver.file_id_of(file.remote_id) for file in driver.list_files().files]
+    assert listed == [upload.file_id for upload in uploads]
+    refuses(driver, f"{SEGMENTS[0]}/file-1.txt")
+
+
+def test_links_inside_of_an_account_lead_nowhere_either(tmp_path: Path) -> None:
+    driver = open_driver(tmp_path, disk_segment="", namespace="org-1", directory="shared")
+    driver.root.mkdir(parents=True)
+    (driver.root / "org-2").mkdir()
+    (driver.root / "org-2" / "theirs.txt").write_text("theirs")
+    (driver.root / "org-1").symlink_to("org-2")
+    refuses(driver, "org-1/theirs.txt")
 
 
 def test_the_sweep_spares_what_is_young_or_published(driver: LocalDriver, tmp_path: Path) -> None:

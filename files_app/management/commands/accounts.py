@@ -236,6 +236,7 @@ def _as_json(row: ProviderAccount) -> dict[str, Any]:
         "organization": row.organization.name if row.organization else None,
         "driver": row.driver,
         "options": row.options,
+        "disk_segment": row.disk_segment,
         "has_credentials": bool(row.credentials),
         "is_enabled": row.is_enabled,
         "is_default": row.is_default,

@@ -61,5 +61,7 @@ def driver_for(account: ProviderAccount, credentials: Mapping[str, str] | None =
         environment=environment(),
         transport=shared_transport(),
         meter=_metered,
+        disk_segment=account.disk_segment,
+        namespace=account.namespace,
     )
     return build_driver(account.driver, config)

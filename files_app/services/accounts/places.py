@@ -10,6 +10,7 @@ from django.db import transaction
 
 from files_app.models import AccountPlace, ProviderAccount
 from files_app.models.places import AccountPlaceQuerySet
+from files_app.services.accounts.disk_segments import lacks_segment
 from providers.base import Driver
 from providers.locations import Location, Place
 
@@ -33,9 +34,10 @@ def is_exclusive(account: ProviderAccount) -> bool:
     """Whether one organization alone sees what is where this account's files are.
 
     Then a file that the gateway did not upload can only be that organization's: it may be adopted. One that
-    was not placed yet counts as shared, and so does one that is where its organization has a shared one.
+    was not placed yet counts as shared, and so does one that is where its organization has a shared one, or
+    that has no folder of its own on disk.
     """
-    if account.organization_id is None:
+    if account.organization_id is None or lacks_segment(account):
         return False
     places = [row.place for row in account.places.all()]
     here = AccountPlace.objects.overlapping(places)

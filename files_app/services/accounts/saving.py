@@ -10,6 +10,7 @@ from django.db import transaction
 
 from files_app.models import ProviderAccount
 from files_app.services.accounts import credentials as secrets
+from files_app.services.accounts.disk_segments import claim_segment
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.places import place_account
 from files_app.services.accounts.selection import forget_recent_accounts
@@ -37,6 +38,7 @@ def checked_driver(account: ProviderAccount, credentials: Mapping[str, str] | No
 
     credentials: take these instead of the stored ones.
     """
+    claim_segment(account)
     driver = driver_for(account, credentials)
     _refuse_private_endpoints(driver)
     return driver

@@ -16,6 +16,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from files_app.models import ApiKey, CopyState, File, FileCopy, Organization, ProviderAccount
+from files_app.services.accounts.disk_segments import without_segment
 from files_app.services.accounts.rotation import check_keys
 from files_app.services.index import usage
 from files_app.services.index.transactions import in_batches
@@ -295,7 +296,24 @@ def _uploads() -> Iterator[Finding]:
         yield _ok("uploads", "none is stuck")
 
 
-_QUICK_CHECKS: tuple[Check, ...] = (_worker, _encryption, _deletes, _uploads)
+def _disk_folders() -> Iterator[Finding]:
+    shared = [row.full_name for row in without_segment().exclude(shared_since=None)]
+    waiting = [row.full_name for row in without_segment().filter(shared_since=None)]
+    if waiting:
+        yield _problem(
+            "local disk",
+            f"{_names(waiting)} have no folders of their own yet: only what was uploaded can be read there",
+            "Stop the gateway and run `manage.py bootstrap` on the host that has DATA_DIR/files.",
+        )
+    if shared:
+        yield _warning(
+            "local disk",
+            f"{_names(shared)} have directories that overlap with other accounts': nothing is adopted there",
+            "Make a new account for new files; the old ones can still be read.",
+        )
+
+
+_QUICK_CHECKS: tuple[Check, ...] = (_worker, _encryption, _deletes, _uploads, _disk_folders)
 _THOROUGH_CHECKS: tuple[Check, ...] = (_organizations, _drift)
 
 

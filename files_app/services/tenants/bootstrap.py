@@ -14,6 +14,7 @@ from django.db import transaction
 
 from files_app.exceptions import InvalidKeyError
 from files_app.models import Organization, ProviderAccount
+from files_app.services.accounts.local_trees import settle_trees
 from files_app.services.accounts.saving import save_account
 from files_app.services.accounts.sharing import place_all
 from files_app.services.index.callers import system_caller
@@ -36,10 +37,11 @@ class FirstStart:
 def bootstrap() -> FirstStart:
     """Create the organization `default`, its account `local`, an API key and the user `admin`, where missing.
 
-    The credentials are kept in DATA_DIR/first-start.json, so that every start can show those that still work.
-    Also places the accounts of earlier versions. Raises InvalidRequestError when BOOTSTRAP_API_KEY is too
-    short.
+    Accounts of earlier versions are placed, those on disk in folders of their own. The credentials are kept
+    in DATA_DIR/first-start.json, so that every start can show those that still work. Raises
+    InvalidRequestError when BOOTSTRAP_API_KEY is too short.
     """
+    settle_trees()
     place_all()
     kept = _read()
     with transaction.atomic():

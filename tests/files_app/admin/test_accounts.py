@@ -12,7 +12,9 @@ from pytest_django import Settings
 
 from files_app.models import AuditEvent, Organization, ProviderAccount
 from files_app.services.accounts import credentials
+from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.saving import save_account
+from files_app.services.upstream.sync import sync_account
 from providers.registry import DRIVERS, driver_class
 from tests.files_app.admin.conftest import SignIn, World, body_of
 
@@ -226,3 +228,33 @@ def test_a_broken_driver_name_does_not_break_the_list(root: Client, db: None) ->
     organization = Organization.objects.create(name="left-over")
     ProviderAccount.objects.create(organization=organization, name="old", driver="gone-driver")
     assert root.get(reverse("admin:files_app_provideraccount_changelist")).status_code == 200
+
+
+@pytest.mark.parametrize("spelling", ["{dir}/{org}", "{DIR}/{org}", "./{dir}", "../{folder}/{dir}", "{dir}"])
+def test_a_bound_owner_reaches_no_other_organizations_files_on_disk(
+    own: World, foreign: World, sign_in: SignIn, spelling: str
+) -> None:
+    directory = spelling.format(
+        dir=foreign.account.options["directory"],
+        DIR=foreign.account.options["directory"].upper(),
+        org=foreign.organization.namespace,
+        folder=foreign.account.disk_segment,
+    )
+    client = sign_in("Owner", own.organization)
+    address = f"{reverse('admin:files_app_provideraccount_add')}?driver=local"
+    answer = client.post(address, fields(organization=own.organization.pk, option_directory=directory))
+    if answer.status_code == 200:
+        assert "option_directory" in answer.context["adminform"].form.errors
+        return
+    account = ProviderAccount.objects.get(name="made-here")
+    report = sync_account(account)
+    assert report is not None and (report.seen, report.adopted) == (0, 0)
+    assert foreign.copy.remote_id not in str(driver_for(account).list_files())
+
+
+def test_nobody_chooses_the_folder_of_an_account(own: World, root: Client) -> None:
+    segment = own.account.disk_segment
+    data = fields(name=own.account.name, disk_segment="account-" + "0" * 32, option_disk_segment="x")
+    assert root.post(change(own.account), data).status_code == 302
+    own.account.refresh_from_db()
+    assert own.account.disk_segment == segment == f"account-{own.account.uid.hex}"

@@ -13,6 +13,8 @@ def test_a_list_shows_accounts_without_credentials(remote: Tenant) -> None:
     rows = {row["account"]: row for row in good("accounts", "list", "--json").json}
     assert set(rows) == {"acme/local", "acme/openai", "shared/common"}
     assert rows["acme/openai"]["has_credentials"] is True
+    assert rows["acme/openai"]["disk_segment"] == ""
+    assert rows["acme/local"]["disk_segment"] == f"account-{remote.accounts['local'].uid.hex}"
     for done in good("accounts", "list"), good("accounts", "list", "--json"):
         assert VALID_KEY not in done.out
         assert ProviderAccount.objects.get(name="openai").credentials not in done.out
