@@ -3,9 +3,11 @@
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install -c constraints.txt
+# A release that was tampered with is mostly found within days; a mend that cannot wait: make lock COOL_DOWN='0 days'
+COOL_DOWN ?= 7 days
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install --require-hashes
 
-.PHONY: run dev test check format lint types bench screenshots help
+.PHONY: run dev test check format lint types lock audit sbom bench screenshots help
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +15,9 @@ help:
 	@echo "make dev      the same, restarted on every change, with readable logs"
 	@echo "make test     run all tests; ARGS='tests/files_app/services/uploads -x' runs some"
 	@echo "make check    format, lint, types, test: what CI runs"
+	@echo "make lock     write requirements.lock and requirements-dev.lock; ARGS='--upgrade' renews what no file pins"
+	@echo "make audit    look for known vulnerabilities in what the locks name"
+	@echo "make sbom     write sbom.cdx.json (CycloneDX): what a running gateway consists of"
 	@echo "make bench    measure transfers and requests"
 
 $(BIN)/python:
@@ -22,14 +27,14 @@ $(BIN)/python:
 	@echo "Creating $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: $(BIN)/python requirements.txt constraints.txt
+$(VENV)/.installed: $(BIN)/python requirements.lock
 	@echo "Installing dependencies (only when they change)"
-	@$(PIP) -r requirements.txt
+	@$(PIP) -r requirements.lock
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	@echo "Installing development dependencies (only when they change)"
-	@$(PIP) -r requirements-dev.txt
+	@$(PIP) -r requirements-dev.lock
 	@touch $@
 
 run: $(VENV)/.installed
@@ -55,6 +60,24 @@ lint: $(VENV)/.installed-dev
 
 types: $(VENV)/.installed-dev
 	@$(BIN)/mypy
+
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
+	--emit-build-options --exclude-newer '$(COOL_DOWN)' --custom-compile-command 'make lock' $(ARGS)
+
+lock: $(VENV)/.installed-dev
+	@$(LOCK) --output-file requirements.lock requirements.txt
+	@$(LOCK) --output-file requirements-dev.lock --constraint requirements.lock requirements-dev.txt
+
+# Strict: without a source of advisories it would find nothing and be content.
+audit: $(VENV)/.installed-dev
+	@$(BIN)/pip-audit --strict --disable-pip --progress-spinner off $(ARGS) -r requirements.lock -r requirements-dev.lock
+
+# From an environment of its own, because $(VENV) also holds what only tests need.
+sbom: $(VENV)/.installed-dev
+	@$(BIN)/uv venv --quiet --clear $(VENV)/runtime
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(VENV)/runtime requirements.lock
+	@$(BIN)/python -W ignore -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible --output-file sbom.cdx.json $(VENV)/runtime
+	@echo "Wrote sbom.cdx.json"
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.run $(ARGS)

@@ -30,6 +30,7 @@ SERVICES: dict[str, Callable[[], str]] = {
     "nginx": lambda: shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "",
     "Chromium": find_chromium,
     "Node": lambda: shutil.which("node") or "",
+    "systemd": lambda: shutil.which("systemd-analyze") or "",
     "weed": find_weed,
 }
 

@@ -1,4 +1,4 @@
-"""The files under deploy/: what can be checked without a container engine is checked here."""
+"""The nginx files under deploy/, in a real nginx; the other files there are in test_manifests.py."""
 
 from __future__ import annotations
 
@@ -6,21 +6,16 @@ import datetime
 import http.client
 import json
 import os
-import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gateway import supervisor
 from tests.processes import Process, accepts_connections, free_port, wait_until
 from tests.stack import PROJECT, Stack, inherited_environment
 
@@ -150,75 +145,3 @@ def write_certificate(directory: Path) -> None:
     (directory / "privkey.pem").write_bytes(
         key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-
-
-def documents(name: str) -> list[Any]:
-    return list(yaml.safe_load_all((DEPLOY / name).read_text()))
-
-
-def test_every_yaml_file_is_yaml() -> None:
-    names = [path.relative_to(DEPLOY) for path in DEPLOY.rglob("*.yaml")]
-    assert len(names) >= 7
-    for name in names:
-        assert all(documents(str(name))), name
-
-
-def test_compose_runs_every_part() -> None:
-    (compose,) = documents("compose.yaml")
-    commands = [service.get("command") for service in compose["services"].values()]
-    for part in supervisor.PROGRAMS:
-        assert ["run", part] in commands
-    assert all(service["read_only"] for service in compose["services"].values() if "build" in service)
-
-
-def test_the_cluster_runs_every_part_and_names_only_what_exists() -> None:
-    (kustomization,) = documents("kubernetes/kustomization.yaml")
-    found = [item for name in kustomization["resources"] for item in documents(f"kubernetes/{name}")]
-    deployments = [item for item in found if item["kind"] == "Deployment"]
-    assert sorted(item["metadata"]["name"] for item in deployments) == sorted(supervisor.PROGRAMS)
-    for item in deployments:
-        (container,) = item["spec"]["template"]["spec"]["containers"]
-        assert container["args"] == ["run", item["metadata"]["name"]]
-
-
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
-def test_kustomize_builds_it() -> None:
-    done = subprocess.run(
-        ["kubectl", "kustomize", str(DEPLOY / "kubernetes")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    kinds = [item["kind"] for item in yaml.safe_load_all(done.stdout)]
-    assert kinds.count("Deployment") == 3
-
-
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
-def test_systemd_takes_the_units(tmp_path: Path) -> None:
-    for path in (DEPLOY / "systemd").glob("*.*"):
-        if path.suffix in {".service", ".target"}:
-            text = path.read_text().replace("/opt/files-gateway", str(PROJECT))
-            (tmp_path / path.name).write_text(text)
-    units = [str(path) for path in tmp_path.iterdir()]
-    done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
-    assert "files-gateway" not in done.stderr, done.stderr
-
-
-def test_the_procfile_and_the_units_run_every_part() -> None:
-    procfile = (DEPLOY / "Procfile").read_text()
-    for part in supervisor.PROGRAMS:
-        assert f"{part}: .venv/bin/python manage.py run {part}\n" in procfile
-        unit = (DEPLOY / "systemd" / f"files-gateway-{part}.service").read_text()
-        assert f"manage.py run {part}\n" in unit
-
-
-def test_the_image_holds_what_runs() -> None:
-    dockerfile = (DEPLOY / "Dockerfile").read_text()
-    copied = {
-        name
-        for line in re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)
-        for name in line.split()
-    }
-    allowed = re.findall(r"^!(\S+)$", (PROJECT / ".dockerignore").read_text(), re.MULTILINE)
-    assert copied == set(allowed)
-    assert all((PROJECT / name).exists() for name in copied)
-    assert {"gateway", "files_app", "providers", "templates", "manage.py"} <= copied
-    assert re.search(r"^USER 10001", dockerfile, re.MULTILINE)
