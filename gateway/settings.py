@@ -77,13 +77,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- secrets ---------------------------------------------------------------------------------------
 
+SECRET_CHARACTERS = 32  # fewer could be guessed by whoever has a digest, or may ask as often as he likes
+
 # Names of the secrets that nobody supplied. `check --deploy` refuses them where each host would make its own.
 GENERATED_SECRETS: list[str] = []
 
 
-def secret_or_generated(name: str, generate: Any) -> list[str]:
+def secret_or_generated(name: str, generate: Any, *, least: int = SECRET_CHARACTERS) -> list[str]:
     """Return the secrets in the variable, else one that is made once and kept in DATA_DIR."""
-    if given := secret_words(name):
+    if given := secret_words(name, least=least):
         return given
     GENERATED_SECRETS.append(name)
     return [generated_secret(DATA_DIR / "secrets" / name.lower(), generate)]
@@ -94,13 +96,12 @@ def fernet_key() -> str:
 
 
 SECRET_KEY = secret_or_generated("SECRET_KEY", lambda: secrets.token_urlsafe(50))[0]
-FIELD_ENCRYPTION_KEYS = secret_or_generated(
-    "FIELD_ENCRYPTION_KEYS", fernet_key
-)  # the first encrypts, all decrypt
+# The first encrypts, all decrypt. A system check says whether they are keys.
+FIELD_ENCRYPTION_KEYS = secret_or_generated("FIELD_ENCRYPTION_KEYS", fernet_key, least=0)
 API_KEY_PEPPERS = secret_or_generated(
     "API_KEY_PEPPERS", lambda: secrets.token_hex(32)
 )  # the first for new keys
-METRICS_TOKEN = secret("METRICS_TOKEN")
+METRICS_TOKEN = secret("METRICS_TOKEN", least=SECRET_CHARACTERS)
 BOOTSTRAP_API_KEY = secret("BOOTSTRAP_API_KEY")
 BOOTSTRAP_ADMIN_PASSWORD = secret("BOOTSTRAP_ADMIN_PASSWORD")
 

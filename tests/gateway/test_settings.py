@@ -46,8 +46,9 @@ def test_generated_secrets_stay(tmp_path: Path) -> None:
 
 
 def test_supplied_secrets_are_not_generated(tmp_path: Path) -> None:
-    peppers, generated = settings(tmp_path, "API_KEY_PEPPERS GENERATED_SECRETS", API_KEY_PEPPERS="new,old")
-    assert peppers == ["new", "old"]
+    new = "n" * 32
+    peppers, generated = settings(tmp_path, "API_KEY_PEPPERS GENERATED_SECRETS", API_KEY_PEPPERS=f"{new},old")
+    assert peppers == [new, "old"]
     assert "API_KEY_PEPPERS" not in generated
 
 
