@@ -6,7 +6,8 @@ Secrets marked * may also be given as NAME_FILE, the path of a file that holds t
     state               DATA_DIR, SPOOL_DIR, DATABASE_URL*, CELERY_BROKER_URL*, STATIC_ROOT
     secrets             SECRET_KEY*, FIELD_ENCRYPTION_KEYS*, API_KEY_PEPPERS*, METRICS_TOKEN*
     first start         BOOTSTRAP_API_KEY*, BOOTSTRAP_ADMIN_PASSWORD*
-    HTTP                ALLOWED_HOSTS, CSRF_TRUSTED_ORIGINS, BEHIND_TLS_PROXY, PROXY_COUNT, ADMIN_PATH
+    HTTP                ALLOWED_HOSTS, CSRF_TRUSTED_ORIGINS, BEHIND_TLS_PROXY, PROXY_COUNT, PROXY_HEADER,
+                        ADMIN_PATH
     logs                LOG_FORMAT, LOG_LEVEL, DEBUG
     limits              MAX_FILE_BYTES, ORGANIZATION_QUOTA_BYTES, ORGANIZATION_MAX_FILES,
                         BATCH_MAX_FILE_BYTES, BATCH_MAX_LINE_BYTES, BATCH_MAX_LINES,
@@ -37,6 +38,7 @@ from gateway.environment import (
     boolean,
     directory,
     generated_secret,
+    header_name,
     integer,
     retired,
     secret,
@@ -220,9 +222,8 @@ USE_TZ = True
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost, 127.0.0.1, [::1]")
 CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
 CSRF_FAILURE_VIEW = "files_app.web.errors.csrf_failure"
-PROXY_COUNT = integer(
-    "PROXY_COUNT", 0
-)  # our own proxies in front: so many entries of X-Forwarded-For are true
+PROXY_COUNT = integer("PROXY_COUNT", 0)  # our own proxies in front: so many elements of PROXY_HEADER are true
+PROXY_HEADER = header_name("PROXY_HEADER", "Forwarded")
 BEHIND_TLS_PROXY = boolean("BEHIND_TLS_PROXY", False)  # the proxy sets X-Forwarded-Proto on every request
 if BEHIND_TLS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
