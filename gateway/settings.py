@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from gateway.connections import broker_transport_options, database
 from gateway.environment import (
@@ -227,6 +228,12 @@ PROXY_HEADER = header_name("PROXY_HEADER", "Forwarded")
 BEHIND_TLS_PROXY = boolean("BEHIND_TLS_PROXY", False)  # the proxy sets X-Forwarded-Proto on every request
 if BEHIND_TLS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+if DEBUG and (BEHIND_TLS_PROXY or PROXY_COUNT or not IS_LOOPBACK):
+    raise ImproperlyConfigured(
+        f"DEBUG shows code and data to everybody who reaches the gateway, and others can: BIND is {BIND}, "
+        f"BEHIND_TLS_PROXY is {BEHIND_TLS_PROXY}, PROXY_COUNT is {PROXY_COUNT}. Unset DEBUG."
+    )
 
 # Secure cookies would make the admin unusable over http://127.0.0.1, which is where `make run` serves it.
 HAS_TLS = BEHIND_TLS_PROXY or not IS_LOOPBACK
