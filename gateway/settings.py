@@ -66,6 +66,9 @@ WEB_THREADS = integer("WEB_THREADS", 64, minimum=2)  # one transfer holds one th
 WORKER_CONCURRENCY = integer("WORKER_CONCURRENCY", 2, minimum=1)
 SHUTDOWN_GRACE_SECONDS = integer("SHUTDOWN_GRACE_SECONDS", 30, minimum=1)
 
+# Whatever any of our processes writes (databases, files, spools, counters) is for its own user alone.
+os.umask(0o077)
+
 # -- state -----------------------------------------------------------------------------------------
 
 DATA_DIR = directory("DATA_DIR", BASE_DIR / "var")
@@ -212,6 +215,14 @@ STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 STATIC_ROOT = text("STATIC_ROOT") or None
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
+        # What collectstatic writes is for another server's user.
+        "OPTIONS": {"file_permissions_mode": 0o644, "directory_permissions_mode": 0o755},
+    },
+}
 
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
