@@ -99,7 +99,12 @@ def finish(
         status=response.status_code,
         seconds=seconds,
     )
-    metrics.count_bytes(str(record.fields.get("provider", "")), received=record.bytes_in, sent=bytes_out)
+    metrics.count_bytes(
+        driver=str(record.fields.get("driver", "")),
+        provider=str(record.fields.get("provider", "")),
+        received=record.bytes_in,
+        sent=bytes_out,
+    )
     write = log.debug if request.path in PROBES and response.status_code < 400 else log.info
     write(
         "request",

@@ -94,14 +94,15 @@ def sample(name: str, **labels: str) -> float:
 
 def test_requests_and_bytes_are_counted_by_route(client: Client) -> None:
     labels = {"route": "plain/<str:name>", "method": "GET", "status": "200"}
+    account = {"driver": "openai", "provider": "openai-main"}
     requests = sample("files_gateway_requests_total", **labels)
-    sent = sample("files_gateway_bytes_total", direction="out", provider="openai-main")
-    received = sample("files_gateway_bytes_total", direction="in", provider="openai-main")
+    sent = sample("files_gateway_bytes_total", direction="out", **account)
+    received = sample("files_gateway_bytes_total", direction="in", **account)
     client.get("/plain/a")
     client.get("/plain/b")
     assert sample("files_gateway_requests_total", **labels) == requests + 2
-    assert sample("files_gateway_bytes_total", direction="out", provider="openai-main") == sent + 10
-    assert sample("files_gateway_bytes_total", direction="in", provider="openai-main") == received + 14
+    assert sample("files_gateway_bytes_total", direction="out", **account) == sent + 10
+    assert sample("files_gateway_bytes_total", direction="in", **account) == received + 14
 
 
 def test_an_unknown_method_and_route_make_no_new_series(client: Client) -> None:
