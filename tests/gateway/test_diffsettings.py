@@ -1,15 +1,18 @@
-"""`manage.py diffsettings`, whose output people paste."""
+"""`manage.py diffsettings` and `celery report`, whose output people paste."""
 
 from __future__ import annotations
 
 import secrets
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 
+import pytest
 from django.core.management import call_command
 from pytest_django.fixtures import Settings
 
-from tests.stack import Stack
+from tests.stack import PROJECT, inherited_environment
 from tests.test_documentation import settings_documented
 
 URLS = {
@@ -23,15 +26,31 @@ def canary() -> str:
     return f"canary{secrets.token_hex(20)}"
 
 
-def test_no_secret_is_printed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        [
+            str(PROJECT / "manage.py"),
+            "diffsettings",
+            "--all",
+            "--output=unified",
+            "--default=gateway.settings",
+        ],
+        ["-m", "celery", "-A", "gateway", "report"],
+    ],
+    ids=["diffsettings", "celery report"],
+)
+def test_no_secret_is_printed(tmp_path: Path, command: list[str]) -> None:
     documented = settings_documented().items()
     planted = {name: canary() for name, (_, meaning) in documented if meaning.startswith("*file*")}
     assert planted.keys() > URLS.keys()
-    environment = {name: URLS.get(name, "{}").format(value) for name, value in planted.items()}
-    arguments = ["--all", "--output=unified", "--default=gateway.settings"]
-    printed = Stack(tmp_path, environment=environment).manage("diffsettings", *arguments).stdout
-    assert "AUDIT_RETENTION_DAYS = 365" in printed
-    assert not [name for name, value in planted.items() if value in printed]
+    given = {name: URLS.get(name, "{}").format(value) for name, value in planted.items()}
+    environment = {**inherited_environment(), "DATA_DIR": str(tmp_path), **given}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert "AUDIT_RETENTION_DAYS" in done.stdout
+    assert not [name for name, value in planted.items() if value in done.stdout]
 
 
 def test_a_secret_inside_of_a_setting_is_hidden_too(settings: Settings) -> None:
