@@ -1,15 +1,21 @@
 """The Celery application; its settings are the CELERY_* names in `gateway/settings.py`."""
 
 import os
+import re
 from typing import Any
 
 import structlog
 from celery import Celery, Task
+from celery.app import utils
 from celery.signals import before_task_publish, setup_logging, task_prerun
 
 from gateway import redis_broker  # noqa: F401  # mends kombu's transport when it is imported
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+
+# `celery report` prints all of Django's settings, and knows only Celery's own names of secrets.
+_hidden = utils.HIDDEN_SETTINGS.pattern  # type: ignore[attr-defined]  # which its types lack
+utils.HIDDEN_SETTINGS = re.compile(f"{_hidden}|BROKER_URL|STORAGE_URL", re.IGNORECASE)  # type: ignore[attr-defined]
 
 app = Celery("gateway")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -11,9 +11,12 @@ W004  anybody can read the metrics                                       (deploy
 W005  accounts may lead into the private network                         (deploy)
 W006  some stored credentials cannot be decrypted                        (database)
 W007  a variable is set that an earlier version read
+W008  every client looks like the proxy                                  (deploy)
+W009  others on this host can read what the gateway keeps
 """
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from cryptography.fernet import Fernet
@@ -100,6 +103,35 @@ def check_retired_variables(app_configs: Sequence[AppConfig] | None, **kwargs: A
     ]
 
 
+@register(Tags.security)
+def check_directories_are_closed(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Name what other users of this host can look into: files, generated secrets, the SQLite database."""
+    return [
+        Warning(
+            f"{name} {path} is open to other users of this host (mode {path.stat().st_mode & 0o777:o}).",
+            hint=f"chmod {'700' if path.is_dir() else '600'} {path}",
+            id="gateway.W009",
+        )
+        for name, path in _kept_places()
+        if path.exists() and path.stat().st_mode & 0o077
+    ]
+
+
+def _kept_places() -> Iterator[tuple[str, Path]]:
+    """Yield the places that need a door of their own: those below DATA_DIR are behind that of DATA_DIR."""
+    data = Path(settings.DATA_DIR)
+    yield "DATA_DIR", data
+    others = {"SPOOL_DIR": Path(settings.SPOOL_DIR), "PROMETHEUS_MULTIPROC_DIR": Path(settings.METRICS_DIR)}
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        others["DATABASE_URL"] = Path(database["NAME"])
+    for name, path in others.items():
+        if data not in path.parents:
+            yield name, path
+
+
 @register(Tags.database)
 def check_stored_credentials(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
@@ -158,6 +190,12 @@ def _deployment_warnings() -> Iterator[CheckMessage]:
             "The gateway listens on other addresses than loopback without TLS.",
             hint="Put a proxy with TLS in front and set BEHIND_TLS_PROXY=true.",
             id="gateway.W003",
+        )
+    elif not settings.PROXY_COUNT:
+        yield Warning(
+            "PROXY_COUNT is 0 behind a proxy, so that all clients count as one address: the proxy's.",
+            hint=f"Let the proxy send {settings.PROXY_HEADER} as deploy/nginx/ does, and set PROXY_COUNT.",
+            id="gateway.W008",
         )
     if not settings.METRICS_TOKEN:
         yield Warning(

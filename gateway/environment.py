@@ -5,6 +5,7 @@ Each raises ImproperlyConfigured with a message that names the variable and says
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -50,8 +51,31 @@ def words(name: str, default: str = "") -> list[str]:
     return _split(text(name, default))
 
 
-def secret(name: str) -> str:
-    """Return NAME, or the content of the file that NAME_FILE names; empty when neither is set."""
+def header_name(name: str, default: str) -> str:
+    """Return the name of a header that has one spelling only.
+
+    `X_Client` would reach us as `X-Client` does: web servers fold both into one variable.
+    """
+    value = text(name, default)
+    if not re.fullmatch("[A-Za-z0-9]+", value):
+        raise ImproperlyConfigured(
+            f"{name} must have letters and digits only, such as Forwarded or ClientAddress: a client could "
+            f"imitate a hyphen by an underscore. It is {value!r}; let the proxy send a header of such a name."
+        )
+    return value
+
+
+def secret(name: str, *, least: int = 0) -> str:
+    """Return NAME, or the content of the file that NAME_FILE names; empty when neither is set.
+
+    least: how many characters it has to have, where it stands between a stranger and the gateway.
+    """
+    value = _secret(name)
+    _check_length(name, value, least)
+    return value
+
+
+def _secret(name: str) -> str:
     path = os.environ.get(f"{name}_FILE", "").strip()
     value = os.environ.get(name, "").strip()
     if not path:
@@ -64,9 +88,22 @@ def secret(name: str) -> str:
         raise ImproperlyConfigured(f"{name}_FILE: cannot read {path}: {error.strerror}") from error
 
 
-def secret_words(name: str) -> list[str]:
-    """Return a list of secrets, written with commas or one a line."""
-    return _split(secret(name).replace("\n", ","))
+def secret_words(name: str, *, least: int = 0) -> list[str]:
+    """Return a list of secrets, written with commas or one a line.
+
+    least: how many characters the first has to have. Those behind it are kept for what they protect already.
+    """
+    found = _split(_secret(name).replace("\n", ","))
+    _check_length(name, found[0] if found else "", least)
+    return found
+
+
+def _check_length(name: str, value: str, least: int) -> None:
+    if value and len(value) < least:
+        raise ImproperlyConfigured(
+            f"{name} must have at least {least} characters; it has {len(value)}. "
+            "Make one: openssl rand -hex 32"
+        )
 
 
 def directory(name: str, default: Path) -> Path:

@@ -6,7 +6,8 @@ Secrets marked * may also be given as NAME_FILE, the path of a file that holds t
     state               DATA_DIR, SPOOL_DIR, DATABASE_URL*, CELERY_BROKER_URL*, STATIC_ROOT
     secrets             SECRET_KEY*, FIELD_ENCRYPTION_KEYS*, API_KEY_PEPPERS*, METRICS_TOKEN*
     first start         BOOTSTRAP_API_KEY*, BOOTSTRAP_ADMIN_PASSWORD*
-    HTTP                ALLOWED_HOSTS, CSRF_TRUSTED_ORIGINS, BEHIND_TLS_PROXY, PROXY_COUNT, ADMIN_PATH
+    HTTP                ALLOWED_HOSTS, CSRF_TRUSTED_ORIGINS, BEHIND_TLS_PROXY, PROXY_COUNT, PROXY_HEADER,
+                        ADMIN_PATH
     logs                LOG_FORMAT, LOG_LEVEL, DEBUG
     limits              MAX_FILE_BYTES, ORGANIZATION_QUOTA_BYTES, ORGANIZATION_MAX_FILES,
                         BATCH_MAX_FILE_BYTES, BATCH_MAX_LINE_BYTES, BATCH_MAX_LINES,
@@ -31,12 +32,14 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from gateway.connections import broker_transport_options, database
 from gateway.environment import (
     boolean,
     directory,
     generated_secret,
+    header_name,
     integer,
     retired,
     secret,
@@ -63,6 +66,9 @@ WEB_THREADS = integer("WEB_THREADS", 64, minimum=2)  # one transfer holds one th
 WORKER_CONCURRENCY = integer("WORKER_CONCURRENCY", 2, minimum=1)
 SHUTDOWN_GRACE_SECONDS = integer("SHUTDOWN_GRACE_SECONDS", 30, minimum=1)
 
+# Whatever any of our processes writes (databases, files, spools, counters) is for its own user alone.
+os.umask(0o077)
+
 # -- state -----------------------------------------------------------------------------------------
 
 DATA_DIR = directory("DATA_DIR", BASE_DIR / "var")
@@ -77,13 +83,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- secrets ---------------------------------------------------------------------------------------
 
+SECRET_CHARACTERS = 32  # fewer could be guessed by whoever has a digest, or may ask as often as he likes
+
 # Names of the secrets that nobody supplied. `check --deploy` refuses them where each host would make its own.
 GENERATED_SECRETS: list[str] = []
 
 
-def secret_or_generated(name: str, generate: Any) -> list[str]:
+def secret_or_generated(name: str, generate: Any, *, least: int = SECRET_CHARACTERS) -> list[str]:
     """Return the secrets in the variable, else one that is made once and kept in DATA_DIR."""
-    if given := secret_words(name):
+    if given := secret_words(name, least=least):
         return given
     GENERATED_SECRETS.append(name)
     return [generated_secret(DATA_DIR / "secrets" / name.lower(), generate)]
@@ -94,13 +102,12 @@ def fernet_key() -> str:
 
 
 SECRET_KEY = secret_or_generated("SECRET_KEY", lambda: secrets.token_urlsafe(50))[0]
-FIELD_ENCRYPTION_KEYS = secret_or_generated(
-    "FIELD_ENCRYPTION_KEYS", fernet_key
-)  # the first encrypts, all decrypt
+# The first encrypts, all decrypt. A system check says whether they are keys.
+FIELD_ENCRYPTION_KEYS = secret_or_generated("FIELD_ENCRYPTION_KEYS", fernet_key, least=0)
 API_KEY_PEPPERS = secret_or_generated(
     "API_KEY_PEPPERS", lambda: secrets.token_hex(32)
 )  # the first for new keys
-METRICS_TOKEN = secret("METRICS_TOKEN")
+METRICS_TOKEN = secret("METRICS_TOKEN", least=SECRET_CHARACTERS)
 BOOTSTRAP_API_KEY = secret("BOOTSTRAP_API_KEY")
 BOOTSTRAP_ADMIN_PASSWORD = secret("BOOTSTRAP_ADMIN_PASSWORD")
 
@@ -208,6 +215,14 @@ STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 STATIC_ROOT = text("STATIC_ROOT") or None
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
+        # What collectstatic writes is for another server's user.
+        "OPTIONS": {"file_permissions_mode": 0o644, "directory_permissions_mode": 0o755},
+    },
+}
 
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
@@ -219,12 +234,17 @@ USE_TZ = True
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost, 127.0.0.1, [::1]")
 CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
 CSRF_FAILURE_VIEW = "files_app.web.errors.csrf_failure"
-PROXY_COUNT = integer(
-    "PROXY_COUNT", 0
-)  # our own proxies in front: so many entries of X-Forwarded-For are true
+PROXY_COUNT = integer("PROXY_COUNT", 0)  # our own proxies in front: so many elements of PROXY_HEADER are true
+PROXY_HEADER = header_name("PROXY_HEADER", "Forwarded")
 BEHIND_TLS_PROXY = boolean("BEHIND_TLS_PROXY", False)  # the proxy sets X-Forwarded-Proto on every request
 if BEHIND_TLS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+if DEBUG and (BEHIND_TLS_PROXY or PROXY_COUNT or not IS_LOOPBACK):
+    raise ImproperlyConfigured(
+        f"DEBUG shows code and data to everybody who reaches the gateway, and others can: BIND is {BIND}, "
+        f"BEHIND_TLS_PROXY is {BEHIND_TLS_PROXY}, PROXY_COUNT is {PROXY_COUNT}. Unset DEBUG."
+    )
 
 # Secure cookies would make the admin unusable over http://127.0.0.1, which is where `make run` serves it.
 HAS_TLS = BEHIND_TLS_PROXY or not IS_LOOPBACK

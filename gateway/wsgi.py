@@ -1,9 +1,47 @@
 """The WSGI application that granian (or gunicorn) serves."""
 
+import ipaddress
 import os
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 
-application = get_wsgi_application()
+_django = get_wsgi_application()
+
+# Granian lays each request over a copy of the process's environment, with every secret in it.
+_INHERITED = dict(os.environ)
+_ALWAYS_GIVEN = frozenset(
+    {"REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "REMOTE_ADDR"}
+    | {"SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL"}
+)
+_GIVEN_BY_SOME = re.compile(r"HTTP_.+|CONTENT_TYPE|CONTENT_LENGTH|.+\..+")
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Serve a request, of which Django sees what a server has to tell and nothing else."""
+    if settings.DEBUG and not _is_loopback(environ.get("REMOTE_ADDR", "")):
+        # A server of your own choice binds where it likes, whatever BIND says.
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"DEBUG is on, so that only this host is served. Unset DEBUG.\n"]
+    return _django(request_variables(environ), start_response)
+
+
+def request_variables(environ: dict[str, Any]) -> dict[str, Any]:
+    """Return what the server says about the request, without what it inherited."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in _ALWAYS_GIVEN or (_GIVEN_BY_SOME.fullmatch(name) and _INHERITED.get(name) != value)
+    }
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address.removeprefix("::ffff:")).is_loopback
+    except ValueError:
+        return False

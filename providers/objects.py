@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, TypeAlias, Union
+from typing import Final, Literal, TypeAlias, Union, get_args
 
 JSONValue: TypeAlias = Union[
     str, int, float, bool, "list[JSONValue]", "dict[str, JSONValue]", "Mapping[str, JSONValue]", None
@@ -14,6 +14,7 @@ JSONValue: TypeAlias = Union[
 JSONObject: TypeAlias = Mapping[str, JSONValue]
 
 FileStatus: TypeAlias = Literal["uploaded", "processed", "error"]
+FILE_STATUSES: Final[tuple[FileStatus, ...]] = get_args(FileStatus)
 
 KiB = 1024
 MiB = 1024 * KiB

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import http.client
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -112,6 +114,39 @@ def test_a_request_that_nginx_refuses_is_told_in_json(nginx: str, tmp_path: Path
             status, _, answer = call(port, "GET", path, headers)
             assert status == 400
             assert json.loads(answer)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("address", "node"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")], ids=["IPv4", "IPv6"]
+)
+def test_nginx_alone_says_whose_address_it_is(nginx: str, tmp_path: Path, address: str, node: str) -> None:
+    """In the form of RFC 7239, over what the client says, and without names that imitate others."""
+    upstream = socket.create_server(("127.0.0.1", 0))
+    port = free_port()
+    server = plain_server(port, upstream.getsockname()[1], "streaming.conf")
+    main = nginx_configuration(tmp_path, server.replace(f"127.0.0.1:{port}", f"{node}:{port}"))
+    process = Process([nginx, "-c", str(main)], log=tmp_path / "out.log", environment=inherited_environment())
+    process.start()
+    try:
+        wait_until(lambda: is_there(address, port), seconds=10, what="nginx to start")
+        claims = "Forwarded: for=1.2.3.4\r\nX-Forwarded-For: 1.2.3.4\r\nX_Forwarded_For: 1.2.3.4\r\n"
+        with upstream, socket.create_connection((address, port), timeout=10) as client:
+            client.sendall(f"GET /v1/files HTTP/1.1\r\nHost: a\r\n{claims}\r\n".encode())
+            upstream.settimeout(10)
+            with upstream.accept()[0] as arrived:
+                head = arrived.recv(65_536).decode()
+    finally:
+        process.terminate()
+    lines = head.splitlines()
+    assert f'Forwarded: for="{node}";proto=http' in lines
+    assert f"X-Forwarded-For: {address}" in lines
+    assert "1.2.3.4" not in head
+
+
+def is_there(address: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
+        return True
+    return False
 
 
 def call(

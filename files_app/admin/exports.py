@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -12,7 +13,8 @@ from django.http import StreamingHttpResponse
 from django.utils import timezone
 
 MAX_ROWS = 100_000
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_SIGNS = frozenset("=+-@\u2212")
+_CELL_ENDS = frozenset("\t\r\n")
 
 Cell = str | int | bool | None
 Row = Mapping[str, Any]
@@ -62,6 +64,12 @@ def _flat(value: Any) -> Cell:
 
 def harmless(value: Cell) -> Cell:
     """Return a cell that no spreadsheet takes for a formula; whoever named a file did not mean to run one."""
-    if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA_STARTS):
+    if isinstance(value, str) and (value[:1] in _CELL_ENDS or _first_sign(value) in _FORMULA_SIGNS):
         return f"'{value}"
     return value
+
+
+def _first_sign(text: str) -> str:
+    """Return the first character that is seen, in its usual width: spreadsheets read a wide `=` as one."""
+    seen = next((character for character in text if character.isprintable() and character != " "), "")
+    return unicodedata.normalize("NFKC", seen)

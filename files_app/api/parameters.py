@@ -12,6 +12,7 @@ from files_app.exceptions import InvalidRequestError
 from files_app.services.accounts.selection import PROVIDER_HEADER
 from files_app.services.reading.listing import FileFilters, PageQuery
 from files_app.services.uploads.placement import PLACEMENT_HEADERS
+from providers.objects import FILE_STATUSES
 
 METADATA_HEADER = "x-tfy-metadata"
 _MAX_METADATA_ENTRIES = 16
@@ -129,7 +130,7 @@ def filters(request: HttpRequest) -> FileFilters:
     return FileFilters(
         purpose=_single(query, "purpose") or None,
         provider=provider,
-        status=_single(query, "status") or None,
+        status=_status(_single(query, "status")),
         filename=_single(query, "filename") or None,
         created_after=_time(query, "created_after"),
         created_before=_time(query, "created_before"),
@@ -154,6 +155,12 @@ def _limit(text: str) -> int:
     if not 1 <= limit <= _MAX_LIMIT:
         raise InvalidRequestError(f"'limit' is a whole number from 1 to {_MAX_LIMIT}.", param="limit")
     return limit
+
+
+def _status(text: str) -> str | None:
+    if text and text not in FILE_STATUSES:
+        raise InvalidRequestError(f"'status' is one of {', '.join(FILE_STATUSES)}.", param="status")
+    return text or None
 
 
 def _time(query: QueryDict, name: str) -> datetime | None:

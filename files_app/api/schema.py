@@ -14,7 +14,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 
 from files_app.api import serializers
 from files_app.services.accounts.selection import PROVIDER_HEADER
-from providers.objects import INPUT_PURPOSES
+from providers.objects import FILE_STATUSES, INPUT_PURPOSES
 
 Endpoint = tuple[str, str, str, Any]
 
@@ -127,7 +127,7 @@ list_files = extend_schema(
         OpenApiParameter("order", str, enum=["asc", "desc"], default="desc", description="By creation."),
         OpenApiParameter("purpose", str),
         OpenApiParameter("provider", str, description="Name of a provider account; asks no provider."),
-        OpenApiParameter("status", str, enum=["uploaded", "processed", "error"]),
+        OpenApiParameter("status", str, enum=FILE_STATUSES),
         OpenApiParameter("filename", str, description="The whole name."),
         OpenApiParameter("created_after", int, description="Unix seconds, exclusive."),
         OpenApiParameter("created_before", int, description="Unix seconds, exclusive."),

@@ -34,9 +34,13 @@ class SharedReason(models.TextChoices):
 class ProviderAccountQuerySet(models.QuerySet["ProviderAccount"]):
     """Which accounts an organization may use."""
 
+    def known_to(self, organization: Organization | int) -> ProviderAccountQuerySet:
+        """Return the accounts of the organization and the shared ones, also those that are switched off."""
+        return self.filter(Q(organization=organization) | Q(organization=None))
+
     def usable_by(self, organization: Organization | int) -> ProviderAccountQuerySet:
         """Return the enabled accounts of the organization and the shared ones."""
-        return self.filter(Q(organization=organization) | Q(organization=None), is_enabled=True)
+        return self.known_to(organization).filter(is_enabled=True)
 
 
 class ProviderAccount(models.Model):

@@ -42,7 +42,7 @@ def request_id() -> str:
 def annotate(**fields: str | int) -> None:
     """Add fields to every further log line of this request, its final line included.
 
-    The final line's `provider` (an account's name) also labels the byte counters.
+    The final line's `provider` (an account's name) and `driver` also label the byte counters.
     """
     structlog.contextvars.bind_contextvars(**fields)
     if record := _current.get():

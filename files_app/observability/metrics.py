@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from providers.exceptions import ProviderError
 
@@ -25,8 +26,12 @@ REQUEST_SECONDS = Histogram(
     buckets=TRANSFER_BUCKETS,
 )
 BYTES = Counter(
-    "files_gateway_bytes", "Bytes of files received from and sent to clients.", ["direction", "provider"]
+    "files_gateway_bytes",
+    "Bytes of files received from and sent to clients.",
+    ["direction", "driver", "provider"],
 )
+#: Labels whose values tenants choose: shown only to a scraper that holds METRICS_TOKEN.
+NAMING_LABELS = frozenset({"provider"})
 PROVIDER_SECONDS = Histogram(
     "files_gateway_provider_request_seconds",
     "Time that a provider's operation took.",
@@ -56,12 +61,12 @@ def count_request(*, route: str, method: str, status: int, seconds: float) -> No
     _request_timer(route, method).observe(seconds)
 
 
-def count_bytes(provider: str, *, received: int, sent: int) -> None:
+def count_bytes(*, driver: str, provider: str, received: int, sent: int) -> None:
     """Count the bytes of a transfer; requests that reached no provider account are left out."""
     if provider and received:
-        BYTES.labels("in", provider).inc(received)
+        BYTES.labels("in", driver, provider).inc(received)
     if provider and sent:
-        BYTES.labels("out", provider).inc(sent)
+        BYTES.labels("out", driver, provider).inc(sent)
 
 
 @contextmanager
@@ -83,18 +88,44 @@ def provider_operation(driver: str, operation: str) -> Iterator[None]:
 class DatabaseCollector(Collector):
     """Reads the gauges of the database when it is asked."""
 
-    def __init__(self, sources: Iterable[GaugeSource], *, by_organization: bool) -> None:
+    def __init__(self, sources: Iterable[GaugeSource], *, with_names: bool) -> None:
         self._sources = sources
-        self._by_organization = by_organization
+        self._with_names = with_names
 
     def collect(self) -> Iterator[Metric]:
         for source in self._sources:
-            yield from source(self._by_organization)
+            yield from source(self._with_names)
 
 
-def exposition(sources: Iterable[GaugeSource], *, by_organization: bool) -> bytes:
-    """Return all metrics of this host in Prometheus' text format."""
+class ProcessesCollector(MultiProcessCollector):
+    """Adds up the counters of all processes; without names, also those that differ in a name alone."""
+
+    def __init__(self, *, with_names: bool) -> None:
+        super().__init__(None)  # type: ignore[no-untyped-call]  # no registry: it is registered by hand
+        self._with_names = with_names
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in super().collect():  # type: ignore[no-untyped-call]
+            yield metric if self._with_names else _nameless(metric)
+
+
+def _nameless(metric: Metric) -> Metric:
+    sums: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+    for sample in metric.samples:
+        labels = frozenset(
+            (name, value) for name, value in sample.labels.items() if name not in NAMING_LABELS
+        )
+        sums[sample.name, labels] = sums.get((sample.name, labels), 0) + sample.value
+    metric.samples = [Sample(name, dict(labels), value) for (name, labels), value in sums.items()]
+    return metric
+
+
+def exposition(sources: Iterable[GaugeSource], *, with_names: bool) -> bytes:
+    """Return all metrics of this host in Prometheus' text format.
+
+    with_names: of organizations and provider accounts; without them, sums and drivers.
+    """
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    registry.register(DatabaseCollector(sources, by_organization=by_organization))
+    registry.register(ProcessesCollector(with_names=with_names))
+    registry.register(DatabaseCollector(sources, with_names=with_names))
     return generate_latest(registry)

@@ -5,6 +5,7 @@ from collections.abc import MutableMapping
 from functools import lru_cache
 from typing import Any
 
+from django.http import HttpRequest
 from django.views.debug import SafeExceptionReporterFilter
 from structlog.typing import WrappedLogger
 
@@ -57,8 +58,21 @@ def _redacted(field: str, value: Any) -> Any:
 
 
 class ReporterFilter(SafeExceptionReporterFilter):
-    """Django's filter for error reports, which also hides settings whose URL may hold a password."""
+    """Django's filter for error reports and pages, which also hides settings whose URL may hold a password.
+
+    It is active under DEBUG too: a page that helps to mend code needs no secret.
+    """
 
     hidden_settings = re.compile(
-        SafeExceptionReporterFilter.hidden_settings.pattern + "|PEPPER|DATABASE|BROKER", flags=re.IGNORECASE
+        SafeExceptionReporterFilter.hidden_settings.pattern + "|PEPPER|DATABASE|BROKER|STORAGE_URL",
+        flags=re.IGNORECASE,
     )
+
+    def cleanse_setting(self, key: int | str, value: Any) -> Any:
+        """Return the value without what is a secret by its name, or looks like one, at any depth."""
+        cleansed = super().cleanse_setting(key, value)
+        return mask(cleansed) if isinstance(cleansed, str) else cleansed
+
+    def is_active(self, request: HttpRequest | None) -> bool:
+        """Hide variables and parameters that are marked as sensitive, always."""
+        return True

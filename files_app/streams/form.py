@@ -134,7 +134,8 @@ class FormReader:
                     break
                 chunk = self._read_more()
         except MultipartError as exc:
-            raise InvalidRequestError(f"The multipart body is malformed: {exc}.") from exc
+            # Behind the parser's own words its errors hold exceptions of Python, with bytes of the body.
+            raise InvalidRequestError(f"The multipart body is malformed: {exc.args[0]}.") from exc
         self._read_epilogue()
 
     def _read_start(self) -> bytes:

@@ -139,7 +139,7 @@ class BatchLineChecker:
         if fitting.unique is not None:
             key = hash(record[fitting.unique])
             if key in self._seen:
-                return f"'{fitting.unique}' was used before: {str(record[fitting.unique])[:64]!r}"
+                return f"'{fitting.unique}' was used before: {json.dumps(str(record[fitting.unique])[:64])}"
             self._seen.add(key)
         return None
 

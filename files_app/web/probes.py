@@ -55,7 +55,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 @safe_only
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer Prometheus. Organizations are named only to a scraper that holds METRICS_TOKEN."""
+    """Answer Prometheus. Organizations and accounts are named only to a scraper that holds METRICS_TOKEN."""
     token: str = settings.METRICS_TOKEN
     if token and not constant_time_compare(request.headers.get("Authorization", ""), f"Bearer {token}"):
         answer = HttpResponse(
@@ -63,6 +63,4 @@ def metrics(request: HttpRequest) -> HttpResponse:
         )
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
-    return HttpResponse(
-        exposition(GAUGE_SOURCES, by_organization=bool(token)), content_type=CONTENT_TYPE_LATEST
-    )
+    return HttpResponse(exposition(GAUGE_SOURCES, with_names=bool(token)), content_type=CONTENT_TYPE_LATEST)

@@ -1,6 +1,5 @@
 """Gives each request an id, and one log line and one count when its response is finished."""
 
-import ipaddress
 import time
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -12,6 +11,7 @@ from django.http.response import HttpResponse, HttpResponseBase, StreamingHttpRe
 
 from files_app.observability import context, metrics
 from files_app.observability.context import RequestRecord
+from files_app.web.client_address import forwarded_address
 
 log = structlog.get_logger("request")
 
@@ -26,9 +26,9 @@ class RequestMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if settings.PROXY_COUNT:
-            request.META["REMOTE_ADDR"] = client_address(request)
         record = context.begin(client_request_id=request.META.get("HTTP_X_CLIENT_REQUEST_ID", ""))
+        if settings.PROXY_COUNT:
+            believe_proxies(request)
         response = self.get_response(request)
         response.headers["x-request-id"] = record.request_id
         if isinstance(response, StreamingHttpResponse):
@@ -45,14 +45,12 @@ class RequestMiddleware:
         return response
 
 
-def client_address(request: HttpRequest) -> str:
-    """Return the address that our outermost proxy saw; anyone can write what stands before it."""
-    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
-    candidate = hops[-settings.PROXY_COUNT] if len(hops) >= settings.PROXY_COUNT else ""
-    try:
-        return str(ipaddress.ip_address(candidate))
-    except ValueError:
-        return str(request.META.get("REMOTE_ADDR", ""))
+def believe_proxies(request: HttpRequest) -> None:
+    """Take the client's address from our proxies; one that names none makes all its clients look like one."""
+    if address := forwarded_address(request):
+        request.META["REMOTE_ADDR"] = address
+    elif request.path not in PROBES:  # those are asked without a proxy
+        log.warning("client_address_missing", header=settings.PROXY_HEADER, proxies=settings.PROXY_COUNT)
 
 
 class ObservedStream:
@@ -101,7 +99,12 @@ def finish(
         status=response.status_code,
         seconds=seconds,
     )
-    metrics.count_bytes(str(record.fields.get("provider", "")), received=record.bytes_in, sent=bytes_out)
+    metrics.count_bytes(
+        driver=str(record.fields.get("driver", "")),
+        provider=str(record.fields.get("provider", "")),
+        received=record.bytes_in,
+        sent=bytes_out,
+    )
     write = log.debug if request.path in PROBES and response.status_code < 400 else log.info
     write(
         "request",

@@ -15,6 +15,7 @@ from botocore.awsrequest import (
 )
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from botocore.exceptions import NoCredentialsError
 from storages.backends.s3 import S3Storage
 
 from providers.transports.guard import GuardedConnection
@@ -95,11 +96,17 @@ def _client_config(config: S3Config) -> Config:
 
 
 def _assume_role(session: boto3.Session, role_arn: str, region: str | None) -> None:
-    """Replace the session's credentials by those of a role, which renew themselves."""
+    """Replace the session's credentials by those of a role, which renew themselves.
+
+    Raises NoCredentialsError where there are none to assume it with.
+    """
     core = session._session
+    source = core.get_credentials()
+    if source is None:
+        raise NoCredentialsError
     fetcher = AssumeRoleCredentialFetcher(
         lambda service, **given: core.create_client(service, region_name=region, **given),
-        core.get_credentials(),
+        source,
         role_arn,
         extra_args={"RoleSessionName": "files-gateway"},
     )

@@ -36,6 +36,12 @@ class BrokenConnectionError(OSError):
     """What a server raises out of a read when the client's connection breaks."""
 
 
+#: What a message looks like that quotes an object, an exception or bytes instead of saying something.
+PYTHON = re.compile(
+    r"""(?:^|[\s:(,])b['"]|\w(?:Error|Exception)\b|\w\(['"]| object at 0x|\\x[0-9a-f]{2}|<class|\bNone\b"""
+)
+
+
 @dataclass
 class Reply:
     """An answer. `body` is what has been read of it."""
@@ -57,6 +63,7 @@ class Reply:
         error: dict[str, str | None] = body["error"]
         assert sorted(error) == ["code", "message", "param", "type"], error
         assert error["message"]
+        assert not PYTHON.search(error["message"]), error["message"]
         return error
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
+from django.core.checks import run_checks
+from pytest_django.fixtures import Settings
 
 from tests.stack import Stack
 
@@ -13,6 +15,7 @@ DEPLOYMENT = {
     "BIND": "0.0.0.0",  # noqa: S104  # checked, not listened on
     "ALLOWED_HOSTS": "files.example.org",
     "BEHIND_TLS_PROXY": "true",
+    "PROXY_COUNT": "1",
     "CELERY_BROKER_URL": "amqp://broker.example.org//",
     "SECRET_KEY": "k" * 20 + "0123456789abcdefghijklmnopqrstuvwxyz-_",
     "FIELD_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
@@ -48,6 +51,7 @@ def test_a_good_deployment_is_clean(tmp_path: Path) -> None:
         ({"BEHIND_TLS_PROXY": ""}, "gateway.W003"),
         ({"METRICS_TOKEN": ""}, "gateway.W004"),
         ({"ALLOW_PRIVATE_UPSTREAMS": "true"}, "gateway.W005"),
+        ({"PROXY_COUNT": ""}, "gateway.W008"),
         ({"UPLOAD_CHUNK_BYTES": "1000"}, "gateway.W007"),
     ],
 )
@@ -58,6 +62,25 @@ def test_each_mistake_has_an_id_and_a_hint(
     (line,) = [line for line in said.splitlines() if identifier in line]
     assert "HINT" in said.partition(line)[2]
     assert said.count("(gateway.") == 1
+
+
+@pytest.mark.parametrize("name", ["DATA_DIR", "SPOOL_DIR", "DATABASE_URL"])
+def test_what_others_can_read_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    place = tmp_path / "elsewhere"
+    if name == "DATABASE_URL":
+        place.touch()
+        monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3")
+        monkeypatch.setitem(settings.DATABASES["default"], "NAME", str(place))
+    else:
+        place.mkdir()
+        setattr(settings, name, place)
+    place.chmod(0o750)
+    (found,) = [message for message in run_checks(tags=["security"]) if message.id == "gateway.W009"]
+    assert found.msg == f"{name} {place} is open to other users of this host (mode 750)."
+    place.chmod(0o700)
+    assert "gateway.W009" not in {message.id for message in run_checks(tags=["security"])}
 
 
 def test_keys_that_do_not_fit_are_found_by_the_check_and_at_start(tmp_path: Path) -> None:

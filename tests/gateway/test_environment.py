@@ -61,6 +61,35 @@ def test_a_secret_file_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch,
         environment.secret("KEY")
 
 
+def test_a_secret_that_could_be_guessed_is_refused_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("hunter2\n")
+    monkeypatch.setenv("TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("KEYS", "hunter2, " + "x" * 32)
+    for read in (
+        lambda: environment.secret("TOKEN", least=32),
+        lambda: environment.secret_words("KEYS", least=32),
+    ):
+        with pytest.raises(
+            ImproperlyConfigured, match=r"at least 32 characters; it has 7\. .*openssl"
+        ) as refused:
+            read()
+        assert "hunter2" not in str(refused.value)
+
+
+def test_an_older_secret_behind_a_long_one_may_be_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYS", "x" * 32 + ", hunter2")
+    assert environment.secret_words("KEYS", least=32) == ["x" * 32, "hunter2"]
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "X_Forwarded_For", "Client Address"])
+def test_a_header_that_a_client_could_imitate_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("PROXY_HEADER", name)
+    with pytest.raises(ImproperlyConfigured, match="PROXY_HEADER must have letters and digits only"):
+        environment.header_name("PROXY_HEADER", "Forwarded")
+
+
 def test_a_directory_that_cannot_be_written_says_what_to_set(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """`manage.py run` as a person meets it, with the real server, worker and beat."""
 
+import contextlib
 import json
 import os
 import re
@@ -56,7 +57,8 @@ class Running:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     directory = tmp_path_factory.mktemp("run")
     environment = environment_in(directory)
-    process = Process(RUN, log=directory / "run.log", environment=environment)
+    careless = ["sh", "-c", 'umask 000 && exec "$@"', "sh", *RUN]
+    process = Process(careless, log=directory / "run.log", environment=environment)
     try:
         yield Running(environment, start(process))
     finally:
@@ -109,6 +111,15 @@ def test_what_the_banner_shows_works_when_pasted(running: Running, tmp_path: Pat
     for path in stylesheets:
         with urllib.request.urlopen(admin.removesuffix("/admin/") + path, timeout=10) as stylesheet:
             assert stylesheet.status == 200
+
+
+def test_nobody_else_can_read_what_any_process_writes(running: Running) -> None:
+    modes = {}
+    for path in Path(running.environment["DATA_DIR"]).rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # a message that was taken meanwhile
+            modes[path.name] = path.stat().st_mode
+    assert {"gateway.sqlite3", "run.lock", "metrics", "broker"} <= modes.keys()
+    assert not [name for name, mode in modes.items() if mode & 0o077]
 
 
 def test_ctrl_c_stops_everything_and_a_second_start_keeps_keys(

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
 
 from tests.stack import PROJECT, inherited_environment
 
@@ -46,9 +48,45 @@ def test_generated_secrets_stay(tmp_path: Path) -> None:
 
 
 def test_supplied_secrets_are_not_generated(tmp_path: Path) -> None:
-    peppers, generated = settings(tmp_path, "API_KEY_PEPPERS GENERATED_SECRETS", API_KEY_PEPPERS="new,old")
-    assert peppers == ["new", "old"]
+    new = "n" * 32
+    peppers, generated = settings(tmp_path, "API_KEY_PEPPERS GENERATED_SECRETS", API_KEY_PEPPERS=f"{new},old")
+    assert peppers == [new, "old"]
     assert "API_KEY_PEPPERS" not in generated
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "API_KEY_PEPPERS", "METRICS_TOKEN"])
+def test_a_short_secret_ends_the_start(tmp_path: Path, name: str) -> None:
+    assert f"{name} must have at least 32 characters" in refusal(tmp_path, **{name: "x" * 31})
+
+
+@pytest.mark.parametrize(
+    "reachable",
+    [{"BIND": "0.0.0.0"}, {"BEHIND_TLS_PROXY": "true"}, {"PROXY_COUNT": "1"}],  # noqa: S104
+)
+def test_debug_ends_the_start_where_others_can_reach_it(tmp_path: Path, reachable: dict[str, str]) -> None:
+    assert "Unset DEBUG" in refusal(tmp_path, DEBUG="true", **reachable)
+
+
+def refusal(directory: Path, **environment: str) -> str:
+    """Return why a web server does not load the application."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import gateway.wsgi"],
+        cwd=PROJECT,
+        env={**inherited_environment(), "DATA_DIR": str(directory), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    return done.stderr
+
+
+def test_static_files_are_for_another_servers_user_too(tmp_path: Path) -> None:
+    storage = storages.create_storage(storages.backends["staticfiles"])
+    storage.location = str(tmp_path / "static")  # type: ignore[attr-defined]
+    storage.save("css/a.css", ContentFile(b"a {}"))
+    written = tmp_path / "static" / "css" / "a.css"
+    assert [path.stat().st_mode & 0o777 for path in (written, *written.parents[:2])] == [0o644, 0o755, 0o755]
 
 
 def test_postgresql_gets_a_pool_and_time_limits_that_its_url_may_change(tmp_path: Path) -> None:

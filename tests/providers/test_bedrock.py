@@ -216,6 +216,20 @@ def test_an_assumed_role_signs_the_requests(moto_server: Moto, monkeypatch: pyte
     assert ACCESS_KEY not in signed[0]
 
 
+def test_a_role_without_credentials_to_assume_it_is_the_accounts_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    role = "arn:aws:iam::123456789012:role/files"
+    driver = open_driver("", f"role-{os.getpid()}", credentials={}, role_arn=role)
+    with pytest.raises(CredentialsError, match="No AWS credentials were found"):
+        driver.list_files()
+
+
 @pytest.mark.parametrize("content", [b"{}", LARGE], ids=["small", "large"])
 def test_a_kms_key_is_asked_for(moto_server: Moto, content: bytes) -> None:
     options = {"server_side_encryption": "aws:kms", "kms_key_id": "key-1"}

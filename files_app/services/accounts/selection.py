@@ -14,18 +14,19 @@ def select_account(organization: Organization | int, name: str | None) -> Provid
     """Return the account called `name`, or the default one. Raises InvalidRequestError.
 
     An organization's own account hides a shared one of the same name. Without a name the organization's
-    default serves, then a shared default.
+    default serves, then a shared default. One that is switched off is named only where none serves.
     """
-    usable = ProviderAccount.objects.usable_by(organization)
+    known = ProviderAccount.objects.known_to(organization)
     if name is not None and "\0" in name:  # PostgreSQL refuses to be asked for it
-        found = usable.none()
+        found = known.none()
     elif name is not None:
-        found = usable.filter(name=name).order_by("organization_id").all()
+        found = known.filter(name=name).order_by("organization_id")
     else:
-        found = usable.filter(is_default=True).order_by("organization_id").all()
-    owned_first = sorted(found, key=lambda account: account.is_shared)
-    if owned_first:
-        return owned_first[0]
+        found = known.filter(is_default=True).order_by("organization_id")
+    for account in sorted(found, key=lambda account: (not account.is_enabled, account.is_shared)):
+        if account.is_enabled:
+            return account
+        raise _switched_off(account, organization, is_default=name is None)
     if name is None:
         raise InvalidRequestError(
             f"Name a provider account in the header {PROVIDER_HEADER}: the organization has no default. "
@@ -34,6 +35,18 @@ def select_account(organization: Organization | int, name: str | None) -> Provid
         )
     raise InvalidRequestError(
         f"There is no provider account '{name[:64]}'. {_known_names(organization)}", param=PROVIDER_HEADER
+    )
+
+
+def _switched_off(
+    account: ProviderAccount, organization: Organization | int, *, is_default: bool
+) -> InvalidRequestError:
+    kind = "default provider account" if is_default else "provider account"
+    return InvalidRequestError(
+        f"The {kind} '{account.name}' is switched off: name another in the header {PROVIDER_HEADER}, or ask "
+        f"the operator of the gateway. {_known_names(organization)}",
+        param=PROVIDER_HEADER,
+        code="provider_account_disabled",
     )
 
 
@@ -66,4 +79,4 @@ def usable_accounts(organization: Organization | int) -> list[ProviderAccount]:
 
 def _known_names(organization: Organization | int) -> str:
     names = [account.name for account in usable_accounts(organization)][:20]
-    return f"Known accounts: {', '.join(names)}." if names else "It has no provider accounts yet."
+    return f"Known accounts: {', '.join(names)}." if names else "No provider account can be used now."

@@ -54,7 +54,7 @@ def open_file(file: File, *, caller: Caller, byte_range: ByteRange | None = None
 
     Raises ProviderError, and FileMissingAtProviderError when the provider has the file no more.
     """
-    context.annotate(provider=file.account.name)
+    context.annotate(provider=file.account.name, driver=file.account.driver)
     driver = require_content(file)
     copy = held_copy(file)
     audit.record_file(caller, AuditAction.FILE_CONTENT, file)

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from files_app.exceptions import InvalidKeyError
+from files_app.exceptions import InvalidKeyError, InvalidRequestError
 from files_app.models import Organization, ProviderAccount
 from files_app.services.accounts.local_trees import settle_trees
 from files_app.services.accounts.saving import save_account
@@ -39,7 +41,7 @@ def bootstrap() -> FirstStart:
 
     Accounts of earlier versions are placed, those on disk in folders of their own. The credentials are kept
     in DATA_DIR/first-start.json, so that every start can show those that still work. Raises
-    InvalidRequestError when BOOTSTRAP_API_KEY is too short.
+    InvalidRequestError when BOOTSTRAP_API_KEY or BOOTSTRAP_ADMIN_PASSWORD could be guessed.
     """
     settle_trees()
     place_all()
@@ -65,9 +67,12 @@ def _create_organization() -> str:
         ProviderAccount(organization=organization, name=ACCOUNT_NAME, driver="local", is_default=True)
     )
     caller = system_caller(organization.pk)
-    _, plain = create_key(
-        organization=organization, name=KEY_NAME, caller=caller, key=settings.BOOTSTRAP_API_KEY or None
-    )
+    try:
+        _, plain = create_key(
+            organization=organization, name=KEY_NAME, caller=caller, key=settings.BOOTSTRAP_API_KEY or None
+        )
+    except InvalidRequestError as exc:
+        raise _refusal("BOOTSTRAP_API_KEY", exc.message) from exc
     return plain
 
 
@@ -77,8 +82,18 @@ def _create_admin() -> str:
     if users.filter(is_superuser=True).exists():
         return ""
     password = settings.BOOTSTRAP_ADMIN_PASSWORD or secrets.token_urlsafe(15)
+    try:
+        validate_password(password, user=get_user_model()(username=ADMIN_NAME))
+    except ValidationError as exc:
+        raise _refusal("BOOTSTRAP_ADMIN_PASSWORD", " ".join(exc.messages)) from exc
     users.create_superuser(username=ADMIN_NAME, password=password)
     return password
+
+
+def _refusal(variable: str, problem: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"{variable}: {problem} Unset it to have one made, or make one: openssl rand -hex 32", param=variable
+    )
 
 
 def _is_good(api_key: str) -> bool:

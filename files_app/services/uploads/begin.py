@@ -38,7 +38,7 @@ def upload_file(request: UploadRequest, observer: UploadObserver | None = None) 
     organization = Organization.objects.get(pk=request.caller.organization_id)
     rules = rules_for(organization, driver, request.source)
     check_declared_length(rules, request.source)
-    context.annotate(provider=account.name)
+    context.annotate(provider=account.name, driver=account.driver)
     observer = observer or UploadObserver()
     file, copy = _begin(request, organization, account, observer)
     release_connection()  # the client may take its time before the provider is called

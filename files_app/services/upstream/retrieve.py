@@ -22,7 +22,7 @@ def get_file(organization_id: int, file_id: str, account_name: str | None) -> Fi
         adopted = _adopted(organization_id, file_id, account_name)
         # Another request or a sync may have adopted it a moment ago.
         file = adopted or find_file(organization_id, file_id, account_name)
-    context.annotate(provider=file.account.name)
+    context.annotate(provider=file.account.name, driver=file.account.driver)
     return file
 
 

@@ -25,7 +25,7 @@ def prepare() -> FirstStart:
     try:
         return bootstrap()
     except InvalidRequestError as error:
-        raise CommandError(f"BOOTSTRAP_API_KEY: {error}") from error
+        raise CommandError(str(error)) from error
 
 
 def shown(first_start: FirstStart) -> tuple[str, str]:

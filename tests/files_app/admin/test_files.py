@@ -266,9 +266,21 @@ def test_too_many_rows_are_refused_before_anything_happens(root: Client, own: Wo
 # -- exports -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", " ="])
+@pytest.mark.parametrize(
+    "start",
+    [
+        *("=", "+", "-", "@", "\t", "\r", "\n", " ="),
+        *("\uff1d", "\uff0b", "\uff0d", "\uff20", "\u2212", "\ufe62"),  # full-width, small, mathematical
+        *("\u3000=", "\ufeff=", "\u200b\uff1d", "\xa0-"),  # behind what nobody sees
+    ],
+)
 def test_no_cell_of_an_export_is_a_formula(start: str) -> None:
     assert str(harmless(f"{start}HYPERLINK(1)")).startswith("'")
+
+
+@pytest.mark.parametrize("text", ["", "a=1", "2024-01-01", "\u00fcbersicht.csv", "(x)"])
+def test_other_cells_of_an_export_stay(text: str) -> None:
+    assert harmless(text) == text
 
 
 def test_selected_and_matching_files_are_exported(root: Client, own: World, foreign: World) -> None:

@@ -449,7 +449,22 @@ def test_an_owned_account_hides_a_shared_one_of_the_same_name(acme: Tenant, fake
     assert fake.requests == []
 
 
-def test_a_switched_off_account_is_unknown(acme: Tenant) -> None:
+@pytest.mark.parametrize(
+    ("account", "kind"), [("openai", "provider account"), (None, "default provider account")]
+)
+def test_an_account_that_is_switched_off_is_the_reason(
+    remote: Tenant, account: str | None, kind: str
+) -> None:
+    remote.accounts["openai"].is_enabled = False
+    remote.accounts["openai"].save()
+    reply = remote.api.upload(account=account)
+    assert (reply.status, reply.error["code"]) == (400, "provider_account_disabled")
+    assert str(reply.error["message"]).startswith(f"The {kind} 'openai' is switched off:")
+    assert "Known accounts: local." in str(reply.error["message"])
+
+
+def test_a_shared_account_serves_for_one_that_is_switched_off(acme: Tenant, fake: FakeProvider) -> None:
+    openai_account(None, fake, "local", is_default=True)
     acme.switch_off_accounts()
-    assert acme.api.upload(account="local").status == 400
-    assert acme.api.upload().status == 400
+    assert acme.api.create()["provider"] == "local"
+    assert len(fake.store("openai")) == 1

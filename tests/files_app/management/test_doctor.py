@@ -154,6 +154,16 @@ def test_secrets_that_others_can_read_are_a_problem(settings: Settings, tmp_path
     assert not findings()
 
 
+def test_a_data_directory_that_others_can_enter_is_named(settings: Settings, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path
+    tmp_path.chmod(0o755)
+    finding = only()
+    assert f"DATA_DIR {tmp_path} is open to other users" in finding["detail"]
+    assert finding["fix"] == f"chmod 700 {tmp_path}"
+    tmp_path.chmod(0o700)
+    assert not findings()
+
+
 def test_an_empty_gateway_is_told_what_to_do_first() -> None:
     ProviderAccount.objects.all().delete()
     assert only()["area"] == "accounts"

@@ -115,7 +115,7 @@ def test_a_good_file_has_no_problems(content: bytes) -> None:
         (jsonl(line(custom_id=1)).strip(), "'custom_id' must be a string"),  # type: ignore[arg-type]  # on purpose
         (jsonl(line("x", body=[])).strip(), "'body' must be an object"),
         (jsonl(line("x", url=None)).strip(), "'url' must be a string"),
-        (jsonl(line("first")).strip(), "'custom_id' was used before: 'first'"),
+        (jsonl(line("first")).strip(), "'custom_id' was used before: \"first\""),
         (jsonl(line("x", body={"n": [[[[[[[[1]]]]]]]]})).strip(), "nested deeper than 8 levels"),
         (b'{"a": ' + b"[" * 200 + b"]" * 187 + b"}", "is not JSON"),
         (b"x" * 401, "longer than 400 bytes"),
@@ -183,7 +183,7 @@ def test_a_file_without_lines_is_refused(content: bytes) -> None:
 
 def test_a_provider_whose_lines_have_no_method_and_url() -> None:
     content = jsonl({"custom_id": "a", "body": {}}, {"custom_id": "a", "body": {}})
-    assert problems(content, formats=(BODY_BATCH_LINES,)) == ["line 2: 'custom_id' was used before: 'a'"]
+    assert problems(content, formats=(BODY_BATCH_LINES,)) == ["line 2: 'custom_id' was used before: \"a\""]
     assert problems(content)[0] == "line 1: 'method' is missing"
 
 

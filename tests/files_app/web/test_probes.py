@@ -5,6 +5,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from files_app.models import Organization
+from files_app.observability import metrics
 from files_app.services.operations import health
 from files_app.services.operations.health import BoundedCheck
 
@@ -36,6 +37,17 @@ def test_a_token_shows_organizations(client: Client, settings: Settings) -> None
     text = exposition(client, "scraper")
     assert 'files_gateway_used_bytes{organization="acme"} 300.0' in text
     assert 'files_gateway_quota_bytes{organization="globex"} 500.0' in text
+
+
+def test_accounts_are_named_only_with_a_token(client: Client, settings: Settings) -> None:
+    for account in "tenants-own-name", "another-name":
+        metrics.count_bytes(driver="an-api", provider=account, received=3, sent=0)
+    text = exposition(client)
+    assert 'files_gateway_bytes_total{direction="in",driver="an-api"} 6.0' in text
+    assert not [name for name in ("tenants-own-name", "another-name") if name in text]
+    settings.METRICS_TOKEN = "scraper"
+    counted = 'files_gateway_bytes_total{direction="in",driver="an-api",provider="tenants-own-name"} 3.0'
+    assert counted in exposition(client, "scraper")
 
 
 @pytest.mark.parametrize("token", ["", "wrong"])

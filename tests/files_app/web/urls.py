@@ -11,7 +11,7 @@ from files_app.web import probes
 
 
 def plain(request: HttpRequest, name: str = "") -> HttpResponse:
-    context.annotate(provider="openai-main", file_id="file-1")
+    context.annotate(provider="openai-main", driver="openai", file_id="file-1")
     context.count_received(7)
     return HttpResponse(b"12345")
 
@@ -24,7 +24,7 @@ def stream(request: HttpRequest, fails: int = 0) -> StreamingHttpResponse:
             raise ConnectionError("upstream went away")
         yield b"4567"
 
-    context.annotate(provider="openai-main")
+    context.annotate(provider="openai-main", driver="openai")
     return StreamingHttpResponse(chunks())
 
 

@@ -55,6 +55,17 @@ def test_a_short_key_is_refused_and_nothing_is_created(settings: Settings) -> No
     assert not get_user_model().objects.exists()
 
 
+@pytest.mark.parametrize("password", ["x7#kQ!v29zP", "administrator"])
+def test_a_password_that_can_be_guessed_is_refused_and_nothing_is_created(
+    settings: Settings, password: str
+) -> None:
+    settings.BOOTSTRAP_ADMIN_PASSWORD = password
+    with pytest.raises(InvalidRequestError, match=r"BOOTSTRAP_ADMIN_PASSWORD: .* openssl rand") as refused:
+        bootstrap()
+    assert password not in str(refused.value)
+    assert not Organization.objects.exists()
+
+
 def test_credentials_that_no_longer_work_are_not_shown(data_dir: Path) -> None:
     first = bootstrap()
     revoke_key(ApiKey.objects.get(), caller=system_caller())
