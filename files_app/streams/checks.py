@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from files_app.exceptions import FileTooLargeError, InvalidRequestError
 from files_app.filenames import extension_of
@@ -131,14 +131,14 @@ class UploadChecks:
             self._rules.check_size(self.size, purpose)
 
     def _take_file(self, part: FilePart) -> FilePart:
-        self.filename, self.content_type = part.filename, part.content_type
+        self.filename, self.content_type = part.filename, part.described_type
         if self.purpose is not None:
             self._rules.check_name(part.filename, self.purpose)
         if self.purpose == "batch" or (self.purpose is None and extension_of(part.filename) == ".jsonl"):
             self._lines = BatchLineChecker(self._rules.capabilities.batch_lines, self._rules.line_limits)
         if self.purpose in {"assistants", None} and self._may_be_over_the_token_limit():
             self._tokens = TokenCounter(self._rules.assistants_max_tokens)
-        return FilePart(part.filename, part.content_type, self._measured(part.chunks))
+        return replace(part, chunks=self._measured(part.chunks))
 
     def _may_be_over_the_token_limit(self) -> bool:
         """A token is at least one byte, so a short file needs no counting."""

@@ -80,8 +80,9 @@ def test_file_names_survive_the_way_to_the_provider(remote: Tenant, fake: FakePr
     assert created["filename"] == name.replace("%22", '"')
 
 
-def test_a_part_without_a_file_name_is_a_file(acme: Tenant) -> None:
-    created = acme.api.create(parts=[purpose_part(), Part("file", b"raw bytes")])
+def test_a_part_without_a_file_name_but_with_a_type_is_a_file(acme: Tenant) -> None:
+    raw = Part("file", b"raw bytes", content_type="application/octet-stream")
+    created = acme.api.create(parts=[purpose_part(), raw])
     assert (created["filename"], created["bytes"]) == ("upload", 9)
 
 
@@ -170,6 +171,7 @@ def test_a_body_that_is_no_form_is_refused(acme: Tenant, content_type: str) -> N
         (encode([file_part(), purpose_part("nonsense")]), "purpose"),
         (encode([purpose_part(), purpose_part(), file_part()]), "purpose"),
         (encode([purpose_part(), file_part(), file_part()]), "file"),
+        (encode([purpose_part(), Part("file", b"[object Object]")]), "file"),
         (encode([purpose_part(), file_part(b"")]), "file"),
         (encode([purpose_part(), Part("model", b"x"), file_part()]), "model"),
         (encode([purpose_part(), expiry_parts()[0], file_part()]), "expires_after"),
