@@ -149,7 +149,7 @@ class ObjectStoreDriver(Driver):
         location = Location(self._bucket_for(upload), self._new_key(upload, part))
         details = Details(
             filename=part.filename,
-            content_type=part.described_type,
+            content_type=part.content_type,
             purpose=upload.purpose,
             expires_after_seconds=upload.expires_after_seconds,
             metadata=upload.metadata,

@@ -131,7 +131,7 @@ class UploadChecks:
             self._rules.check_size(self.size, purpose)
 
     def _take_file(self, part: FilePart) -> FilePart:
-        self.filename, self.content_type = part.filename, part.described_type
+        self.filename, self.content_type = part.filename, part.content_type
         if self.purpose is not None:
             self._rules.check_name(part.filename, self.purpose)
         if self.purpose == "batch" or (self.purpose is None and extension_of(part.filename) == ".jsonl"):

@@ -126,9 +126,8 @@ def _file_part(part: Part, disposition: Disposition) -> FilePart:
         _refuse_text(given_type, media_type.type)
     return FilePart(
         clean_filename(disposition.filename or DEFAULT_FILENAME),
-        media_type.type,
+        str(media_type),
         part.chunks,
-        charset=media_type.charset,
     )
 
 

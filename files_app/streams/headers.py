@@ -53,6 +53,9 @@ class MediaType:
     type: str
     charset: str | None = None
 
+    def __str__(self) -> str:
+        return f"{self.type}; charset={self.charset}" if self.charset else self.type
+
 
 @dataclass(frozen=True, slots=True)
 class Disposition:

@@ -37,10 +37,8 @@ class RawSource:
                     "A file can expire after 1 hour at the earliest and 30 days at the latest."
                 )
             yield ExpiresAfterPart(self.expires_after_seconds)
-        media_type = parse_media_type(self.content_type)
-        yield FilePart(
-            clean_filename(self.filename), media_type.type, self._chunks(), charset=media_type.charset
-        )
+        media_type = str(parse_media_type(self.content_type))
+        yield FilePart(clean_filename(self.filename), media_type, self._chunks())
 
     def _chunks(self) -> Iterator[bytes]:
         rest = self.length
