@@ -191,6 +191,23 @@ def test_head_of_what_its_provider_never_gives_back(acme: Tenant, fake: FakeProv
     assert acme.api.head(path).status == 400
 
 
+def test_head_promises_no_length_where_the_provider_gives_another_text_back(
+    acme: Tenant, fake: FakeProvider
+) -> None:
+    make_account(
+        acme.organization,
+        "kimi",
+        "openai-compatible",
+        options={"base_url": fake.url("openai"), "flavor": "moonshot"},
+        credentials={"api_key": VALID_KEY},
+        list_freshness_seconds=None,
+    )
+    line = b'{"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": {}}'
+    created = acme.api.create(line, "batch", "a.jsonl", account="kimi")
+    head = acme.api.head(f"/files/{created['id']}/content")
+    assert (head.status, head.headers.get("Content-Length")) == (200, None)
+
+
 @pytest.mark.parametrize(
     ("header", "status"),
     [
