@@ -182,7 +182,7 @@ def _is_generated(body: JSONObject) -> bool:
 
 def _content_type(file: FilePart, purpose: str | None) -> str:
     """Return the type under which models will take a file: only batch jobs know JSONL, nobody bare bytes."""
-    content_type = file.content_type
+    content_type = file.media_type
     if content_type in {"", "application/octet-stream"}:
         content_type = mimetypes.guess_type(file.filename)[0] or "application/octet-stream"
     is_prompt_text = content_type == "application/jsonl" and purpose not in {"batch", None}

@@ -38,7 +38,7 @@ _row = partial(Capabilities, checked=CHECKED)
 _EXTRACT = dict.fromkeys(("user_data", "assistants"), "file-extract")
 _EXTRACT_OUT = {"file-extract": "user_data"}
 _BATCH = {"batch": "batch"}
-_JSONL = {"batch": JSONL, "fine-tune": JSONL}
+_JSONL = {"batch": JSONL}
 _NO_CONTENT = ALL_OPERATIONS - {Operation.CONTENT}
 _NOVITA = _row(
     purposes=_BATCH,
@@ -116,7 +116,7 @@ FLAVORS: Final[Mapping[str, Member]] = {
             purposes={**_BATCH, **_EXTRACT, "vision": "image"},
             output_purposes={**_EXTRACT_OUT, "image": "vision", "video": "vision"},
             max_bytes=100 * MiB,
-            extensions={"batch": JSONL},
+            extensions=_JSONL,
             source="https://platform.kimi.ai/docs/api/files-upload",
         ),
     ),

@@ -167,6 +167,7 @@ class ExpiresAfterPart:
 class FilePart:
     """The file of an upload. `chunks` can be read once; the rest is known only after a spool.
 
+    content_type: as the client gave it, with a charset or without; providers get `media_type`.
     reopen: returns the file's bytes from the start, for a driver that needs them more than once.
     """
 
@@ -176,6 +177,11 @@ class FilePart:
     length: int | None = None
     sha256: str | None = None
     reopen: Callable[[], Iterator[bytes]] | None = None
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its charset, which not every provider would take."""
+        return self.content_type.partition(";")[0]
 
 
 UploadPart: TypeAlias = PurposePart | ExpiresAfterPart | FilePart

@@ -16,7 +16,7 @@ class XAIDriver(OpenAICompatibleDriver):
     options = (base_url_setting("https://api.x.ai/v1"),)
     capabilities = Capabilities(
         max_bytes=48_000_000,  # the guide says 48 MB, the reference 50 MB
-        extensions={"batch": JSONL, "fine-tune": JSONL},
+        extensions={"batch": JSONL},
         expiry=Expiry(native=True),
         paging="token",
         text_fields_first=True,

@@ -86,6 +86,16 @@ _UPLOAD_FORM = {
         },
         "expires_after[anchor]": {"type": "string", "enum": ["created_at"]},
         "expires_after[seconds]": {"type": "integer", "minimum": 3_600, "maximum": 2_592_000},
+        "expires_after": {
+            "type": "object",
+            "description": "The two fields above as one part of JSON.",
+            "properties": {
+                "anchor": {"type": "string", "enum": ["created_at"]},
+                "seconds": {"type": "integer", "minimum": 3_600, "maximum": 2_592_000},
+            },
+            "required": ["anchor", "seconds"],
+            "additionalProperties": False,
+        },
     },
     "required": ["file", "purpose"],
 }
@@ -186,6 +196,12 @@ delete_file = extend_schema(
 )
 
 _CONTENT_HEADERS = [
+    _header(
+        "Accept-Ranges",
+        "Whether the file's provider gives out parts of it.",
+        enum=["bytes", "none"],
+        response=[200, 206],
+    ),
     _header("Content-Disposition", "`attachment` with the file's name.", response=[200, 206]),
     _header("ETag", "The content's sha256 in quotes, where it is known.", response=[200, 206]),
     *_ANSWER_HEADERS,

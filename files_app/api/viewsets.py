@@ -101,7 +101,9 @@ class FileViewSet(GenericViewSet[File]):
             return content.unmodified(file)
         byte_range = content.requested_range(request, file)
         if byte_range is not None and not content.is_satisfiable(byte_range, file):
-            return content.range_not_satisfiable(file)
+            if downloads.require_content(file).capabilities.ranges:
+                return content.range_not_satisfiable(file)
+            byte_range = None  # whoever has no ranges ignores them
         opened = downloads.open_file(file, caller=caller_of(request), byte_range=byte_range)
         return content.content_response(file, opened)
 
@@ -109,10 +111,10 @@ class FileViewSet(GenericViewSet[File]):
     def describe_content(self, request: Request, file_id: str) -> HttpResponse:
         """Answer what a download would, without asking the provider."""
         file = self.get_object()
-        downloads.require_content(file)
+        can = downloads.require_content(file).capabilities
         if content.is_unmodified(request, file):
             return content.unmodified(file)
-        return content.description(file)
+        return content.description(file, can)
 
     def get_object(self) -> File:
         """Return the file of the address, adopted from its provider where that is safe."""

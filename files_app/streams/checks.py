@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from files_app.exceptions import FileTooLargeError, InvalidRequestError
 from files_app.filenames import extension_of
@@ -138,7 +138,7 @@ class UploadChecks:
             self._lines = BatchLineChecker(self._rules.capabilities.batch_lines, self._rules.line_limits)
         if self.purpose in {"assistants", None} and self._may_be_over_the_token_limit():
             self._tokens = TokenCounter(self._rules.assistants_max_tokens)
-        return FilePart(part.filename, part.content_type, self._measured(part.chunks))
+        return replace(part, chunks=self._measured(part.chunks))
 
     def _may_be_over_the_token_limit(self) -> bool:
         """A token is at least one byte, so a short file needs no counting."""

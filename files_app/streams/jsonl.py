@@ -9,19 +9,42 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from files_app.streams.json_scanner import JSONProblemError, JSONScanner
 from providers.objects import BatchLineFormat
 
 MAX_REPORTED_LINES = 20
 #: Empty arrays and objects take forty times their JSON in memory. No request needs so many.
-MAX_CONTAINERS = 100_000
+MAX_VALUES = 100_000
+#: Up to here a line is held and decoded; a longer one is checked as it comes, and nothing of it is held.
+MAX_HELD_BYTES = 1_048_576
 _TYPE_NAMES = {str: "a string", dict: "an object", int: "an integer", list: "an array"}
+_SPACE = b" \t\r"
+
+#: What else people send, by its first bytes.
+_FOREIGN_FORMATS = (
+    (codecs.BOM_UTF32_LE, "UTF-32 text: save it as UTF-8"),
+    (codecs.BOM_UTF32_BE, "UTF-32 text: save it as UTF-8"),
+    (codecs.BOM_UTF16_LE, "UTF-16 text: save it as UTF-8"),
+    (codecs.BOM_UTF16_BE, "UTF-16 text: save it as UTF-8"),
+    (b"{\0", "UTF-16 text: save it as UTF-8"),
+    (b"\0{", "UTF-16 text: save it as UTF-8"),
+    (b"\x1f\x8b", "compressed with gzip: send it unpacked"),
+    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard: send it unpacked"),
+    (b"BZh", "compressed with bzip2: send it unpacked"),
+    (b"\xfd7zXZ\0", "compressed with xz: send it unpacked"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: send the file in it"),
+    (b"PK\x03\x04", "a ZIP archive or an office document: send the lines alone"),
+    (b"PAR1", "a Parquet file: write its rows as lines of JSON"),
+    (b"%PDF-", "a PDF document"),
+)
+_HEAD_BYTES = max(len(start) for start, _ in _FOREIGN_FORMATS)
 
 
 @dataclass(frozen=True, slots=True)
 class LineLimits:
     """Bounds of a batch file: bytes of a line, nesting of its JSON, number of lines."""
 
-    max_line_bytes: int = 4_194_304
+    max_line_bytes: int = 33_554_432
     max_depth: int = 64
     max_lines: int = 50_000
 
@@ -29,17 +52,21 @@ class LineLimits:
 class BatchLineChecker:
     """Takes chunks, cuts them into lines and keeps the first problems found, each as `line N: what is wrong`.
 
-    A file may hold lines of one of `formats`; which one, its first good line decides. Holds at most one
-    line and a hash of each unique key.
+    A file may hold lines of one of `formats`; which one, its first good line decides. White space behind the
+    last record is no problem, an empty line before it is. Holds MAX_HELD_BYTES of a line at most, and a hash
+    of each unique key.
     """
 
     def __init__(self, formats: tuple[BatchLineFormat, ...], limits: LineLimits) -> None:
         self.problems: list[str] = []
         self._formats = formats
         self._limits = limits
+        self._head = b""
         self._rest: list[bytes] = []
         self._rest_bytes = 0
+        self._long: _LongLine | None = None  # the line in hand, if it is too long to be held
         self._line = 0
+        self._last_record = 0
         self._seen: set[int] = set()
         self._is_skipping = False  # the rest of a line that is too long
         self._stopped = False
@@ -53,85 +80,87 @@ class BatchLineChecker:
         """Check the lines that `chunk` completes."""
         if self.is_full:
             return
-        head, newline, tail = chunk.partition(b"\n")
-        self._keep(head)
-        if not newline:
-            return
-        self._end_line()
-        *lines, rest = tail.split(b"\n")
+        if len(self._head) < _HEAD_BYTES:
+            self._head += chunk[: _HEAD_BYTES - len(self._head)]
+        *lines, rest = chunk.split(b"\n")
         for line in lines:
-            self._check(line)
+            self._keep(line)
+            self._end_line()
         self._keep(rest)
 
     def finish(self) -> None:
         """Check what stands behind the last line end."""
         if not self.is_full and self._rest_bytes:
             self._end_line()
-        if not self._line and not self.problems:
-            self.problems.append("line 1: the file has no lines")
+        if not self._last_record and not self.problems:
+            self.problems.append("line 1: the file has no records")
 
     def _keep(self, piece: bytes) -> None:
         if self._is_skipping or self.is_full:
             return
         self._rest_bytes += len(piece)
-        if piece:
-            self._rest.append(piece)
         if self._rest_bytes > self._limits.max_line_bytes:
-            self._check(b"".join(self._rest))
-            self._rest, self._rest_bytes, self._is_skipping = [], 0, True
+            self._begin_record()
+            self._report(f"longer than {self._limits.max_line_bytes:,} bytes")
+            self._is_skipping = True
+            self._rest, self._long = [], None
+        elif self._long is not None:
+            self._long.feed(piece)
+        elif piece:
+            self._rest.append(piece)
+            if self._rest_bytes > MAX_HELD_BYTES:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """Check the line in hand from now on as it comes."""
+        names = frozenset(name for each in self._formats for name in each.required)
+        self._long = _LongLine(self._limits, names)
+        for piece in self._rest:
+            self._long.feed(piece)
+        self._rest = []
 
     def _end_line(self) -> None:
-        line = b"".join(self._rest)
-        was_reported, self._is_skipping = self._is_skipping, False
-        self._rest, self._rest_bytes = [], 0
-        if not was_reported:
-            self._check(line)
-
-    def _check(self, line: bytes) -> None:
-        if self.is_full:
+        line, long, was_reported = b"".join(self._rest), self._long, self._is_skipping
+        self._rest, self._rest_bytes, self._long, self._is_skipping = [], 0, None, False
+        if was_reported or self.is_full:
             return
-        self._line += 1
+        is_blank = not line.strip(_SPACE) if long is None else long.is_blank
+        if is_blank:
+            self._line += 1
+            return
+        self._begin_record()
         if self._line > self._limits.max_lines:
             self._report(f"more than {self._limits.max_lines:,} lines")
             self._stopped = True
             return
-        if len(line) > self._limits.max_line_bytes:
-            self._report(f"longer than {self._limits.max_line_bytes:,} bytes")
-            return
-        problem = self._problem_of(line)
-        if problem:
-            self._report(problem)
+        try:
+            record = _decoded(line, self._limits) if long is None else long.finish()
+        except JSONProblemError as exc:
+            self._report(str(exc))
+        else:
+            if problem := self._problem_of_record(record):
+                self._report(problem)
+
+    def _begin_record(self) -> None:
+        """Count the line in hand, behind which those before it are in the middle of the file."""
+        for line in range(self._last_record + 1, self._line + 1):
+            if self.is_full:
+                return
+            self.problems.append(f"line {line}: is empty")
+        self._line += 1
+        self._last_record = self._line
 
     def _report(self, problem: str) -> None:
-        if len(self.problems) < MAX_REPORTED_LINES:
-            self.problems.append(f"line {self._line}: {problem}")
+        if self.is_full:
+            return
+        if self._line == 1 and (name := _foreign_format(self._head)):
+            self._stopped = True
+            problem = f"the file is {name}"
+        self.problems.append(f"line {self._line}: {problem}")
 
-    def _problem_of(self, line: bytes) -> str | None:
-        if not line.strip():
-            return "is empty"
-        if _has_many_containers(line):
-            return f"holds more than {MAX_CONTAINERS:,} arrays and objects"
-        try:
-            record = _JSON.decode(line.decode())
-        except UnicodeDecodeError as exc:
-            return f"is not UTF-8 (byte {exc.start + 1})"
-        except RecursionError:
-            return f"nested deeper than {self._limits.max_depth} levels"
-        except json.JSONDecodeError as exc:
-            if line.startswith(codecs.BOM_UTF8):
-                return "begins with a byte order mark, which JSON must not have"
-            return f"is not JSON: {exc.msg} (column {exc.colno})"
-        except _ConstantError as exc:
-            return f"is not JSON: {exc}"
-        except ValueError:
-            return "holds a number that is too long"
+    def _problem_of_record(self, record: Any) -> str | None:
         if not isinstance(record, dict):
             return "is not a JSON object"
-        if _opened(line) > self._limits.max_depth and not _is_shallow(record, self._limits.max_depth):
-            return f"nested deeper than {self._limits.max_depth} levels"
-        return self._problem_of_record(record)
-
-    def _problem_of_record(self, record: dict[str, Any]) -> str | None:
         fitting = next((f for f in self._formats if _mismatch(record, f) is None), None)
         if fitting is None:
             return " or ".join(filter(None, (_mismatch(record, f) for f in self._formats)))
@@ -142,6 +171,58 @@ class BatchLineChecker:
                 return f"'{fitting.unique}' was used before: {json.dumps(str(record[fitting.unique])[:64])}"
             self._seen.add(key)
         return None
+
+
+class _LongLine:
+    """A line that is checked as it comes; what is wrong is said at its end."""
+
+    def __init__(self, limits: LineLimits, kept: frozenset[str]) -> None:
+        self._scanner = JSONScanner(max_depth=limits.max_depth, max_values=MAX_VALUES, kept=kept)
+        self._problem: JSONProblemError | None = None
+
+    @property
+    def is_blank(self) -> bool:
+        return self._problem is None and self._scanner.is_blank
+
+    def feed(self, piece: bytes) -> None:
+        if self._problem is None:
+            try:
+                self._scanner.feed(piece)
+            except JSONProblemError as exc:
+                self._problem = exc
+
+    def finish(self) -> Any:
+        if self._problem is not None:
+            raise self._problem
+        return self._scanner.finish()
+
+
+def _foreign_format(head: bytes) -> str | None:
+    return next((name for start, name in _FOREIGN_FORMATS if head.startswith(start)), None)
+
+
+def _decoded(line: bytes, limits: LineLimits) -> Any:
+    """Return the JSON of a line that is held. Raises JSONProblemError."""
+    if _has_many_values(line):
+        raise JSONProblemError(f"holds more than {MAX_VALUES:,} values")
+    try:
+        record = _JSON.decode(line.decode())
+    except UnicodeDecodeError as exc:
+        raise JSONProblemError(f"is not UTF-8 (byte {exc.start + 1})") from None
+    except RecursionError:
+        raise JSONProblemError(f"nested deeper than {limits.max_depth} levels") from None
+    except json.JSONDecodeError as exc:
+        if line.startswith(codecs.BOM_UTF8):
+            raise JSONProblemError("begins with a byte order mark, which JSON must not have") from None
+        raise JSONProblemError(f"is not JSON: {exc.msg} (column {exc.colno})") from None
+    except _ConstantError as exc:
+        raise JSONProblemError(f"is not JSON: {exc}") from None
+    except ValueError:
+        raise JSONProblemError("holds a number that is too long") from None
+    may_be_deep = isinstance(record, dict) and _opened(line) > limits.max_depth
+    if may_be_deep and not _is_shallow(record, limits.max_depth):
+        raise JSONProblemError(f"nested deeper than {limits.max_depth} levels")
+    return record
 
 
 class _ConstantError(ValueError):
@@ -158,13 +239,16 @@ _JSON = json.JSONDecoder(parse_constant=_refuse_constant)
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
-def _has_many_containers(line: bytes) -> bool:
-    """Whether a line would make too many lists and dicts; brackets in strings are none."""
-    opened = _opened(line)
-    return (
-        opened > MAX_CONTAINERS
-        and opened - sum(_opened(string[0]) for string in _STRING.finditer(line)) > MAX_CONTAINERS
-    )
+def _has_many_values(line: bytes) -> bool:
+    """Whether a line would make too many values; what stands in strings is none."""
+    if line.count(b",") + _opened(line) <= MAX_VALUES:  # never fewer than there are
+        return False
+    return _counted(line) - sum(_counted(string[0]) for string in _STRING.finditer(line)) > MAX_VALUES
+
+
+def _counted(text: bytes) -> int:
+    """Return how many members arrays and objects have; a space in an empty one counts as a member."""
+    return text.count(b",") + _opened(text) - text.count(b"[]") - text.count(b"{}")
 
 
 def _opened(text: bytes) -> int:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from files_app.exceptions import BodyIncompleteError, InvalidRequestError
 from files_app.filenames import clean_filename
-from files_app.streams.form import MAX_EXPIRY_SECONDS, MIN_EXPIRY_SECONDS, media_type
+from files_app.streams.form import MAX_EXPIRY_SECONDS, MIN_EXPIRY_SECONDS
+from files_app.streams.headers import parse_media_type
 from providers.objects import ExpiresAfterPart, FilePart, PurposePart, UploadPart
 
 
@@ -36,7 +37,8 @@ class RawSource:
                     "A file can expire after 1 hour at the earliest and 30 days at the latest."
                 )
             yield ExpiresAfterPart(self.expires_after_seconds)
-        yield FilePart(clean_filename(self.filename), media_type(self.content_type), self._chunks())
+        media_type = str(parse_media_type(self.content_type))
+        yield FilePart(clean_filename(self.filename), media_type, self._chunks())
 
     def _chunks(self) -> Iterator[bytes]:
         rest = self.length

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -69,7 +70,7 @@ def _arranged(
                 on_sent()
                 yield chunk
 
-        yield FilePart(part.filename, part.content_type, reopen(), held.bytes, held.sha256, reopen)
+        yield replace(part, chunks=reopen(), length=held.bytes, sha256=held.sha256, reopen=reopen)
         return
     yield from early
 

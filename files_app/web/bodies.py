@@ -10,7 +10,8 @@ from django.http import HttpRequest
 
 from files_app.exceptions import BodyIncompleteError, BodyStalledError, InvalidRequestError
 from files_app.observability import context
-from files_app.streams.form import BodySource, boundary_of
+from files_app.streams.form import BodySource
+from files_app.streams.headers import boundary_of
 
 
 def body_source(request: HttpRequest) -> BodySource:

@@ -6,14 +6,16 @@ import re
 from collections.abc import Iterator
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.utils.http import content_disposition_header, parse_etags
+from django.utils.http import parse_etags
 
+from files_app.filenames import attachment, extension_of
 from files_app.models import File
 from files_app.services.reading.downloads import OpenedFile
+from files_app.streams.headers import DEFAULT_CONTENT_TYPE, parse_media_type
 from files_app.web.errors import ErrorAnswer
-from providers.objects import ByteRange
+from providers.objects import ByteRange, Capabilities
 
-_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
+_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})", re.IGNORECASE)
 
 #: Content types that are safe to name; everything else is bytes.
 SAFE_CONTENT_TYPES = frozenset(
@@ -43,6 +45,7 @@ def content_response(file: File, opened: OpenedFile) -> StreamingHttpResponse:
     headers = content_headers(file, opened.content_type)
     headers["Content-Length"] = str(opened.length)
     status = 200
+    headers["Accept-Ranges"] = "bytes" if opened.accepts_ranges else "none"
     if opened.content_range is not None:
         first, last, total = opened.content_range
         headers["Content-Range"] = f"bytes {first}-{last}/{total}"
@@ -50,10 +53,12 @@ def content_response(file: File, opened: OpenedFile) -> StreamingHttpResponse:
     return StreamingHttpResponse(_ClosingStream(opened), status=status, headers=headers)
 
 
-def description(file: File) -> HttpResponse:
+def description(file: File, can: Capabilities) -> HttpResponse:
     """Return the headers of a download, without its bytes."""
     headers = content_headers(file, file.content_type)
-    if file.sha256 or file.bytes:  # not every provider tells the size of a file that was made elsewhere
+    headers["Accept-Ranges"] = "bytes" if can.ranges else "none"
+    # Not every provider tells the size of a file that was made elsewhere, and some give back another text.
+    if can.content == "exact" and (file.sha256 or file.bytes):
         headers["Content-Length"] = str(file.bytes)
     return HttpResponse(headers=headers)
 
@@ -61,9 +66,8 @@ def description(file: File) -> HttpResponse:
 def content_headers(file: File, content_type: str) -> dict[str, str]:
     """Return headers under which no browser runs what somebody uploaded."""
     headers = {
-        "Content-Type": content_type if content_type in SAFE_CONTENT_TYPES else "application/octet-stream",
-        "Content-Disposition": content_disposition_header(True, file.filename or file.file_id)
-        or "attachment",
+        "Content-Type": safe_content_type(content_type, file.filename),
+        "Content-Disposition": attachment(file.filename or file.file_id),
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Cache-Control": CACHE_CONTROL,
@@ -72,6 +76,21 @@ def content_headers(file: File, content_type: str) -> dict[str, str]:
     if file.sha256:
         headers["ETag"] = etag_of(file)
     return headers
+
+
+def safe_content_type(content_type: str, filename: str) -> str:
+    """Return the type if it is on the list, else bytes.
+
+    A text without a charset is bytes too: clients would take it for Latin-1. JSONL is no JSON document.
+    """
+    media_type = parse_media_type(content_type)
+    if media_type.type not in SAFE_CONTENT_TYPES:
+        return DEFAULT_CONTENT_TYPE
+    if media_type.type.startswith("text/") and media_type.charset is None:
+        return DEFAULT_CONTENT_TYPE
+    if media_type.type == "application/json" and extension_of(filename) == ".jsonl":
+        return "application/jsonl"
+    return str(media_type)
 
 
 def etag_of(file: File) -> str:

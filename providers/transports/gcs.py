@@ -22,7 +22,6 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from providers.exceptions import InvalidResponseError, ProviderError, RemoteFileNotFoundError
 from providers.objects import ByteRange, Download
-from providers.parsing import parse_content_range
 from providers.transports.details import Details, facts, unpack_details
 from providers.transports.gcs_client import ConfiguredStorage, GCSConfig
 from providers.transports.gcs_errors import bucket_error, error_of_status, gcs_errors
@@ -32,6 +31,7 @@ from providers.transports.objects import (
     StoredObject,
     Writing,
     content_type_of,
+    part_of_object,
     read_exactly,
     size_error,
 )
@@ -87,7 +87,7 @@ class GCSStore(ObjectStore):
             response = self.session.get(url, headers=headers, timeout=self.timeout, stream=True)
         try:
             with self._file_or_bucket(bucket, key):
-                return self._download(response)
+                return self._download(response, byte_range)
         except BaseException:
             response.close()
             raise
@@ -129,7 +129,7 @@ class GCSStore(ObjectStore):
             self.list_page(bucket, key, None)
             raise
 
-    def _download(self, response: requests.Response) -> Download:
+    def _download(self, response: requests.Response, byte_range: ByteRange | None) -> Download:
         if response.status_code not in {200, 206}:
             raise error_of_status(response.status_code, response)
         length = response.headers.get("Content-Length", "")
@@ -140,7 +140,9 @@ class GCSStore(ObjectStore):
             close=response.close,
             length=int(length),
             content_type=response.headers.get("Content-Type"),
-            content_range=parse_content_range(response.headers.get("Content-Range", "")),
+            content_range=part_of_object(
+                response.status_code, response.headers.get("Content-Range", ""), byte_range
+            ),
         )
 
     def _read(self, response: requests.Response, length: int) -> Iterator[bytes]:

@@ -74,7 +74,7 @@ class MultipartForm:
         else:
             name, filename = _quoted(part.name), _quoted(part.part.filename)
             lines.append(f'Content-Disposition: form-data; name="{name}"; filename="{filename}"')
-            lines.append(f"Content-Type: {part.part.content_type}")
+            lines.append(f"Content-Type: {part.part.media_type}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
     def _end(self) -> bytes:

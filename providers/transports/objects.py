@@ -14,6 +14,7 @@ from typing import Final
 
 from providers.exceptions import FileRejectedError, InvalidResponseError, ProviderUnavailableError
 from providers.objects import ByteRange, Download
+from providers.parsing import parse_content_range
 from providers.transports.details import Details
 
 #: Extensions that a key may have, and the content type that its object gets: nothing that a browser runs.
@@ -122,6 +123,19 @@ def resolve_range(byte_range: ByteRange, total: int) -> tuple[int, int]:
     if first > last:
         raise range_error()
     return first, last
+
+
+def part_of_object(status: int, content_range: str, asked: ByteRange | None) -> tuple[int, int, int] | None:
+    """Return which part of an object an answer holds, None for the whole: its status alone says which.
+
+    Raises InvalidResponseError for a part that was not asked for, or that is not described.
+    """
+    if status != 206:
+        return None
+    part = parse_content_range(content_range)
+    if asked is None or part is None:
+        raise InvalidResponseError("The store answered with a part of the object that it was not asked for.")
+    return part
 
 
 def read_exactly(read: Callable[[int], bytes], length: int, chunk_bytes: int) -> Iterator[bytes]:

@@ -14,9 +14,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from providers.exceptions import RemoteFileNotFoundError
+from providers.exceptions import InvalidResponseError, RemoteFileNotFoundError
 from providers.objects import ByteRange, Download
-from providers.parsing import parse_content_range
 from providers.transports.details import Details, facts, unpack_details
 from providers.transports.objects import (
     ObjectPage,
@@ -24,6 +23,7 @@ from providers.transports.objects import (
     StoredObject,
     Writing,
     content_type_of,
+    part_of_object,
     read_exactly,
     size_error,
 )
@@ -91,12 +91,18 @@ class S3Store(ObjectStore):
         with s3_errors():
             answer = self.client.get_object(Bucket=bucket, Key=key, **wanted)
         body, length = answer["Body"], answer["ContentLength"]
+        status = answer["ResponseMetadata"]["HTTPStatusCode"]
+        try:
+            content_range = part_of_object(status, answer.get("ContentRange", ""), byte_range)
+        except InvalidResponseError:
+            body.close()
+            raise
         return Download(
             chunks=self._read(body.read, length),
             close=body.close,
             length=length,
             content_type=answer.get("ContentType"),
-            content_range=parse_content_range(answer.get("ContentRange", "")),
+            content_range=content_range,
         )
 
     def delete(self, bucket: str, key: str) -> None:

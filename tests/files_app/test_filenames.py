@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from files_app.filenames import DEFAULT_FILENAME, clean_filename, extension_of
+from files_app.filenames import DEFAULT_FILENAME, attachment, clean_filename, extension_of
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 pieces = st.sampled_from(
@@ -71,3 +71,18 @@ def test_names(name: str, clean: str) -> None:
 )
 def test_extensions(name: str, extension: str) -> None:
     assert extension_of(name) == extension
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("a b.txt", 'attachment; filename="a b.txt"'),
+        ("测试.jsonl", "attachment; filename=\"__.jsonl\"; filename*=utf-8''%E6%B5%8B%E8%AF%95.jsonl"),
+        ("märz.txt", "attachment; filename=\"marz.txt\"; filename*=utf-8''m%C3%A4rz.txt"),
+        ('a"b\\c.txt', "attachment; filename=\"a_b_c.txt\"; filename*=utf-8''a%22b%5Cc.txt"),
+        ("50%20off", "attachment; filename=\"50_20off\"; filename*=utf-8''50%2520off"),
+        ("a\r\nb: c", "attachment; filename=\"a__b: c\"; filename*=utf-8''a%0D%0Ab%3A%20c"),
+    ],
+)
+def test_a_download_is_named_for_old_clients_and_new_ones(name: str, header: str) -> None:
+    assert attachment(name) == header

@@ -361,6 +361,20 @@ def test_a_download_that_ends_early_is_an_error(fresh: BedrockDriver) -> None:
     assert caught.value.provider == "s3-account"
 
 
+def test_the_status_says_whether_an_answer_is_a_part(fresh: BedrockDriver) -> None:
+    remote_id = fresh.create_file(make_upload(CONTENT)).remote_id
+    get = client_of(fresh).get_object
+    whole = {"ContentRange": f"bytes 0-9/{len(CONTENT)}"}
+    client_of(fresh).get_object = lambda **given: {**get(**given), **whole}
+    download = fresh.download_file(remote_id)
+    assert (download.content_range, download.length) == (None, len(CONTENT))
+    download.close()
+    part = get(Bucket=BUCKETS[0], Key=remote_id.partition("/")[2], Range="bytes=0-9")
+    client_of(fresh).get_object = lambda **given: part
+    with pytest.raises(InvalidResponseError):
+        fresh.download_file(remote_id)
+
+
 # Strays
 
 

@@ -238,6 +238,7 @@ class TestGemini(DriverContract):
             ("a.pdf", "application/octet-stream", "user_data", "application/pdf"),
             ("a.unheard", "application/octet-stream", "user_data", "application/octet-stream"),
             ("a.jsonl", "application/jsonl", "user_data", "text/plain"),
+            ("a.csv", "text/csv; charset=utf-8", "user_data", "text/csv"),
             ("a.jsonl", "application/jsonl", "batch", "application/jsonl"),
         ],
     )

@@ -32,7 +32,7 @@ from providers.exceptions import (
     RemoteFileNotFoundError,
 )
 from providers.object_store import ObjectStoreDriver
-from providers.objects import MiB
+from providers.objects import ByteRange, MiB
 from providers.registry import build_driver
 from providers.transports import gcs
 from providers.transports.gcs_errors import error_of_status, gcs_errors
@@ -261,6 +261,23 @@ def refuse_at_end(wire: responses.RequestsMock) -> None:
     url = "https://gcs.example.com/storage/v1/b/gateway-files/o/"
     wire.get(responses.matchers.re.compile(url + ".*"), json={"metadata": {"upload": "somebody else's"}})
     wire.delete(SESSION, status=499)
+
+
+@pytest.mark.parametrize(("status", "header"), [(200, "bytes 0-9/10"), (206, "bytes 0-9/10"), (206, "")])
+def test_the_status_says_whether_an_answer_is_a_part(
+    wire: responses.RequestsMock, status: int, header: str
+) -> None:
+    driver = anonymous_driver()
+    url = "https://gcs.example.com/download/storage/v1/b/gateway-files/o/files%2Fx.bin"
+    headers = {"Content-Range": header, "Content-Length": "10"}
+    wire.get(url, b"0123456789", status=status, headers=headers, auto_calculate_content_length=False)
+    if status == 200:
+        download = driver.download_file("gateway-files/files/x.bin", byte_range=ByteRange(0, 9))
+        assert (download.content_range, b"".join(download.chunks)) == (None, b"0123456789")
+    else:
+        asked = ByteRange(0, 9) if not header else None
+        with pytest.raises(InvalidResponseError):
+            driver.download_file("gateway-files/files/x.bin", byte_range=asked)
 
 
 def test_a_key_that_is_taken_is_refused(wire: responses.RequestsMock, scripted: VertexDriver) -> None:

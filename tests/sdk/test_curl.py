@@ -56,3 +56,38 @@ def test_a_resumed_download(gateway: Gateway, jsonl: Path, tmp_path: Path) -> No
     url = f"{gateway.api_url}/files/{created['id']}/content"
     run("curl", "-sS", "--fail", *headers, "-C", "-", "-o", part, url, cwd=tmp_path)
     assert part.read_bytes() == jsonl.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        ("-F", "file=data.jsonl"),  # a forgotten @
+        ("-F", "file=<data.jsonl"),
+        ("-F", "file=@data.jsonl,other.jsonl"),  # two files in one nested multipart/mixed
+    ],
+)
+def test_text_in_place_of_a_file_is_refused(gateway: Gateway, tmp_path: Path, form: tuple[str, ...]) -> None:
+    for name in ("data.jsonl", "other.jsonl"):
+        (tmp_path / name).write_text("{}\n", encoding="utf-8")
+    headers = ("-H", f"Authorization: Bearer {gateway.api_key}")
+    url = f"{gateway.api_url}/files"
+    answer = json.loads(run("curl", "-sS", url, *headers, "-F", "purpose=user_data", *form, cwd=tmp_path))
+    assert answer["error"]["param"] == "file"
+
+
+@pytest.mark.parametrize(
+    ("name", "saved"),
+    [("report 1.txt", "report 1.txt"), ("测试.txt", "__.txt"), ('quo"te.txt', "quo_te.txt")],
+)
+def test_a_download_is_saved_under_a_name(gateway: Gateway, tmp_path: Path, name: str, saved: str) -> None:
+    headers = ("-H", f"Authorization: Bearer {gateway.api_key}", "-H", "x-tfy-provider-name: local")
+    (tmp_path / "sent").write_text("ü", encoding="utf-8")
+    quoted = name.replace('"', '\\"')
+    file = f'file=@sent;filename="{quoted}";type=text/plain;charset=utf-8'
+    url = f"{gateway.api_url}/files"
+    created = json.loads(
+        run("curl", "-sS", url, *headers, "-F", "purpose=user_data", "-F", file, cwd=tmp_path)
+    )
+    assert created["filename"] == name
+    run("curl", "-sSOJ", "--fail", *headers, f"{url}/{created['id']}/content", cwd=tmp_path)
+    assert (tmp_path / saved).read_text(encoding="utf-8") == "ü"

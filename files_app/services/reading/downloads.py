@@ -32,6 +32,7 @@ class OpenedFile:
     """A file's bytes, open for one reader. Call `close`, also after an exception.
 
     length: exact number of bytes that `chunks` yields. content_range: (first, last, total) for a part.
+    accepts_ranges: whether a part could be asked for.
     """
 
     chunks: Iterator[bytes]
@@ -39,6 +40,7 @@ class OpenedFile:
     length: int
     content_type: str
     content_range: tuple[int, int, int] | None = None
+    accepts_ranges: bool = False
 
 
 def require_content(file: File) -> Driver:
@@ -83,6 +85,7 @@ def _opened(file: File, driver: Driver, download: Download) -> OpenedFile:
         length=expected,
         content_type=file.content_type or download.content_type or "application/octet-stream",
         content_range=download.content_range,
+        accepts_ranges=driver.capabilities.ranges,
     )
 
 

@@ -13,8 +13,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from files_app.models import File, FileCopy
-from tests.fake_provider import FakeProvider
-from tests.files_app.cast import Tenant, counters, deliver_deletes, on_disk, openai_account
+from tests.fake_provider import VALID_KEY, FakeProvider
+from tests.files_app.cast import Tenant, counters, deliver_deletes, make_account, on_disk, openai_account
 from tests.files_app.client import Reply, assert_is_ours, breaking, with_side_effect
 from tests.files_app.forms import Feed, Part, encode, expiry_parts, file_part, purpose_part
 
@@ -80,9 +80,45 @@ def test_file_names_survive_the_way_to_the_provider(remote: Tenant, fake: FakePr
     assert created["filename"] == name.replace("%22", '"')
 
 
-def test_a_part_without_a_file_name_is_a_file(acme: Tenant) -> None:
-    created = acme.api.create(parts=[purpose_part(), Part("file", b"raw bytes")])
+def test_a_part_without_a_file_name_but_with_a_type_is_a_file(acme: Tenant) -> None:
+    raw = Part("file", b"raw bytes", content_type="application/octet-stream")
+    created = acme.api.create(parts=[purpose_part(), raw])
     assert (created["filename"], created["bytes"]) == ("upload", 9)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        # .NET and Spring
+        "filename=\"=?utf-8?B?5rWL6K+VLmpzb25s?=\"; filename*=utf-8''%E6%B5%8B%E8%AF%95.jsonl",
+        "filename*=utf-8''%E6%B5%8B%E8%AF%95.jsonl",  # urllib3 before 1.25
+    ],
+)
+def test_a_batch_file_may_have_a_name_in_any_spelling(
+    remote: Tenant, fake: FakeProvider, parameters: str
+) -> None:
+    file = Part("file", LINE, disposition=f'form-data; name="file"; {parameters}')
+    assert remote.api.create(parts=[purpose_part("batch"), file])["filename"] == "测试.jsonl"
+    assert fake.store("openai")[0].filename == "测试.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("account", "words"),
+    [("openai", "needs a name that ends in .jsonl"), ("nebius", "Invalid extension")],  # ours, and the fake's
+)
+def test_bytes_without_an_extension_are_refused_where_the_provider_is_known_to(
+    remote: Tenant, fake: FakeProvider, account: str, words: str
+) -> None:
+    options = {"base_url": fake.url("openai"), "flavor": "nebius"}
+    make_account(
+        remote.organization,
+        "nebius",
+        "openai-compatible",
+        options=options,
+        credentials={"api_key": VALID_KEY},
+    )
+    refused = remote.api.upload(b"{}\n", "fine-tune", "upload", account=account)
+    assert words in str(refused.error["message"])
 
 
 @pytest.mark.parametrize("seconds", [3600, 2_592_000])
@@ -170,6 +206,7 @@ def test_a_body_that_is_no_form_is_refused(acme: Tenant, content_type: str) -> N
         (encode([file_part(), purpose_part("nonsense")]), "purpose"),
         (encode([purpose_part(), purpose_part(), file_part()]), "purpose"),
         (encode([purpose_part(), file_part(), file_part()]), "file"),
+        (encode([purpose_part(), Part("file", b"[object Object]")]), "file"),
         (encode([purpose_part(), file_part(b"")]), "file"),
         (encode([purpose_part(), Part("model", b"x"), file_part()]), "model"),
         (encode([purpose_part(), expiry_parts()[0], file_part()]), "expires_after"),

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from files_app.models import File
+from files_app.models import File, FileCopy, ProviderAccount
+from files_app.services.accounts.drivers import driver_for
 from providers.exceptions import ProviderUnavailableError
 from tests.fake_provider import VALID_KEY, FakeProvider, behaviours
 from tests.files_app.cast import Tenant, make_account
@@ -53,7 +54,13 @@ def test_it_answers_the_providers_bytes(remote: Tenant, remote_path: str, fake: 
         ("text/html", "application/octet-stream"),
         ("image/svg+xml", "application/octet-stream"),
         ("application/javascript", "application/octet-stream"),
-        ("text/plain; charset=utf-7", "text/plain"),
+        ("text/plain; charset=utf-7", "application/octet-stream"),
+        ("text/plain", "application/octet-stream"),
+        ("text/csv", "application/octet-stream"),
+        ("text/html; charset=utf-8", "application/octet-stream"),
+        ("text/plain; charset=utf-8", "text/plain; charset=utf-8"),
+        ('Text/CSV;charset="UTF-16"; header=present', "text/csv; charset=utf-16"),
+        ("application/json", "application/json"),
         ("application/pdf", "application/pdf"),
         ("multipart/x", "application/octet-stream"),
     ],
@@ -72,15 +79,42 @@ def test_names_cannot_break_out_of_the_header(acme: Tenant, name: str) -> None:
     created = acme.api.create(parts=[purpose_part(), file_part(filename=name.replace('"', "%22"))])
     header = acme.api.get(f"/files/{created['id']}/content").headers["Content-Disposition"]
     assert re.fullmatch(
-        r"attachment; filename(=\"(?:[^\"\\]|\\.)*\"|\*=utf-8''[A-Za-z0-9!#$&+.^_`|~%-]*)", header
+        r"attachment; filename=\"[ !#-$&-.0-\[\]-~]+\"(; filename\*=utf-8''[A-Za-z0-9!#$&+.^_`|~%-]+)?",
+        header,
     )
 
 
 def test_a_name_that_got_into_the_index_otherwise_cannot_split_the_answer(acme: Tenant, path: str) -> None:
     File.objects.update(filename="a\r\nSet-Cookie: x=y\u202e.txt")
     header = acme.api.get(path).headers["Content-Disposition"]
-    assert header.startswith("attachment; filename*=utf-8''a%0D%0A")
+    assert header.startswith("attachment; filename=\"a__Set-Cookie: x=y_.txt\"; filename*=utf-8''a%0D%0A")
     assert header.isascii()
+
+
+def test_a_jsonl_file_is_no_json_document(acme: Tenant) -> None:
+    """Clients parse what says that it is JSON."""
+    parts = [purpose_part("evals"), file_part(b"{}\n{}\n", "a.JSONL", content_type="application/json")]
+    reply = acme.api.get(f"/files/{acme.api.create(parts=parts)['id']}/content")
+    assert reply.headers["Content-Type"] == "application/jsonl"
+
+
+def test_the_type_of_a_text_survives_a_rebuilt_index(acme: Tenant) -> None:
+    parts = [purpose_part(), file_part("ü".encode(), "a.txt", content_type="text/plain; charset=UTF-8")]
+    created = acme.api.create(parts=parts)
+    remote = driver_for(ProviderAccount.objects.get(name="local")).retrieve_file(
+        FileCopy.objects.get().remote_id
+    )
+    assert created["bytes"] == 2
+    assert remote.content_type == "text/plain; charset=utf-8"
+
+
+def test_ranges_are_announced(remote: Tenant, remote_path: str) -> None:
+    path = f"/files/{remote.api.create(CONTENT, account='local')['id']}/content"
+    for asked, ranges in ((path, "bytes"), (remote_path, "none")):
+        for method in ("GET", "HEAD"):
+            assert remote.api.request(method, asked).headers["Accept-Ranges"] == ranges
+    part = remote.api.get(path, headers={"Range": "Bytes=1-3"})
+    assert (part.status, part.body, part.headers["Accept-Ranges"]) == (206, CONTENT[1:4], "bytes")
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -119,9 +153,10 @@ def test_a_range_that_is_not_understood_is_ignored(acme: Tenant, path: str, head
 def test_a_range_of_a_provider_without_ranges_gives_the_whole(
     remote: Tenant, remote_path: str, fake: FakeProvider
 ) -> None:
-    reply = remote.api.get(remote_path, headers={"Range": "bytes=5-9"})
-    assert (reply.status, reply.body) in {(200, CONTENT), (206, CONTENT[5:10])}
-    assert reply.headers["Content-Length"] == str(len(reply.body))
+    for asked in ("bytes=5-9", f"bytes={len(CONTENT)}-"):
+        reply = remote.api.get(remote_path, headers={"Range": asked})
+        assert (reply.status, reply.body) == (200, CONTENT)
+        assert reply.headers["Content-Length"] == str(len(CONTENT))
 
 
 def test_head_answers_what_a_download_would(remote: Tenant, remote_path: str, fake: FakeProvider) -> None:
@@ -129,7 +164,14 @@ def test_head_answers_what_a_download_would(remote: Tenant, remote_path: str, fa
     asked = len(fake.requests)
     head = remote.api.head(remote_path)
     assert (head.status, head.body) == (200, b"")
-    for name in ("Content-Length", "Content-Type", "Content-Disposition", "ETag", "X-Content-Type-Options"):
+    for name in (
+        "Accept-Ranges",
+        "Content-Length",
+        "Content-Type",
+        "Content-Disposition",
+        "ETag",
+        "X-Content-Type-Options",
+    ):
         assert head.headers[name] == download.headers[name]
     assert len(fake.requests) == asked
 
@@ -147,6 +189,23 @@ def test_head_of_what_its_provider_never_gives_back(acme: Tenant, fake: FakeProv
     path = f"/files/{acme.api.create(account='ark')['id']}/content"
     assert acme.api.get(path).error["code"] == "unsupported_operation"
     assert acme.api.head(path).status == 400
+
+
+def test_head_promises_no_length_where_the_provider_gives_another_text_back(
+    acme: Tenant, fake: FakeProvider
+) -> None:
+    make_account(
+        acme.organization,
+        "kimi",
+        "openai-compatible",
+        options={"base_url": fake.url("openai"), "flavor": "moonshot"},
+        credentials={"api_key": VALID_KEY},
+        list_freshness_seconds=None,
+    )
+    line = b'{"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": {}}'
+    created = acme.api.create(line, "batch", "a.jsonl", account="kimi")
+    head = acme.api.head(f"/files/{created['id']}/content")
+    assert (head.status, head.headers.get("Content-Length")) == (200, None)
 
 
 @pytest.mark.parametrize(

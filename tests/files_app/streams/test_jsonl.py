@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import tracemalloc
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -11,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from files_app.streams.jsonl import BatchLineChecker, LineLimits
+from files_app.streams.jsonl import MAX_HELD_BYTES, BatchLineChecker, LineLimits
 from providers.objects import BODY_BATCH_LINES, OPENAI_BATCH_LINES, BatchLineFormat, KiB, MiB
 
 LIMITS = LineLimits(max_line_bytes=400, max_depth=8, max_lines=30)
@@ -101,6 +104,7 @@ def test_a_good_file_has_no_problems(content: bytes) -> None:
     [
         (b"", "is empty"),
         (b" \t\r", "is empty"),
+        (b"\f", "is not JSON"),
         (b"{'a': 1}", "is not JSON: Expecting property name enclosed in double quotes (column 2)"),
         (b'{"a": 1} {"a": 2}', "is not JSON: Extra data (column 10)"),
         (b"\xef\xbb\xbf{}", "begins with a byte order mark"),
@@ -145,7 +149,7 @@ def test_brackets_in_strings_are_no_depth() -> None:
 
 @pytest.mark.parametrize("piece", [b"{},", b"[[[[[]]]]],", b'{"a":[]},'])
 def test_a_line_of_many_containers_is_refused_before_it_takes_memory(piece: bytes) -> None:
-    values = piece * (4_000_000 // len(piece))
+    values = piece * (1_000_000 // len(piece))
     content = b'{"custom_id":"a","method":"POST","url":"/v1","body":{"a":[' + values + b"1]}}\n"
     tracemalloc.start()
     try:
@@ -153,7 +157,7 @@ def test_a_line_of_many_containers_is_refused_before_it_takes_memory(piece: byte
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert found == ["line 1: holds more than 100,000 arrays and objects"]
+    assert found == ["line 1: holds more than 100,000 values"]
     assert peak < 12 * MiB
 
 
@@ -176,9 +180,97 @@ def test_twenty_problems_at_once_and_no_more() -> None:
     assert found[0] == "line 2: 'custom_id' is missing"
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"\n\n"])
-def test_a_file_without_lines_is_refused(content: bytes) -> None:
-    assert problems(content)[0] in {"line 1: the file has no lines", "line 1: is empty"}
+@pytest.mark.parametrize("content", [b"", b"\n", b"\n\n", b" \r\n\t"])
+def test_a_file_without_records_is_refused(content: bytes) -> None:
+    assert problems(content) == ["line 1: the file has no records"]
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n\n", b"\r\n\r\n", b"\n \t\r\n  ", b"\n" * 40, b" " * 30])
+def test_white_space_behind_the_last_record_is_how_editors_end_a_file(end: bytes) -> None:
+    content = jsonl(line("a"), line("b")).rstrip() + end
+    assert problems(content) == problems(cut(content, [1])) == []
+
+
+def test_an_empty_line_before_a_record_is_named_with_its_number() -> None:
+    content = b"\n" + jsonl(line("a")) + b"\r\n \n" + jsonl(line("b")) + b"\n"
+    expected = ["line 1: is empty", "line 3: is empty", "line 4: is empty"]
+    assert problems(content) == problems(cut(content, [1])) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (json.dumps(line()).encode("utf-16"), "UTF-16 text"),
+        (json.dumps(line()).encode("utf-16-le"), "UTF-16 text"),
+        (json.dumps(line()).encode("utf-16-be"), "UTF-16 text"),
+        (json.dumps(line()).encode("utf-32"), "UTF-32 text"),
+        (gzip.compress(jsonl(line())), "compressed with gzip"),
+        (bz2.compress(jsonl(line())), "compressed with bzip2"),
+        (lzma.compress(jsonl(line())), "compressed with xz"),
+        (b"PK\x03\x04" + b"x" * 500, "a ZIP archive"),
+        (b"%PDF-1.7\n\n", "a PDF document"),
+    ],
+)
+def test_another_format_is_called_by_its_name(content: bytes, name: str) -> None:
+    for pieces in ([content], cut(content, [1])):
+        (found,) = problems(pieces)
+        assert found.startswith(f"line 1: the file is {name}")
+
+
+def long_line(text: str, **changes: Any) -> bytes:
+    """A line with a photo in it, so to speak."""
+    return json.dumps(line(body={"input": text}, **changes), ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("text", ["A" * 30 * MiB, "🎉" + "A" * 30 * MiB, '\\"' * 7 * MiB])
+def test_a_photo_in_a_line_takes_no_memory(text: str) -> None:
+    content = long_line(text) + b"\n" + json.dumps(line("b")).encode() + b"\r\n\n"
+    checker = BatchLineChecker((OPENAI_BATCH_LINES,), LineLimits())
+    tracemalloc.start()
+    try:
+        for start in range(0, len(content), 256 * KiB):
+            checker.feed(content[start : start + 256 * KiB])
+        checker.finish()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert checker.problems == []
+    assert peak < 6 * MiB
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (long_line("x", custom_id="first"), "'custom_id' was used before: \"first\""),
+        (long_line("x", url=7), "'url' must be a string"),
+        (long_line("x")[:-2], "is not JSON: it ends too early"),
+        (long_line("x") + b"}", "is not JSON (byte"),
+        (long_line("x", extra=[[[[[[[[1]]]]]]]]), "nested deeper than 8 levels"),
+        (long_line("x", custom_id="c" * 100_000), "'custom_id' is too long"),
+        (b"[" + long_line("x") + b"]", "is not a JSON object"),
+        (long_line("x").replace(b"x", b"\xff"), "is not UTF-8 (byte"),
+        (long_line("x", extra=1.5).replace(b"1.5", b"NaN"), "is not JSON: NaN"),
+    ],
+)
+def test_a_long_line_is_checked_as_a_short_one_is(content: bytes, problem: str) -> None:
+    padded = content.replace(b'"input"', b'"pad": "%b", "input"' % (b"p" * (MAX_HELD_BYTES + 1)))
+    whole = jsonl(line("first")) + padded + b"\n" + jsonl(line("last"))
+    limits = LineLimits(max_depth=8)
+    (found,) = problems(cut(whole, [65_536]), limits=limits)
+    assert found.startswith(f"line 2: {problem}")
+
+
+def test_the_number_of_values_is_limited_exactly() -> None:
+    for pad in ("", "p" * (MAX_HELD_BYTES + 1)):
+        record = line(body={}, pad=pad, a=[[], {}, *([",[{"] * 99_992)])
+        assert problems(jsonl(record), limits=LineLimits()) == []
+        record["a"].append(1)
+        assert problems(jsonl(record), limits=LineLimits()) == ["line 1: holds more than 100,000 values"]
+
+
+def test_white_space_without_end_is_no_record() -> None:
+    space = b" " * (MAX_HELD_BYTES + 9)
+    assert problems(jsonl(line()) + space + b"\r\n" + space, limits=LineLimits()) == []
 
 
 def test_a_provider_whose_lines_have_no_method_and_url() -> None:

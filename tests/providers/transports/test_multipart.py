@@ -53,6 +53,11 @@ def test_what_goes_in_comes_out(name: str, value: str, chunks: list[bytes]) -> N
     ]
 
 
+def test_a_charset_is_left_out_of_the_type() -> None:
+    form = MultipartForm([FormFile("file", FilePart("a", "text/plain; charset=utf-8", iter([b"x"])))])
+    assert parse(b"".join(form), form.boundary) == [("file", "a", "text/plain", b"x")]
+
+
 @pytest.mark.parametrize(
     ("filename", "sent"),
     [
