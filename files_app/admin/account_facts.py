@@ -22,7 +22,12 @@ def account_status(row: ProviderAccount) -> SafeString:
     shown = (
         badge("enabled", "ok") if row.is_enabled else badge("disabled", "neutral", "Requests are refused.")
     )
-    return format_html("{} {}", shown, badge("default", "info")) if row.is_default else shown
+    if row.is_default:
+        shown = format_html("{} {}", shown, badge("default", "info"))
+    if row.shared_since is not None:
+        reason = row.get_shared_reason_display()
+        shown = format_html("{} {}", shown, badge("files shared", "warning", f"Nothing is adopted: {reason}."))
+    return shown
 
 
 def facts_of(row: ProviderAccount) -> dict[str, Any]:

@@ -22,11 +22,12 @@ from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.filters import ChoiceFilter, OrganizationFilter
 from files_app.admin.formatting import NOTHING, badge, label_of, shown_age, two_lines
 from files_app.admin.pages import page
-from files_app.admin.requests import caller_of, reach_for
+from files_app.admin.requests import caller_of, decides_for_tenants, reach_for
 from files_app.admin.streaming import json_lines
 from files_app.models import AuditAction, ProviderAccount
 from files_app.services.accounts.places import is_exclusive
 from files_app.services.accounts.saving import save_account, switch_account
+from files_app.services.accounts.sharing import confirm_exclusive
 from files_app.services.index import audit
 from files_app.services.operations.connection_test import check_connection
 from providers.base import Driver
@@ -43,7 +44,7 @@ class EnabledFilter(ChoiceFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the statuses."""
-        return [("1", "enabled"), ("0", "disabled"), ("failing", "sync fails")]
+        return [("1", "enabled"), ("0", "disabled"), ("failing", "sync fails"), ("shared", "files shared")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Return the accounts of the chosen status."""
@@ -54,6 +55,8 @@ class EnabledFilter(ChoiceFilter):
                 return queryset.filter(is_enabled=False)
             case "failing":
                 return queryset.exclude(last_sync_error="")
+            case "shared":
+                return queryset.filter(shared_since__isnull=False)
         return queryset
 
 
@@ -110,7 +113,7 @@ class ProviderAccountAdmin(GatewayAdmin):
     change_form_outer_before_template = "files_app/admin/account_panel.html"
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the connection test and the sync."""
+        """Add the connection test, the sync and the confirmation."""
         return [
             path(
                 "<int:pk>/test/",
@@ -121,6 +124,11 @@ class ProviderAccountAdmin(GatewayAdmin):
                 "<int:pk>/sync/",
                 self.admin_site.admin_view(require_POST(self.sync_now)),
                 name="files_app_provideraccount_sync",
+            ),
+            path(
+                "<int:pk>/confirm/",
+                self.admin_site.admin_view(require_POST(self.confirm)),
+                name="files_app_provideraccount_confirm",
             ),
             *super().get_urls(),
         ]
@@ -228,6 +236,8 @@ class ProviderAccountAdmin(GatewayAdmin):
             "takes_credentials": bool(driver_class(row.driver).credentials),
             "capabilities": facts_of(row),
             "can_operate": self.has_operate_permission(request),
+            "withheld": row.files.filter(is_withheld=True).count(),
+            "can_confirm": row.shared_since is not None and decides_for_tenants(request),
             "can_sync": row.organization_id is not None and is_exclusive(row),
             "start_test": request.GET.get("test") == "1",
             "file_count_link": f"{reverse('admin:files_app_file_changelist')}?account={row.pk}",
@@ -261,6 +271,15 @@ class ProviderAccountAdmin(GatewayAdmin):
         caller = caller_of(request, account.organization_id)
         audit.record(caller, AuditAction.ACCOUNT_SYNC, object_type="account", object_id=account.name)
         return json_lines(sync_lines(account))
+
+    def confirm(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Take everything at the account for its organization's, on a superuser's word."""
+        if not decides_for_tenants(request):
+            raise PermissionDenied
+        account = self._operable(request, pk)
+        shown = confirm_exclusive(account, caller=caller_of(request, account.organization_id))
+        messages.success(request, f"Account {account.name} is confirmed; files shown again: {shown}.")
+        return redirect(reverse("admin:files_app_provideraccount_change", args=[pk]))
 
     def _operable(self, request: HttpRequest, pk: int) -> ProviderAccount:
         if not self.has_operate_permission(request):

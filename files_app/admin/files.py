@@ -74,6 +74,8 @@ class ExpiryForm(forms.Form):
 def _delete(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
     if file.state != FileState.AVAILABLE:
         raise InvalidRequestError(f"Only available files can be deleted; this one is {file.state}.")
+    if file.is_withheld:
+        raise InvalidRequestError("It may be another organization's. Confirm its account first.")
     caller = caller_of(request, file.organization_id)
     outbox.delete_file(file, caller=caller, reason=DeletedReason.ADMIN)
     return "deleted; its provider follows"
@@ -189,8 +191,9 @@ class FileAdmin(ReadOnlyAdmin):
         ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[File]:
-        """Leave the ciphertext of accounts where it is."""
-        return super().get_queryset(request).defer("account__credentials")
+        """Leave the ciphertext of accounts where it is, and out what may be another organization's."""
+        rows = super().get_queryset(request).defer("account__credentials")
+        return rows if reach_for(request).sees_all else rows.filter(is_withheld=False)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[File], search_term: str
@@ -262,7 +265,7 @@ class FileAdmin(ReadOnlyAdmin):
             "metadata": shown_json(file.metadata) if file.metadata else "",
             "can_read": is_available and self.has_content_permission(request) and has_content(file),
             "reason_unreadable": why_unreadable(file),
-            "can_delete": is_available and self.has_delete_permission(request, file),
+            "can_delete": is_available and not file.is_withheld and self.has_delete_permission(request, file),
             "can_change": may_change,
             "can_expire": may_change and is_available,
             "may_see_audit": request.user.has_perm("files_app.view_auditevent"),
@@ -339,6 +342,8 @@ class FileAdmin(ReadOnlyAdmin):
         """Show its state."""
         if row.state == FileState.AVAILABLE and row.is_expired:
             return badge("expired", "warning", "Invisible to clients; its deletion comes next.")
+        if row.is_withheld:
+            return badge("withheld", "warning", "It may be another organization's: its account is shared.")
         return state_badge(row.state)
 
     @admin.display(description="Added", ordering="indexed_at")

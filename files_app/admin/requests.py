@@ -21,6 +21,11 @@ def reach_for(request: HttpRequest) -> Reach:
     return cast(Reach, known)
 
 
+def decides_for_tenants(request: HttpRequest) -> bool:
+    """Whether the user may say whose files are whose: a superuser, who belongs to no organization."""
+    return bool(getattr(request.user, "is_superuser", False)) and reach_for(request).sees_all
+
+
 def caller_of(request: HttpRequest, organization_id: int | None) -> Caller:
     """Return the staff user as the origin of a change."""
     return Caller(

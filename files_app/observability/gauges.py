@@ -6,7 +6,7 @@ from django.db.models import Count, Sum
 from django.db.models.functions import Coalesce
 from prometheus_client.core import GaugeMetricFamily
 
-from files_app.models import CopyState, File, FileCopy, FileState, Organization
+from files_app.models import CopyState, File, FileCopy, FileState, Organization, ProviderAccount
 from files_app.observability.metrics import GaugeSource
 
 QUOTA_FIELDS = {
@@ -34,6 +34,13 @@ def outbox_gauges(by_organization: bool) -> Iterator[GaugeMetricFamily]:
     yield GaugeMetricFamily("files_gateway_uploads_in_progress", "Uploads in progress.", value=uploading)
 
 
+def sharing_gauges(by_organization: bool) -> Iterator[GaugeMetricFamily]:
+    """Count accounts whose files may be another organization's."""
+    marked = ProviderAccount.objects.filter(shared_since__isnull=False).count()
+    text = "Accounts that turned out to be shared: an operator has to look."
+    yield GaugeMetricFamily("files_gateway_shared_accounts", text, value=marked)
+
+
 def quota_gauges(by_organization: bool) -> Iterator[GaugeMetricFamily]:
     """Report what organizations use, each by its name or all in one sum."""
     labels = ["organization"] if by_organization else []
@@ -47,4 +54,4 @@ def quota_gauges(by_organization: bool) -> Iterator[GaugeMetricFamily]:
         yield gauge
 
 
-GAUGE_SOURCES: tuple[GaugeSource, ...] = (outbox_gauges, quota_gauges)
+GAUGE_SOURCES: tuple[GaugeSource, ...] = (outbox_gauges, sharing_gauges, quota_gauges)

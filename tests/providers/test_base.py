@@ -16,6 +16,7 @@ from providers.exceptions import (
     ProviderUnavailableError,
     UnsupportedOperationError,
 )
+from providers.locations import Location
 from providers.objects import ByteRange, Capabilities, Download, Operation, RemoteFile, RemotePage
 from tests.providers.wire import CANARY, metered
 
@@ -29,8 +30,8 @@ class AcmeDriver(Driver):
     credentials = (Setting("api_key", "API key", secret=True),)
     error: Exception | None = None
 
-    def upstream(self) -> tuple[str, ...]:
-        return ()
+    def location(self) -> Location:
+        return Location.of([])
 
     def _list_files(self, cursor: str | None) -> RemotePage:
         if self.error is not None:

@@ -1,4 +1,4 @@
-"""`manage.py accounts list|test|sync`."""
+"""`manage.py accounts list|test|sync|confirm`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from django.core.management.base import CommandError
 from files_app.management.arguments import add_dry_run, add_organization
 from files_app.management.base import GroupCommand, command_caller
 from files_app.management.output import counted, printable, write_json_list, write_table
-from files_app.management.references import accounts_named, organization_named
+from files_app.management.references import account_named, accounts_named, organization_named
 from files_app.models import AuditAction, Organization, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.sharing import confirm_exclusive
 from files_app.services.index import audit
 from files_app.services.operations.connection_test import check_connection
 from files_app.services.upstream.adoption import can_adopt
@@ -36,10 +37,11 @@ class Command(GroupCommand):
     """
 
     def add_subcommands(self) -> None:
-        """Declare the three subcommands."""
+        """Declare the subcommands."""
         self._declare_list()
         self._declare_test()
         self._declare_sync()
+        self._declare_confirm()
 
     def _declare_list(self) -> None:
         parser = self.subcommand(
@@ -164,6 +166,31 @@ class Command(GroupCommand):
             return {"skipped": "another sync of this account is running"}
         return _as_facts(report)
 
+    # -- confirm -----------------------------------------------------------------------------------
+
+    def _declare_confirm(self) -> None:
+        parser = self.subcommand(
+            "confirm",
+            self.confirm,
+            text="Say that all files at an account are its organization's: those that were withheld are shown "
+            "again, and adoption goes on. What speaks against it later counts again.",
+            examples="""
+                manage.py accounts confirm acme/openai
+            """,
+        )
+        parser.add_argument("account", metavar="ACCOUNT", help="NAME or ORGANIZATION/NAME")
+
+    def confirm(self, arguments: Namespace) -> None:
+        """Confirm one account."""
+        account = account_named(arguments.account)
+        if account.is_shared:
+            raise CommandError("Every organization uses this account: there is nothing to confirm.")
+        shown = confirm_exclusive(account, caller=command_caller(account.organization_id))
+        if arguments.json:
+            self.write_json({"account": account.full_name, "shown": shown})
+        else:
+            self.say(f"{account.full_name} is confirmed; {counted(shown, 'file')} shown again.")
+
     def _accounts(self, arguments: Namespace) -> list[ProviderAccount]:
         organization: Organization | None = None
         if arguments.organization:
@@ -189,6 +216,8 @@ def _why_not(account: ProviderAccount) -> str:
         return "the account is disabled"
     if account.is_shared:
         return "a shared account's files may be anybody's"
+    if account.shared_since is not None:
+        return f"it is shared: {account.get_shared_reason_display()}"
     return "the provider has no list, or another organization's account sees the same files"
 
 
@@ -240,6 +269,9 @@ def _as_json(row: ProviderAccount) -> dict[str, Any]:
         "has_credentials": bool(row.credentials),
         "is_enabled": row.is_enabled,
         "is_default": row.is_default,
+        "shared_since": row.shared_since,
+        "shared_reason": row.shared_reason,
+        "confirmed_at": row.confirmed_at,
         "list_freshness_seconds": row.list_freshness_seconds,
         "last_synced_at": row.last_synced_at,
         "last_sync_error": row.last_sync_error,

@@ -20,7 +20,7 @@ from files_app.services.accounts.disk_segments import without_segment
 from files_app.services.accounts.rotation import check_keys
 from files_app.services.index import usage
 from files_app.services.index.transactions import in_batches
-from files_app.services.operations import health, heartbeats
+from files_app.services.operations import health, heartbeats, tenancy
 from files_app.services.operations.connection_test import check_connection
 from files_app.services.operations.overview import CRITICAL_PERCENT, WARNING_PERCENT, usage_of
 from files_app.services.upstream.schedule import is_stale
@@ -313,8 +313,47 @@ def _disk_folders() -> Iterator[Finding]:
         )
 
 
-_QUICK_CHECKS: tuple[Check, ...] = (_worker, _encryption, _deletes, _uploads, _disk_folders)
-_THOROUGH_CHECKS: tuple[Check, ...] = (_organizations, _drift)
+def _sharing() -> Iterator[Finding]:
+    marked = list(tenancy.shared_accounts()[: _SHOWN_NAMES + 1])
+    for account in marked[:_SHOWN_NAMES]:
+        yield _problem(
+            "tenants",
+            f"{account.full_name} is shared since {account.shared_since:%Y-%m-%d %H:%M} UTC: "
+            f"{account.get_shared_reason_display()}. {account.withheld} adopted files are withheld",
+            "Give each organization a project, resource or bucket of its own; or, if these files are all this "
+            f"organization's, run `manage.py accounts confirm {account.full_name}`.",
+        )
+    if len(marked) > _SHOWN_NAMES:
+        yield _problem("tenants", "and more accounts are shared", "`manage.py accounts list` shows them.")
+    if unplaced := [account.full_name for account in tenancy.unplaced_accounts()]:
+        yield _warning(
+            "tenants",
+            f"{_names(unplaced)}: nothing is adopted, for it is not known where their files are",
+            "Run `manage.py bootstrap` where their credentials can be read, or save them in the admin.",
+        )
+    if not (marked or unplaced):
+        yield _ok("tenants", "no account is known to show another organization's files")
+
+
+def _hosts() -> Iterator[Finding]:
+    for host, names in tenancy.crowded_hosts():
+        yield _warning(
+            "tenants",
+            f"several organizations have accounts at {host}: {_names(names)}",
+            "Files belong to a project, a workspace or a resource there, not to a key (docs/security.md). See "
+            "that each organization has its own, then run `manage.py accounts confirm ACCOUNT` for each.",
+        )
+
+
+_QUICK_CHECKS: tuple[Check, ...] = (
+    _worker,
+    _encryption,
+    _deletes,
+    _uploads,
+    _sharing,
+    _disk_folders,
+)
+_THOROUGH_CHECKS: tuple[Check, ...] = (_organizations, _drift, _hosts)
 
 
 # -- accounts ------------------------------------------------------------------------------------------
