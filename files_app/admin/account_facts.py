@@ -26,7 +26,9 @@ def account_status(row: ProviderAccount) -> SafeString:
         shown = format_html("{} {}", shown, badge("default", "info"))
     if row.shared_since is not None:
         reason = row.get_shared_reason_display()
-        shown = format_html("{} {}", shown, badge("files shared", "warning", f"Nothing is adopted: {reason}."))
+        shown = format_html(
+            "{} {}", shown, badge("files shared", "warning", f"Nothing is adopted: {reason}.")
+        )
     return shown
 
 

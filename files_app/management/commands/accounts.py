@@ -171,7 +171,7 @@ class Command(GroupCommand):
     def _declare_confirm(self) -> None:
         parser = self.subcommand(
             "confirm",
-            self.confirm,
+            self.confirm_account,
             text="Say that all files at an account are its organization's: those that were withheld are shown "
             "again, and adoption goes on. What speaks against it later counts again.",
             examples="""
@@ -180,7 +180,7 @@ class Command(GroupCommand):
         )
         parser.add_argument("account", metavar="ACCOUNT", help="NAME or ORGANIZATION/NAME")
 
-    def confirm(self, arguments: Namespace) -> None:
+    def confirm_account(self, arguments: Namespace) -> None:
         """Confirm one account."""
         account = account_named(arguments.account)
         if account.is_shared:

@@ -314,12 +314,12 @@ def _disk_folders() -> Iterator[Finding]:
 
 
 def _sharing() -> Iterator[Finding]:
-    marked = list(tenancy.shared_accounts()[: _SHOWN_NAMES + 1])
-    for account in marked[:_SHOWN_NAMES]:
+    marked = tenancy.shared_accounts(_SHOWN_NAMES + 1)
+    for account, withheld in marked[:_SHOWN_NAMES]:
         yield _problem(
             "tenants",
             f"{account.full_name} is shared since {account.shared_since:%Y-%m-%d %H:%M} UTC: "
-            f"{account.get_shared_reason_display()}. {account.withheld} adopted files are withheld",
+            f"{account.get_shared_reason_display()}. {withheld} adopted files are withheld",
             "Give each organization a project, resource or bucket of its own; or, if these files are all this "
             f"organization's, run `manage.py accounts confirm {account.full_name}`.",
         )
@@ -340,8 +340,8 @@ def _hosts() -> Iterator[Finding]:
         yield _warning(
             "tenants",
             f"several organizations have accounts at {host}: {_names(names)}",
-            "Files belong to a project, a workspace or a resource there, not to a key (docs/security.md). See "
-            "that each organization has its own, then run `manage.py accounts confirm ACCOUNT` for each.",
+            "Files belong to a project, a workspace or a resource there, not to a key (docs/security.md). "
+            "See that each organization has its own, then run `manage.py accounts confirm ACCOUNT` for each.",
         )
 
 

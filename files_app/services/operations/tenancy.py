@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, QuerySet
 
 from files_app.models import AccountPlace, ProviderAccount
 
@@ -12,11 +12,10 @@ from files_app.models import AccountPlace, ProviderAccount
 _TOLD_APART = ("@aws", "@gcs", "@disk")
 
 
-def shared_accounts() -> QuerySet[ProviderAccount]:
-    """Return the accounts that are marked as shared, each with the number of its `withheld` files."""
-    withheld = Count("files", filter=Q(files__is_withheld=True))
+def shared_accounts(limit: int) -> list[tuple[ProviderAccount, int]]:
+    """Return accounts that are marked as shared, each with the number of files that are withheld there."""
     marked = ProviderAccount.objects.filter(shared_since__isnull=False).select_related("organization")
-    return marked.annotate(withheld=withheld).order_by("pk")
+    return [(row, row.files.filter(is_withheld=True).count()) for row in marked.order_by("pk")[:limit]]
 
 
 def unplaced_accounts() -> QuerySet[ProviderAccount]:

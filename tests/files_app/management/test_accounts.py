@@ -70,6 +70,17 @@ def test_what_cannot_be_synced_says_why(acme: Tenant) -> None:
     assert "No account is enabled" in failing("accounts", "sync").err
 
 
+def test_an_account_that_is_shared_is_confirmed(remote: Tenant, fake: FakeProvider) -> None:
+    fake.add_file("openai", filename="result.jsonl", created_at=1_700_000_000)
+    good("accounts", "sync", "acme/openai")
+    openai_account(None, fake, "common")
+    good("accounts", "test", "shared/common")
+    assert "not synced: it is shared: an account of another" in good("accounts", "sync", "acme/openai").out
+    assert "1 file shown again" in good("accounts", "confirm", "acme/openai").err
+    assert good("accounts", "sync", "acme/openai", "--json").json[0]["seen"] == 1
+    assert "nothing to confirm" in failing("accounts", "confirm", "shared/common").err
+
+
 def test_a_provider_that_is_down_fails_the_sync_and_not_the_others(acme: Tenant, fake: FakeProvider) -> None:
     openai_account(acme.organization, fake, base_url="http://127.0.0.1:1/v1")
     done = failing("accounts", "sync")

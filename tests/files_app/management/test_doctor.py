@@ -14,7 +14,16 @@ from cryptography.fernet import Fernet
 from django.utils import timezone
 from pytest_django import Settings
 
-from files_app.models import ApiKey, CopyState, FileCopy, Heartbeat, Organization, ProviderAccount
+from files_app.models import (
+    ApiKey,
+    CopyState,
+    FileCopy,
+    Heartbeat,
+    Organization,
+    ProviderAccount,
+    SharedReason,
+)
+from files_app.services.accounts.sharing import mark_shared
 from files_app.services.operations import health, heartbeats
 from tests.fake_provider import FakeProvider
 from tests.files_app.cast import Tenant, openai_account
@@ -171,3 +180,33 @@ def test_an_empty_gateway_is_told_what_to_do_first() -> None:
     assert {finding["area"] for finding in findings()} == {"accounts", "keys"}
     Organization.objects.all().delete()
     assert {finding["area"] for finding in findings()} == {"accounts", "organizations"}
+
+
+def test_a_shared_account_is_named_with_what_it_withholds(acme: Tenant) -> None:
+    mark_shared(acme.accounts["local"], SharedReason.EVIDENCE)
+    finding = only("--offline")
+    assert (finding["area"], finding["level"]) == ("tenants", "problem")
+    assert "acme/local is shared since" in finding["detail"] and "0 adopted files" in finding["detail"]
+    assert "accounts confirm acme/local" in finding["fix"]
+
+
+def test_organizations_at_one_host_are_named_until_they_are_confirmed(
+    acme: Tenant, other: Tenant, fake: FakeProvider
+) -> None:
+    for tenant in (acme, other):
+        openai_account(tenant.organization, fake)
+    finding = only("--offline")
+    assert (finding["area"], finding["level"]) == ("tenants", "warning")
+    assert "acme/openai, other/openai" in finding["detail"] and str(fake.port) in finding["detail"]
+    ProviderAccount.objects.update(confirmed_at=timezone.now())
+    assert findings("--offline") == []
+
+
+def test_accounts_that_were_not_placed_are_named(acme: Tenant) -> None:
+    acme.accounts["local"].places.all().delete()
+    assert "acme/local: nothing is adopted" in only("--offline")["detail"]
+
+
+def test_a_connection_that_doctor_tries_decides_nothing(acme: Tenant) -> None:
+    findings()
+    assert ProviderAccount.objects.get(organization=acme.organization).access_proved_at is None
