@@ -172,7 +172,7 @@ class Command(GroupCommand):
         parser = self.subcommand(
             "confirm",
             self.confirm_account,
-            text="Say that all files at an account are its organization's: those that were withheld are shown "
+            text="Say that all files at an account are its organization's: what was withheld is shown "
             "again, and adoption goes on. What speaks against it later counts again.",
             examples="""
                 manage.py accounts confirm acme/openai

@@ -320,8 +320,8 @@ def _sharing() -> Iterator[Finding]:
             "tenants",
             f"{account.full_name} is shared since {account.shared_since:%Y-%m-%d %H:%M} UTC: "
             f"{account.get_shared_reason_display()}. {withheld} adopted files are withheld",
-            "Give each organization a project, resource or bucket of its own; or, if these files are all this "
-            f"organization's, run `manage.py accounts confirm {account.full_name}`.",
+            "Give each organization a project, resource or bucket of its own; or, if all files there are its "
+            f"own, run `manage.py accounts confirm {account.full_name}`.",
         )
     if len(marked) > _SHOWN_NAMES:
         yield _problem("tenants", "and more accounts are shared", "`manage.py accounts list` shows them.")
