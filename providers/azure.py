@@ -90,6 +90,10 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
         """What tells the dialects apart: both show the resource's files."""
         return "/v1/files" if self._is_v1 else "/files"
 
+    def origins(self) -> frozenset[str]:
+        """The resource and the authority, at which a secret is one tenant's."""
+        return super().origins() | {f"tenant:{self.account.credentials.get('tenant_id', '')}"}
+
     def check_configuration(self) -> None:
         super().check_configuration()
         credentials = self.account.credentials

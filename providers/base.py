@@ -12,6 +12,8 @@ from typing import ClassVar, Literal, TypeAlias
 
 from providers.exceptions import ProviderConfigurationError, ProviderError, UnsupportedOperationError
 from providers.objects import ByteRange, Capabilities, Download, Operation, RemoteFile, RemotePage, Upload
+from providers.parsing import origin
+from providers.transports.addresses import BlockedAddressError, check_url
 from providers.transports.http import HTTPTransport, TransportLimits
 
 
@@ -51,15 +53,18 @@ def unmetered(driver: str, operation: Operation) -> AbstractContextManager[None]
 class AccountConfig:
     """A provider account as a driver sees it: resolved options and credentials. Its repr shows no secret.
 
+    is_operators: who runs the gateway answers for the account, so that the platform's own credentials may
+    serve it.
     meter: is entered around each operation, whose errors pass through it; of a download around its opening.
     """
 
     name: str
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict, repr=False)
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     environment: Environment = field(default_factory=Environment)
     transport: HTTPTransport | None = field(default=None, repr=False)
     meter: Meter = field(default=unmetered, repr=False)
+    is_operators: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +228,30 @@ class Driver(ABC):
                     raise ProviderConfigurationError(
                         f"{self.name} needs the {what} '{setting.name}'.", field=setting.name
                     )
+
+    def endpoints(self) -> Mapping[str, str]:
+        """Return the URLs to which requests go, by the option or credential that says so."""
+        urls = {each.name: self.text_option(each.name) for each in self.options if each.kind == "url"}
+        return {name: url for name, url in urls.items() if url}
+
+    def origins(self) -> frozenset[str]:
+        """Return where the credentials go: origins of URLs, and what else tells one recipient from another.
+
+        Credentials that were given for some origins are good for these and no others.
+        """
+        return frozenset(map(origin, self.endpoints().values()))
+
+    def check_endpoints(self) -> None:
+        """Raise ProviderConfigurationError for an endpoint that no connection may reach.
+
+        It asks what names lead to now. Each connection checks that again.
+        """
+        allow_private = self.account.environment.limits.allow_private
+        for name, url in self.endpoints().items():
+            try:
+                check_url(url, allow_private=allow_private)
+            except BlockedAddressError as exc:
+                raise ProviderConfigurationError(f"'{name}': {exc.message}", field=name) from None
 
     def option(self, name: str) -> object:
         """Return an option's value, or its declared default."""

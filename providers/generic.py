@@ -263,6 +263,14 @@ class GenericDriver(OpenAICompatibleDriver):
     def base_url(self) -> str:
         return super().base_url or self._flavor().base_url
 
+    def endpoints(self) -> Mapping[str, str]:
+        """The base URL, which a flavor may know."""
+        return {"base_url": self.base_url}
+
+    def origins(self) -> frozenset[str]:
+        """The flavor counts too: it is another vendor."""
+        return super().origins() | {f"flavor:{self.text_option('flavor')}"}
+
     def check_configuration(self) -> None:
         super().check_configuration()
         for setting in self.options:

@@ -30,9 +30,14 @@ def check_header_value(value: str, *, field: str) -> None:
 
 def normalized(url: str) -> str:
     """Return the endpoint in its one spelling: host in lower case, port always there."""
+    return f"{origin(url)}{split_url(url).path}"
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of an endpoint in their one spelling."""
     parts = split_url(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
-    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}{parts.path}"
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
 
 
 def check_endpoint(url: str, *, field: str) -> None:

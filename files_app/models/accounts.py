@@ -35,6 +35,8 @@ class ProviderAccount(models.Model):
     """One driver with its endpoint, credentials or bucket, owned by one organization or shared by all.
 
     `credentials` holds ciphertext; services.credentials reads and writes it.
+    `is_operators`: who runs the gateway answers for where the account leads. What code makes is theirs; the
+    admin alone makes accounts for others.
     `upstream_digest` is equal for two accounts that see the same files: at an API, if their credentials are
     equal too. `location_digest` is equal for two accounts at the same endpoint, whatever their credentials.
     """
@@ -60,6 +62,14 @@ class ProviderAccount(models.Model):
         blank=True,
         default=default_freshness_seconds,
         help_text="Age of the last sync above which a list asks the provider first. 0: always. Empty: never.",
+    )
+    is_operators = models.BooleanField(
+        "operator's account",
+        default=True,
+        help_text=(
+            "May use the platform's own credentials, roles and private networks. An edit by staff of one "
+            "organization ends that."
+        ),
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     upstream_digest = models.CharField(max_length=64, blank=True, editable=False, db_index=True)

@@ -19,6 +19,7 @@ from requests.structures import CaseInsensitiveDict
 from providers.exceptions import InvalidResponseError, ProviderTimeoutError, ProviderUnavailableError
 from providers.objects import JSONValue
 from providers.parsing import retry_after_seconds, split_url
+from providers.transports.addresses import PrivateNetworks
 from providers.transports.guard import GuardedAdapter
 from providers.transports.http_errors import FOREIGN, error_of_reading, error_of_sending
 
@@ -37,7 +38,7 @@ class TransportLimits:
     call_timeout_seconds: float = 30.0
     max_answer_bytes: int = 4_194_304
     max_retry_wait_seconds: float = 2.0
-    allow_private: bool = False
+    allow_private: PrivateNetworks = False
     ca_bundle: str | None = None
 
 

@@ -237,6 +237,7 @@ def _as_json(row: ProviderAccount) -> dict[str, Any]:
         "driver": row.driver,
         "options": row.options,
         "has_credentials": bool(row.credentials),
+        "is_operators": row.is_operators,
         "is_enabled": row.is_enabled,
         "is_default": row.is_default,
         "list_freshness_seconds": row.list_freshness_seconds,

@@ -7,8 +7,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 
-from django.conf import settings
-
 from files_app.models import ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.index.ids import new_file_id
@@ -87,7 +85,7 @@ class _Check:
         operations = driver.capabilities.operations
         endpoint = driver.upstream()[0]
         if endpoint.startswith(("http://", "https://")):
-            yield "Network", lambda: _reached(endpoint)
+            yield "Network", lambda: _reached(endpoint, driver)
         if Operation.LIST in operations:
             yield "List files", lambda: _listed(driver)
         if self._round_trip and Operation.CREATE in operations:
@@ -149,13 +147,10 @@ def _timed(name: str, work: Callable[[], str]) -> CheckStep:
     return CheckStep(name, ok, time.perf_counter() - started, detail)
 
 
-def _reached(endpoint: str) -> str:
+def _reached(endpoint: str, driver: Driver) -> str:
     release_connection()
-    return reach(
-        endpoint,
-        allow_private=settings.ALLOW_PRIVATE_UPSTREAMS,
-        timeout_seconds=settings.PROVIDER_CONNECT_TIMEOUT_SECONDS,
-    )
+    limits = driver.account.environment.limits
+    return reach(endpoint, allow_private=limits.allow_private, timeout_seconds=limits.connect_timeout_seconds)
 
 
 def _listed(driver: Driver) -> str:
