@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
+from providers.disclosure import Disclosure
 from providers.exceptions import ProviderConfigurationError, ProviderError, UnsupportedOperationError
 from providers.objects import ByteRange, Capabilities, Download, Operation, RemoteFile, RemotePage, Upload
 from providers.parsing import origin
@@ -102,17 +103,18 @@ class Driver(ABC):
         provider.
         """
         with self._door(Operation.CREATE):
-            return self._create_file(upload)
+            return self._disclosure().cleaned_file(self._create_file(upload))
 
     def list_files(self, *, cursor: str | None = None) -> RemotePage:
         """Return one page of the files that the provider holds; pass `next_cursor` back for the next."""
         with self._door(Operation.LIST):
-            return self._list_files(cursor)
+            page = self._list_files(cursor)
+            return replace(page, files=tuple(map(self._disclosure().cleaned_file, page.files)))
 
     def retrieve_file(self, remote_id: str) -> RemoteFile:
         """Return the provider's description of one file. Raises RemoteFileNotFoundError."""
         with self._door(Operation.RETRIEVE):
-            return self._retrieve_file(remote_id)
+            return self._disclosure().cleaned_file(self._retrieve_file(remote_id))
 
     def download_file(self, remote_id: str, *, byte_range: ByteRange | None = None) -> Download:
         """Open a file's bytes; the provider has answered with success when this returns.
@@ -152,7 +154,8 @@ class Driver(ABC):
         Raises UnsupportedOperationError where the gateway does not choose the ids.
         """
         with self._door(Operation.LIST):
-            return self._find_file(namespace, file_id)
+            found = self._find_file(namespace, file_id)
+            return found and self._disclosure().cleaned_file(found)
 
     def sweep_stray(self, older_than: timedelta) -> int:
         """Remove what uploads that died left half written; return how many there were."""
@@ -172,25 +175,31 @@ class Driver(ABC):
 
     @contextmanager
     def _stamped(self, operation: Operation) -> Iterator[None]:
-        """Write on an error which account and operation it came from, and strike out the credentials."""
+        """Write on an error which account and operation it came from, and strike out what is secret."""
         try:
             yield
         except ProviderError as exc:
             if not exc.provider:  # else an upload pulls from another account, whose door wrote its name
                 exc.provider, exc.operation = self.account.name, operation
-            self._strike_credentials(exc)
+            self._disclosure().clean_error(exc)
             raise
 
     def _stamped_chunks(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         with self._stamped(Operation.CONTENT):
             yield from chunks
 
-    def _strike_credentials(self, error: ProviderError) -> None:
-        for each in _with_causes(error):
-            if isinstance(each, ProviderError):
-                for secret in filter(None, self.account.credentials.values()):
-                    each.message = each.message.replace(secret, "***")
-                each.args = (each.message,)
+    def _disclosure(self) -> Disclosure:
+        return Disclosure(self.secrets(), self.sent_values())
+
+    def secrets(self) -> Iterator[str]:
+        """Yield what no text from the provider may show, wherever it stands."""
+        for setting in self.credentials:
+            if setting.secret:
+                yield self.account.credentials.get(setting.name, "")
+
+    def sent_values(self) -> Iterator[str]:
+        """Yield what else is sent to prove who we are: no words from the provider may show it."""
+        yield from self.account.credentials.values()
 
     def require(self, operation: Operation) -> None:
         """Raise UnsupportedOperationError unless the provider has `operation`."""
@@ -298,15 +307,6 @@ class Driver(ABC):
 
     def _not_written(self, operation: Operation) -> AssertionError:
         return AssertionError(f"{type(self).__name__} declares {operation} without implementing it")
-
-
-def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what its traceback shows as causes; one that was raised twice can cause itself."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 _OPERATION_WORDS = {

@@ -214,6 +214,7 @@ FLAVORS: Final[Mapping[str, Member]] = {
 _PAGING: Final[tuple[Literal["none", "after", "token", "page"], ...]] = ("none", "after", "token", "page")
 _EXPIRY_CHOICES: Final = ("pass", "emulate", "reject")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_SHORTEST_CREDENTIAL: Final = 8
 _OWN_HEADERS: Final = frozenset(
     {"authorization", "connection", "content-length", "content-type", "cookie", "host", "range"}
     | {"te", "trailer", "transfer-encoding", "upgrade", "accept-encoding", "expect"}
@@ -289,6 +290,13 @@ class GenericDriver(OpenAICompatibleDriver):
         if not key:
             return {}
         return {header: key} if header else {"Authorization": f"Bearer {key}"}
+
+    def sent_values(self) -> Iterator[str]:
+        """What an operator added may be a credential; a short value is a word, such as a version."""
+        yield from super().sent_values()
+        for value in (*self.dialect.headers.values(), *self.dialect.query.values()):
+            if len(value) >= _SHORTEST_CREDENTIAL:
+                yield value
 
     def form_parts(self, part: UploadPart, upload: Upload) -> Iterator[FormPart]:
         if isinstance(part, ExpiresAfterPart) and self.text_option("expires_after") == "reject":

@@ -115,10 +115,10 @@ class Response:
 
     @property
     def request_id(self) -> str | None:
-        """The provider's own id of this request, where it sends one."""
+        """The provider's own id of this request as it sends it; the driver's door judges it."""
         for name in ("x-request-id", "request-id", "apim-request-id", "x-goog-request-id", "cf-ray"):
             if value := self.headers.get(name):
-                return value[:128]
+                return value
         return None
 
     @property
