@@ -74,7 +74,7 @@ def answer_for_provider_error(error: ProviderError) -> ErrorAnswer:
     headers = _retry_headers(seconds)
     if should_retry is not None:
         headers["x-should-retry"] = "true" if should_retry else "false"
-    if error.request_id:
+    if error.request_id and error.request_id.isascii() and error.request_id.isprintable():
         headers["x-provider-request-id"] = error.request_id
     message = error.message
     if isinstance(error, CredentialsError) and error.code == "bucket_not_found":
