@@ -29,7 +29,8 @@ README = PROJECT / "README.md"
 DOCS = PROJECT / "docs"
 PAGES = [*sorted(PROJECT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 READERS = {
-    *("boolean", "directory", "integer", "secret", "secret_or_generated", "secret_words", "text", "words"),
+    *("boolean", "directory", "integer", "secret", "secret_or_generated", "secret_words"),
+    *("switch_or_networks", "text", "words"),
 }
 UNITS = {"KIB": 1024, "MIB": 1024**2, "GIB": 1024**3}
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
