@@ -203,9 +203,9 @@ def _deployment_warnings() -> Iterator[CheckMessage]:
             hint="Set METRICS_TOKEN, or keep /metrics off the proxy.",
             id="gateway.W004",
         )
-    if settings.ALLOW_PRIVATE_UPSTREAMS:
+    if settings.ALLOW_PRIVATE_UPSTREAMS is True:
         yield Warning(
-            "ALLOW_PRIVATE_UPSTREAMS lets provider accounts lead into the private network.",
-            hint="Unset it, unless a provider runs there.",
+            "ALLOW_PRIVATE_UPSTREAMS lets provider accounts lead anywhere in the private network.",
+            hint="Unset it, or list the networks in which providers run.",
             id="gateway.W005",
         )

@@ -4,6 +4,7 @@ Each raises ImproperlyConfigured with a message that names the variable and says
 """
 
 import contextlib
+import ipaddress
 import os
 import re
 import tempfile
@@ -49,6 +50,19 @@ def integer(name: str, default: int, *, minimum: int = 0) -> int:
 def words(name: str, default: str = "") -> list[str]:
     """Return a list written with commas: `a.example, b.example`."""
     return _split(text(name, default))
+
+
+def switch_or_networks(name: str) -> bool | tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """Return a switch, which is off by default, or the networks in a list: `10.0.0.0/8, fd00::/8`."""
+    value = os.environ.get(name, "").strip()
+    if value.lower() in TRUE_WORDS | FALSE_WORDS | {""}:
+        return value.lower() in TRUE_WORDS
+    try:
+        return tuple(ipaddress.ip_network(word) for word in _split(value))
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name} must be true, false or a list of networks such as 10.0.0.0/8: {error}"
+        ) from None
 
 
 def header_name(name: str, default: str) -> str:

@@ -44,6 +44,7 @@ from gateway.environment import (
     retired,
     secret,
     secret_words,
+    switch_or_networks,
     text,
     words,
 )
@@ -138,7 +139,7 @@ THROTTLE_STORAGE_URL = secret("THROTTLE_STORAGE_URL") or "memory://"  # redis://
 PROVIDER_CONNECT_TIMEOUT_SECONDS = integer("PROVIDER_CONNECT_TIMEOUT_SECONDS", 5, minimum=1)
 PROVIDER_READ_TIMEOUT_SECONDS = integer("PROVIDER_READ_TIMEOUT_SECONDS", 300, minimum=1)
 PROVIDER_WRITE_TIMEOUT_SECONDS = integer("PROVIDER_WRITE_TIMEOUT_SECONDS", 60, minimum=1)
-ALLOW_PRIVATE_UPSTREAMS = boolean("ALLOW_PRIVATE_UPSTREAMS", False)
+ALLOW_PRIVATE_UPSTREAMS = switch_or_networks("ALLOW_PRIVATE_UPSTREAMS")  # of operators' accounts alone
 
 # -- sync and clean-up -----------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlencode
@@ -90,6 +90,10 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
         """What tells the dialects apart: both show the resource's files."""
         return "/v1/files" if self._is_v1 else "/files"
 
+    def origins(self) -> frozenset[str]:
+        """The resource and the authority, at which a secret is one tenant's."""
+        return super().origins() | {f"tenant:{self.account.credentials.get('tenant_id', '')}"}
+
     def check_configuration(self) -> None:
         super().check_configuration()
         credentials = self.account.credentials
@@ -111,6 +115,12 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
         if key := self.account.credentials.get("api_key"):
             return {"api-key": key}
         return {"Authorization": f"Bearer {self._entra_token()}"}
+
+    def secrets(self) -> Iterator[str]:
+        """The token is as good as what it was given for."""
+        yield from super().secrets()
+        if self._token is not None:
+            yield self._token.value
 
     def send(
         self, operation: Operation, request: Request, *, expected: Collection[int] = range(200, 300)

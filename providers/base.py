@@ -10,9 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
+from providers.disclosure import Disclosure
 from providers.exceptions import ProviderConfigurationError, ProviderError, UnsupportedOperationError
 from providers.locations import Location
 from providers.objects import ByteRange, Capabilities, Download, Operation, RemoteFile, RemotePage, Upload
+from providers.parsing import origin
+from providers.transports.addresses import BlockedAddressError, check_url
 from providers.transports.http import HTTPTransport, TransportLimits
 
 
@@ -52,19 +55,22 @@ def unmetered(driver: str, operation: Operation) -> AbstractContextManager[None]
 class AccountConfig:
     """A provider account as a driver sees it: resolved options and credentials. Its repr shows no secret.
 
+    is_operators: who runs the gateway answers for the account, so that the platform's own credentials may
+    serve it.
     meter: is entered around each operation, whose errors pass through it; of a download around its opening.
     disk_segment: the account's own folder on disk; empty for one from before there were such folders.
     namespace: the segment of its organization's keys; empty where all organizations share the account.
     """
 
     name: str
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict, repr=False)
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     environment: Environment = field(default_factory=Environment)
     transport: HTTPTransport | None = field(default=None, repr=False)
     meter: Meter = field(default=unmetered, repr=False)
     disk_segment: str = ""
     namespace: str = ""
+    is_operators: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +108,18 @@ class Driver(ABC):
         provider.
         """
         with self._door(Operation.CREATE):
-            return self._create_file(upload)
+            return self._disclosure().cleaned_file(self._create_file(upload))
 
     def list_files(self, *, cursor: str | None = None) -> RemotePage:
         """Return one page of the files that the provider holds; pass `next_cursor` back for the next."""
         with self._door(Operation.LIST):
-            return self._list_files(cursor)
+            page = self._list_files(cursor)
+            return replace(page, files=tuple(map(self._disclosure().cleaned_file, page.files)))
 
     def retrieve_file(self, remote_id: str) -> RemoteFile:
         """Return the provider's description of one file. Raises RemoteFileNotFoundError."""
         with self._door(Operation.RETRIEVE):
-            return self._retrieve_file(remote_id)
+            return self._disclosure().cleaned_file(self._retrieve_file(remote_id))
 
     def download_file(self, remote_id: str, *, byte_range: ByteRange | None = None) -> Download:
         """Open a file's bytes; the provider has answered with success when this returns.
@@ -157,7 +164,8 @@ class Driver(ABC):
         Raises UnsupportedOperationError where the gateway does not choose the ids.
         """
         with self._door(Operation.LIST):
-            return self._find_file(namespace, file_id)
+            found = self._find_file(namespace, file_id)
+            return found and self._disclosure().cleaned_file(found)
 
     def sweep_stray(self, older_than: timedelta) -> int:
         """Remove what uploads that died left half written; return how many there were."""
@@ -177,25 +185,31 @@ class Driver(ABC):
 
     @contextmanager
     def _stamped(self, operation: Operation) -> Iterator[None]:
-        """Write on an error which account and operation it came from, and strike out the credentials."""
+        """Write on an error which account and operation it came from, and strike out what is secret."""
         try:
             yield
         except ProviderError as exc:
             if not exc.provider:  # else an upload pulls from another account, whose door wrote its name
                 exc.provider, exc.operation = self.account.name, operation
-            self._strike_credentials(exc)
+            self._disclosure().clean_error(exc)
             raise
 
     def _stamped_chunks(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         with self._stamped(Operation.CONTENT):
             yield from chunks
 
-    def _strike_credentials(self, error: ProviderError) -> None:
-        for each in _with_causes(error):
-            if isinstance(each, ProviderError):
-                for secret in filter(None, self.account.credentials.values()):
-                    each.message = each.message.replace(secret, "***")
-                each.args = (each.message,)
+    def _disclosure(self) -> Disclosure:
+        return Disclosure(self.secrets(), self.sent_values())
+
+    def secrets(self) -> Iterator[str]:
+        """Yield what no text from the provider may show, wherever it stands."""
+        for setting in self.credentials:
+            if setting.secret:
+                yield self.account.credentials.get(setting.name, "")
+
+    def sent_values(self) -> Iterator[str]:
+        """Yield what else is sent to prove who we are: no words from the provider may show it."""
+        yield from self.account.credentials.values()
 
     def require(self, operation: Operation) -> None:
         """Raise UnsupportedOperationError unless the provider has `operation`."""
@@ -233,6 +247,30 @@ class Driver(ABC):
                     raise ProviderConfigurationError(
                         f"{self.name} needs the {what} '{setting.name}'.", field=setting.name
                     )
+
+    def endpoints(self) -> Mapping[str, str]:
+        """Return the URLs to which requests go, by the option or credential that says so."""
+        urls = {each.name: self.text_option(each.name) for each in self.options if each.kind == "url"}
+        return {name: url for name, url in urls.items() if url}
+
+    def origins(self) -> frozenset[str]:
+        """Return where the credentials go: origins of URLs, and what else tells one recipient from another.
+
+        Credentials that were given for some origins are good for these and no others.
+        """
+        return frozenset(map(origin, self.endpoints().values()))
+
+    def check_endpoints(self) -> None:
+        """Raise ProviderConfigurationError for an endpoint that no connection may reach.
+
+        It asks what names lead to now. Each connection checks that again.
+        """
+        allow_private = self.account.environment.limits.allow_private
+        for name, url in self.endpoints().items():
+            try:
+                check_url(url, allow_private=allow_private)
+            except BlockedAddressError as exc:
+                raise ProviderConfigurationError(f"'{name}': {exc.message}", field=name) from None
 
     def option(self, name: str) -> object:
         """Return an option's value, or its declared default."""
@@ -281,15 +319,6 @@ class Driver(ABC):
 
     def _not_written(self, operation: Operation) -> AssertionError:
         return AssertionError(f"{type(self).__name__} declares {operation} without implementing it")
-
-
-def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what its traceback shows as causes; one that was raised twice can cause itself."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 _OPERATION_WORDS = {

@@ -6,23 +6,34 @@ import re
 from typing import Final
 
 from providers.base import Setting
+from providers.cloud_store import ANYWHERE, CloudStoreDriver
 from providers.exceptions import ProviderConfigurationError
 from providers.locations import s3_endpoint
-from providers.object_store import ObjectStoreDriver
 from providers.objects import OPENAI_BATCH_LINES, BatchLineFormat, Capabilities, GiB
 from providers.transports.s3 import S3Store, open_s3
 from providers.transports.s3_client import S3Config
 
 _REGION: Final = re.compile(r"[a-z0-9-]{1,32}")
+#: Regions of other partitions than the public one: each has accounts and keys of its own.
+_PARTITION: Final = re.compile(r"(cn|us-gov|us-iso[a-z]?|eu-iso[a-z]|eusc)-")
 
 
-class BedrockDriver(ObjectStoreDriver):
+class BedrockDriver(CloudStoreDriver):
     """Keeps files in S3, or in any store that speaks its protocol."""
 
     name = "bedrock"
     label = "AWS Bedrock (S3)"
     scheme = "s3"
     bucket_header = "x-tfy-aws-s3-bucket"
+    role_option = "role_arn"
+    # Global, regional, dualstack, FIPS, accelerated and VPC endpoints, but not `vpce-svc-...`, which is a
+    # customer's own service. docs.aws.amazon.com/general/latest/gr/s3.html, read 2026-11-23.
+    vendor_host = re.compile(
+        r"(s3(-accelerate|-fips|-external-1)?([.-]dualstack)?([.-][a-z]{2}(-[a-z]+){1,3}-\d{1,2})?"
+        r"|(bucket\.|accesspoint\.)?vpce-[a-z0-9]+(-[a-z0-9-]+)?\.s3\.[a-z]{2}(-[a-z]+){1,3}-\d{1,2}\.vpce)"
+        r"\.amazonaws\.com(\.cn)?",
+        re.IGNORECASE,
+    )
     output_suffixes = (".jsonl.out",)
     capabilities = Capabilities(
         storage="s3",
@@ -52,10 +63,15 @@ class BedrockDriver(ObjectStoreDriver):
         ),
         Setting("server_side_encryption", "Encryption", choices=("", "AES256", "aws:kms")),
         Setting("kms_key_id", "KMS key", "Id or ARN of the key, with the encryption aws:kms."),
-        Setting("role_arn", "Role", "ARN of a role that is assumed with the credentials below."),
+        Setting(
+            "role_arn",
+            "Role",
+            "ARN of a role that is assumed with the credentials below. For accounts that an operator made.",
+        ),
+        ANYWHERE,
     )
     credentials = (
-        Setting("access_key_id", "Access key id", "Without keys, the platform's own credentials are used."),
+        Setting("access_key_id", "Access key id", "Without keys, an operator's account uses the platform's."),
         Setting("secret_access_key", "Secret access key", secret=True),
         Setting("session_token", "Session token", "Only with temporary credentials.", secret=True),
     )
@@ -81,7 +97,16 @@ class BedrockDriver(ObjectStoreDriver):
                 "Access key id and secret access key belong together.", field="secret_access_key"
             )
 
+    def origins(self) -> frozenset[str]:
+        """The endpoint, or AWS in the region's partition."""
+        found = super().origins()
+        if found and not self._role:
+            return found
+        partition = _PARTITION.match(self.text_option("region"))
+        return found | {f"aws:{partition[1] if partition else ''}"}
+
     def open_store(self) -> S3Store:
+        self.check_recipient()
         given, environment = self.account.credentials, self.account.environment
         return open_s3(
             S3Config(

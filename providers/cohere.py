@@ -24,7 +24,7 @@ from providers.objects import (
     RemoteFile,
     Upload,
 )
-from providers.parsing import parse_objects, parse_size, parse_text, parse_time
+from providers.parsing import parse_objects, parse_size, parse_text, parse_time, parse_words
 from providers.rest_driver import RestDriver
 from providers.transports.multipart import FormFile
 
@@ -141,7 +141,7 @@ class CohereDriver(RestDriver):
             filename=parse_text(body.get("name")),
             purpose=self.capabilities.purpose_from(parse_text(body.get("dataset_type"))),
             status=status,
-            status_details=parse_text(body.get("validation_error"), limit=500),
+            status_details=parse_words(body.get("validation_error")),
             expires_at=created_at + _LIFETIME if created_at else None,
         )
 

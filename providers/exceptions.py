@@ -28,9 +28,9 @@ class ProviderConfigurationError(ImproperlyConfigured):
 class ProviderError(Exception):
     """A provider could not do what was asked.
 
-    `message` is safe to show to the client: it holds no credential and at most 500 characters of the
-    provider's own words. `answered` is False when no answer was received, so that the provider may or may
-    not have done what was asked.
+    Once it has left its driver, its texts are safe to show to the client: they hold no credential, `message`
+    has at most 500 characters, and `request_id` is one or None. `answered` is False when no answer was
+    received, so that the provider may or may not have done what was asked.
     """
 
     retryable = False

@@ -22,7 +22,7 @@ from providers.objects import (
     RemoteFile,
     Upload,
 )
-from providers.parsing import parse_size, parse_text, parse_time, path_segment
+from providers.parsing import parse_size, parse_text, parse_time, parse_words, path_segment
 from providers.rest_driver import RestDriver, was_refused
 from providers.transports.http import StreamBody
 from providers.transports.multipart import FormFile
@@ -113,7 +113,7 @@ class FireworksDriver(RestDriver):
             created_at=parse_time(body.get("createTime")),
             filename=parse_text(body.get("displayName")),
             status="error" if problem else status,
-            status_details=parse_text(problem.get("message"), limit=500),
+            status_details=parse_words(problem.get("message")),
         )
 
     def _upload_directly(self, upload: Upload, part: FilePart, dataset_id: str) -> JSONObject:

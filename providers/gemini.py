@@ -34,7 +34,7 @@ from providers.objects import (
     RemoteFile,
     Upload,
 )
-from providers.parsing import parse_size, parse_text, parse_time
+from providers.parsing import parse_size, parse_text, parse_time, parse_words
 from providers.rest_driver import RestDriver
 from providers.transports.http import Request, Response, StreamBody
 
@@ -168,7 +168,7 @@ class GeminiDriver(RestDriver):
             filename=parse_text(body.get("displayName"), limit=512) or remote_id,
             purpose="assistants_output" if _is_generated(body) else None,
             status=_STATUSES.get(parse_text(body.get("state")), "uploaded"),
-            status_details=parse_text(error.get("message"), 500) if isinstance(error, Mapping) else None,
+            status_details=parse_words(error.get("message")) if isinstance(error, Mapping) else None,
             expires_at=parse_time(body.get("expirationTime")),
             content_type=parse_text(body.get("mimeType")),
             uri=parse_text(body.get("uri"), limit=1024),

@@ -214,6 +214,7 @@ FLAVORS: Final[Mapping[str, Member]] = {
 _PAGING: Final[tuple[Literal["none", "after", "token", "page"], ...]] = ("none", "after", "token", "page")
 _EXPIRY_CHOICES: Final = ("pass", "emulate", "reject")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_SHORTEST_CREDENTIAL: Final = 8
 _OWN_HEADERS: Final = frozenset(
     {"authorization", "connection", "content-length", "content-type", "cookie", "host", "range"}
     | {"te", "trailer", "transfer-encoding", "upgrade", "accept-encoding", "expect"}
@@ -263,6 +264,14 @@ class GenericDriver(OpenAICompatibleDriver):
     def base_url(self) -> str:
         return super().base_url or self._flavor().base_url
 
+    def endpoints(self) -> Mapping[str, str]:
+        """The base URL, which a flavor may know."""
+        return {"base_url": self.base_url}
+
+    def origins(self) -> frozenset[str]:
+        """The flavor counts too: it is another vendor."""
+        return super().origins() | {f"flavor:{self.text_option('flavor')}"}
+
     def check_configuration(self) -> None:
         super().check_configuration()
         for setting in self.options:
@@ -281,6 +290,13 @@ class GenericDriver(OpenAICompatibleDriver):
         if not key:
             return {}
         return {header: key} if header else {"Authorization": f"Bearer {key}"}
+
+    def sent_values(self) -> Iterator[str]:
+        """What an operator added may be a credential; a short value is a word, such as a version."""
+        yield from super().sent_values()
+        for value in (*self.dialect.headers.values(), *self.dialect.query.values()):
+            if len(value) >= _SHORTEST_CREDENTIAL:
+                yield value
 
     def form_parts(self, part: UploadPart, upload: Upload) -> Iterator[FormPart]:
         if isinstance(part, ExpiresAfterPart) and self.text_option("expires_after") == "reject":

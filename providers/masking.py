@@ -1,8 +1,16 @@
-"""What a secret looks like, wherever it stands: providers repeat keys in their errors, people paste them."""
+"""Secrets in texts: providers repeat keys in their errors, people paste them.
+
+`mask` finds what looks like a secret, wherever it stands. `Striker` finds secrets that are known.
+"""
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 import re
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote, quote_plus
 
 MASK = "[redacted]"
 
@@ -13,6 +21,7 @@ SECRET_TEXT = re.compile(
       \b(?:fgw|sk|gsk|xai|csk|pk|rk)[_-][A-Za-z0-9_-]{12,}            # API keys: ours and the providers'
     | \bA(?:KIA|SIA)[0-9A-Z]{16}\b                                    # AWS access key ids
     | \bAIza[0-9A-Za-z_-]{30,}                                        # Google API keys
+    | \bya29\.[0-9A-Za-z._-]{12,}                                     # Google's access tokens
     | (?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*  # JSON web tokens
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
     | (?<=bearer\ )[^\s"',]{8,}
@@ -31,3 +40,35 @@ SHORTEST_SECRET = 9  # `//u:p@host`: no pattern above matches less; most values 
 def mask(text: str) -> str:
     """Return the text with everything that looks like a secret masked."""
     return text if len(text) < SHORTEST_SECRET else SECRET_TEXT.sub(MASK, text)
+
+
+#: Nothing shorter is a secret, and words would lose their letters to it.
+SHORTEST_STRUCK = 4
+
+
+class Striker:
+    """Strikes known secrets out of texts, in every form in which an answer may repeat them."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        forms = {form for each in secrets if len(each) >= SHORTEST_STRUCK for form in _forms(each)}
+        longest_first = sorted(forms, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if forms else None
+
+    def strike(self, text: str) -> str:
+        """Return the text without the secrets."""
+        return self._pattern.sub(MASK, text) if self._pattern else text
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield a secret as it is, and as URLs, JSON, HTML, Python and base64 write it."""
+    yield secret
+    yield quote(secret, safe="")
+    yield quote_plus(secret)
+    yield json.dumps(secret)[1:-1]
+    yield html.escape(secret)
+    yield repr(secret)[1:-1]
+    for offset in range(3):  # base64 writes the same bytes in three ways, by where they begin
+        encoded = base64.b64encode(b"\0" * offset + secret.encode()).decode()
+        own = encoded[(offset * 8 + 5) // 6 : (offset + len(secret.encode())) * 8 // 6]
+        if len(own) >= SHORTEST_SECRET:
+            yield from (own, own.replace("+", "-").replace("/", "_"))

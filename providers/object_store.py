@@ -9,14 +9,12 @@ client. The remote id is `<bucket>/<key>`, or the key alone where there are no b
 from __future__ import annotations
 
 import re
-import socket
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import ClassVar, Final
-from urllib.parse import urlsplit
 
 from providers.base import Driver
 from providers.exceptions import (
@@ -30,7 +28,6 @@ from providers.locations import Location, object_place
 from providers.objects import ByteRange, Download, FilePart, RemoteFile, RemotePage, Upload
 from providers.parsing import check_endpoint
 from providers.transports.details import Details
-from providers.transports.guard import is_public
 from providers.transports.objects import CONTENT_TYPES, ObjectStore, StoredObject
 
 _OWN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}/(file-[A-Za-z0-9_-]{1,59})\.[a-z0-9]{1,5}")
@@ -85,12 +82,6 @@ class ObjectStoreDriver(Driver):
         return self.text_option("endpoint_url").rstrip("/") or None
 
     @property
-    def is_anonymous(self) -> bool:
-        """Whether to send no credentials: none are given, and the endpoint is on a private network."""
-        given = any(self.account.credentials.values())
-        return not given and self.endpoint_url is not None and _is_private(self.endpoint_url)
-
-    @property
     def endpoint(self) -> str | None:
         return self.endpoint_url
 
@@ -112,16 +103,8 @@ class ObjectStoreDriver(Driver):
                 field = "bucket" if bucket == self.buckets[0] else "allowed_buckets"
                 raise ProviderConfigurationError(f"'{bucket}' cannot be the name of a bucket.", field=field)
         if self.endpoint_url is not None:
-            self._check_endpoint(self.endpoint_url, field="endpoint_url")
+            check_endpoint(self.endpoint_url, field="endpoint_url")
         self._check_prefix()
-
-    def _check_endpoint(self, url: str, *, field: str) -> None:
-        check_endpoint(url, field=field)
-        if not url.startswith("https:") and not self.account.environment.limits.allow_private:
-            raise ProviderConfigurationError(
-                f"The URL in '{field}' must start with https:// unless ALLOW_PRIVATE_UPSTREAMS=true.",
-                field=field,
-            )
 
     def _check_prefix(self) -> None:
         prefix = self.prefix.rstrip("/")
@@ -289,13 +272,3 @@ def choose_extension(part: FilePart, purpose: str | None) -> str:
         return ".jsonl"  # Bedrock and Vertex jobs read no other (`bedrock.md` 3, `vertex.md` 4)
     extension = PurePosixPath(part.filename).suffix.lower()
     return extension if extension in CONTENT_TYPES else ".bin"
-
-
-def _is_private(url: str) -> bool:
-    """Whether a URL's host leads to an address that is not public; False when it leads nowhere."""
-    parts = urlsplit(url)
-    try:
-        found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return False
-    return any(not is_public(str(info[4][0])) for info in found)

@@ -28,7 +28,7 @@ from providers.objects import (
     Upload,
     UploadPart,
 )
-from providers.parsing import parse_objects, parse_size, parse_text, parse_time
+from providers.parsing import parse_objects, parse_size, parse_text, parse_time, parse_words
 from providers.rest_driver import RestDriver
 from providers.transports.http import Request, Response
 from providers.transports.multipart import FormField, FormFile, FormPart
@@ -274,7 +274,7 @@ def parse_file_object(body: JSONObject, remote_id: str) -> RemoteFile:
         created_at=parse_time(_first(body, "created_at", "createdAt")),
         filename=parse_text(_first(body, "filename", "name")),
         status=parse_status(body.get("status")),
-        status_details=parse_text(body.get("status_details"), limit=500),
+        status_details=parse_words(body.get("status_details")),
         expires_at=parse_time(_first(body, "expires_at", "expire_at", "expiresAt")),
         content_type=parse_text(_first(body, "mime_type", "mimetype", "content_type")),
     )

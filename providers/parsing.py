@@ -20,12 +20,28 @@ from providers.objects import JSONObject, JSONValue
 REMOTE_ID = re.compile(r"[A-Za-z0-9._~=:-]{1,255}")
 
 
+#: What a provider may use as the id of a request, which is logged and passed on to clients.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:=+/@~-]{0,127}")
+
+
+def is_request_id(value: str) -> bool:
+    """Whether a text can be a provider's id of a request."""
+    return _REQUEST_ID.fullmatch(value) is not None
+
+
 def check_header_value(value: str, *, field: str) -> None:
     """Raise ProviderConfigurationError for a value that could not stand in a header; never repeats it."""
     if not (value.isascii() and value.isprintable()) or value != value.strip():
         raise ProviderConfigurationError(
             f"'{field}' must be printable ASCII without spaces around it.", field=field
         )
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of an endpoint in their one spelling."""
+    parts = split_url(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
 
 
 def check_endpoint(url: str, *, field: str) -> None:
@@ -96,6 +112,14 @@ def parse_size(value: JSONValue) -> int | None:
 def parse_text(value: JSONValue, limit: int = 255) -> str | None:
     """Return a non-empty string clipped to `limit` characters; None for anything else."""
     return value[:limit] if isinstance(value, str) and value else None
+
+
+def parse_words(value: JSONValue) -> str | None:
+    """Return what a provider says about a file, None where it says nothing.
+
+    It is not cut yet: the driver's door does that, once it has struck out what is secret.
+    """
+    return parse_text(value, limit=8_000)
 
 
 def parse_objects(value: JSONValue) -> list[JSONObject] | None:

@@ -26,7 +26,7 @@ from providers.objects import (
     RemoteFile,
     Upload,
 )
-from providers.parsing import parse_objects, parse_size, parse_text, parse_time
+from providers.parsing import parse_objects, parse_size, parse_text, parse_time, parse_words
 from providers.rest_driver import RestDriver
 from providers.transports.http import Request, Response, StreamBody
 from providers.transports.multipart import FormField, FormFile, MultipartForm
@@ -100,7 +100,7 @@ class TogetherDriver(RestDriver):
             filename=parse_text(body.get("filename")),
             purpose=self.capabilities.purpose_from(parse_text(body.get("purpose"))),
             status=status,
-            status_details=parse_text(report.get("error"), 500) if isinstance(report, Mapping) else None,
+            status_details=parse_words(report.get("error")) if isinstance(report, Mapping) else None,
         )
 
     def _description(self, upload: Upload, part: FilePart) -> dict[str, str]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from providers.base import Setting
+from providers.cloud_store import ANYWHERE, CloudStoreDriver
 from providers.exceptions import ProviderConfigurationError
-from providers.object_store import ObjectStoreDriver
 from providers.objects import OPENAI_BATCH_LINES, BatchLineFormat, Capabilities, GiB
+from providers.parsing import check_endpoint
 from providers.transports.gcs import GCSStore, open_gcs
 from providers.transports.gcs_client import GCSConfig, read_service_account
 
 
-class VertexDriver(ObjectStoreDriver):
+class VertexDriver(CloudStoreDriver):
     """Keeps files in Cloud Storage, or in any store that speaks its JSON API."""
 
     name = "vertex"
@@ -18,6 +22,13 @@ class VertexDriver(ObjectStoreDriver):
     scheme = "gs"
     bucket_header = "x-tfy-vertex-storage-bucket-name"
     output_suffixes = ("/predictions.jsonl",)
+    # Global, mTLS, regional (rep) and Private Service Connect (p).
+    # docs.cloud.google.com/storage/docs/request-endpoints, read 2026-11-23.
+    vendor_host = re.compile(
+        r"(storage|storage\.mtls|storage\.[a-z0-9-]+\.rep|storage-[a-z0-9-]+\.p|www)"
+        r"\.googleapis\.com",
+        re.IGNORECASE,
+    )
     capabilities = Capabilities(
         storage="gcs",
         mode="object store",
@@ -44,12 +55,13 @@ class VertexDriver(ObjectStoreDriver):
             kind="list",
         ),
         Setting("kms_key_name", "KMS key", "Resource name of a key that encrypts the objects."),
+        ANYWHERE,
     )
     credentials = (
         Setting(
             "service_account_json",
             "Service account key",
-            "The whole JSON. Without it, the platform's own credentials are used.",
+            "The whole JSON. Without it, an operator's account uses the platform's credentials.",
             kind="text",
             secret=True,
         ),
@@ -60,24 +72,39 @@ class VertexDriver(ObjectStoreDriver):
     def check_configuration(self) -> None:
         """Refuse a key that cannot be used, besides what every object store checks."""
         super().check_configuration()
-        if (key := self.account.credentials.get("service_account_json")) is None or key == "":
+        if not self._key:
             return
         try:
-            token_uri = read_service_account(key).get("token_uri", "")
+            token_uri = read_service_account(self._key).get("token_uri", "")
         except ValueError:
             raise ProviderConfigurationError(
                 "'service_account_json' must hold the JSON key of a service account.",
                 field="service_account_json",
             ) from None
-        self._check_endpoint(token_uri, field="service_account_json")
+        check_endpoint(token_uri, field="service_account_json")
+
+    def endpoints(self) -> Mapping[str, str]:
+        """The store, and the server that gives out tokens for the key, which says where that is."""
+        if not self._key:
+            return super().endpoints()
+        return {**super().endpoints(), "service_account_json": read_service_account(self._key)["token_uri"]}
+
+    def origins(self) -> frozenset[str]:
+        """Google itself is one of them where no endpoint is given."""
+        return super().origins() | (frozenset() if self.endpoint_url else {"google:"})
+
+    @property
+    def _key(self) -> str | None:
+        return self.account.credentials.get("service_account_json") or None
 
     def open_store(self) -> GCSStore:
+        self.check_recipient()
         environment = self.account.environment
         return open_gcs(
             GCSConfig(
                 project=self.text_option("project") or None,
                 endpoint_url=self.endpoint_url,
-                service_account_json=self.account.credentials.get("service_account_json") or None,
+                service_account_json=self._key,
                 anonymous=self.is_anonymous,
                 kms_key_name=self.text_option("kms_key_name") or None,
                 chunk_bytes=environment.chunk_bytes,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from django import forms
 from django.http import HttpRequest
@@ -19,6 +18,7 @@ from providers.base import Driver, Setting
 from providers.exceptions import ProviderConfigurationError
 
 OPTION, CREDENTIAL, CLEAR = "option_", "credential_", "clear_"
+CONFIRM = "confirm_operators"
 BASIC_FIELDS = ["organization", "name", "is_default", "is_enabled", "list_freshness_seconds"]
 
 
@@ -62,23 +62,29 @@ class AccountForm(ModelForm):
         """Build the driver with what was entered: its refusals are errors of the form."""
         cleaned: dict[str, Any] = super().clean() or {}
         self._refuse_references(cleaned)
-        self._refuse_stored_secrets_for_another_host(cleaned)
         if self.errors:
             return cleaned
+        self.instance.is_operators = self._is_operators(cleaned)
         self.instance.options = self._options(cleaned)
         self.instance.name = cleaned.get("name") or self.instance.name
         try:
-            checked_driver(self.instance, self.new_credentials())
+            checked_driver(self.instance, self.new_credentials(), kept=self.kept_credentials())
         except ProviderConfigurationError as exc:
             self.add_error(self._field_of(exc), str(exc))
         return cleaned
 
     def new_credentials(self) -> dict[str, str]:
-        """Return the credentials after the change: what was left empty stays."""
-        kept = {
-            name: value for name, value in self._stored.items() if not self.cleaned_data.get(CLEAR + name)
+        """Return the credentials after the change."""
+        return self.kept_credentials() | self._entered(self.cleaned_data)
+
+    def kept_credentials(self) -> dict[str, str]:
+        """Return the stored credentials that stay: their fields were left empty."""
+        entered = self._entered(self.cleaned_data)
+        return {
+            name: value
+            for name, value in self._stored.items()
+            if name not in entered and not self.cleaned_data.get(CLEAR + name)
         }
-        return kept | self._entered(self.cleaned_data)
 
     @property
     def changes_credentials(self) -> bool:
@@ -101,20 +107,15 @@ class AccountForm(ModelForm):
             if secrets.is_reference(value):
                 self.add_error(CREDENTIAL + name, "Enter the secret itself: references are for the platform.")
 
-    def _refuse_stored_secrets_for_another_host(self, cleaned: Mapping[str, Any]) -> None:
-        """A secret that nobody may read must not be sent to a host of somebody's choice."""
-        moved = [
-            setting.name
-            for setting in self.driver_class.options
-            if setting.kind == "url"
-            and _host(cleaned.get(OPTION + setting.name) or setting.default)
-            != _host(self.instance.options.get(setting.name) or setting.default)
-        ]
-        if not self.instance.pk or not moved:
-            return
-        for setting in self.driver_class.credentials:
-            if setting.secret and setting.name in self._stored and not cleaned.get(CREDENTIAL + setting.name):
-                self.add_error(CREDENTIAL + setting.name, "The endpoint changed: enter this again.")
+    def _is_operators(self, cleaned: Mapping[str, Any]) -> bool:
+        """Whether who runs the gateway answers for where the account leads after this edit.
+
+        That somebody who runs it edits what others made says nothing: it has to be confirmed.
+        """
+        if not self.instance.pk:
+            return bool(getattr(self.request.user, "is_superuser", False))
+        is_others_edit = self.has_changed() and not reach_for(self.request).sees_all
+        return bool(cleaned.get(CONFIRM)) or (self.instance.is_operators and not is_others_edit)
 
     def _field_of(self, exc: ProviderConfigurationError) -> str | None:
         for prefix in (OPTION, CREDENTIAL):
@@ -129,12 +130,28 @@ def removable(driver: type[Driver], account: ProviderAccount | None) -> list[str
     return [s.name for s in driver.credentials if s.name in stored and not s.required]
 
 
+def can_confirm(request: HttpRequest, account: ProviderAccount | None) -> bool:
+    """Whether the user may make the account an operator's."""
+    is_superuser = getattr(request.user, "is_superuser", False)
+    return is_superuser and account is not None and not account.is_operators
+
+
 def form_for(
     driver: type[Driver], request: HttpRequest, account: ProviderAccount | None = None
 ) -> type[AccountForm]:
     """Return the form of an account of this driver."""
     can_go = removable(driver, account)
     fields: dict[str, Any] = {OPTION + setting.name: option_field(setting) for setting in driver.options}
+    if can_confirm(request, account):
+        fields[CONFIRM] = forms.BooleanField(
+            label="Make it an operator's account",
+            help_text=(
+                "Staff of one organization chose where it leads. Check that before you let it use the "
+                "platform's own credentials, roles and private networks."
+            ),
+            required=False,
+            widget=widgets.UnfoldBooleanSwitchWidget,
+        )
     for setting in driver.credentials:
         fields[CREDENTIAL + setting.name] = credential_field(setting)
         if setting.name not in can_go:
@@ -203,8 +220,3 @@ def _stored(account: ProviderAccount) -> dict[str, str]:
         return secrets.unseal(account)
     except ProviderConfigurationError:
         return {}
-
-
-def _host(url: object) -> tuple[str, str]:
-    parts = urlsplit(str(url or ""))
-    return parts.scheme, parts.netloc.lower()

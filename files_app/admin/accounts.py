@@ -15,7 +15,16 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from files_app.admin.account_facts import account_status, facts_of
-from files_app.admin.account_form import BASIC_FIELDS, CLEAR, CREDENTIAL, OPTION, form_for, removable
+from files_app.admin.account_form import (
+    BASIC_FIELDS,
+    CLEAR,
+    CONFIRM,
+    CREDENTIAL,
+    OPTION,
+    can_confirm,
+    form_for,
+    removable,
+)
 from files_app.admin.account_sync import sync_lines
 from files_app.admin.base import GatewayAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
@@ -174,7 +183,8 @@ class ProviderAccountAdmin(GatewayAdmin):
         driver = self._driver(request, obj)
         if not self.has_change_permission(request, obj) and obj is not None:
             return [("Account", {"fields": [*BASIC_FIELDS]})]
-        sections = [("Account", {"fields": [*BASIC_FIELDS]})]
+        confirm = [CONFIRM] if can_confirm(request, obj) else []
+        sections = [("Account", {"fields": [*BASIC_FIELDS, *confirm]})]
         if driver.options:
             options = [OPTION + setting.name for setting in driver.options]
             sections.append((f"{driver.label} options", {"fields": options}))
@@ -205,7 +215,8 @@ class ProviderAccountAdmin(GatewayAdmin):
 
     def save_model(self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool) -> None:
         """Save through the service, which fingerprints the upstream and encrypts."""
-        save_account(obj, form.new_credentials() if form.changes_credentials else None)
+        credentials = form.new_credentials() if form.changes_credentials else None
+        save_account(obj, credentials, kept=form.kept_credentials())
 
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None

@@ -45,10 +45,7 @@ class SizeField(forms.CharField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Whether the number is another, however it is written."""
-        try:
-            return bool(self.to_python(data) != initial)
-        except forms.ValidationError:
-            return True
+        return _reads_otherwise(self, initial, data)
 
 
 class MappingField(forms.CharField):
@@ -74,6 +71,10 @@ class MappingField(forms.CharField):
             mapping[name.strip()] = item.strip()
         return mapping
 
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Whether it is another mapping, however it is written."""
+        return _reads_otherwise(self, initial or {}, data)
+
 
 class ListField(forms.CharField):
     """A list of strings, one a line or with commas."""
@@ -87,6 +88,17 @@ class ListField(forms.CharField):
     def to_python(self, value: Any) -> Any:
         """Return the list."""
         return [word.strip() for word in re.split(r"[,\n]", str(super().to_python(value))) if word.strip()]
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Whether it is another list, however it is written."""
+        return _reads_otherwise(self, initial or [], data)
+
+
+def _reads_otherwise(field: forms.Field, initial: Any, data: Any) -> bool:
+    try:
+        return bool(field.to_python(data) != initial)
+    except forms.ValidationError:
+        return True
 
 
 def shown_json(value: Any) -> str:

@@ -47,6 +47,8 @@ class ProviderAccount(models.Model):
     """One driver with its endpoint, credentials or bucket, owned by one organization or shared by all.
 
     credentials: ciphertext; services.credentials reads and writes it.
+    is_operators: who runs the gateway answers for where the account leads. What code makes is theirs; the
+        admin alone makes accounts for others.
     access_proved_at: when the provider first let the account in where it is now; None until then.
     shared_since, shared_reason: since when and why its files may be another organization's too.
     confirmed_at: until when an operator has looked at what speaks for that, and taken it for harmless.
@@ -74,6 +76,14 @@ class ProviderAccount(models.Model):
         blank=True,
         default=default_freshness_seconds,
         help_text="Age of the last sync above which a list asks the provider first. 0: always. Empty: never.",
+    )
+    is_operators = models.BooleanField(
+        "operator's account",
+        default=True,
+        help_text=(
+            "May use the platform's own credentials, roles and private networks. An edit by staff of one "
+            "organization ends that."
+        ),
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     access_proved_at = models.DateTimeField(null=True, editable=False)

@@ -11,7 +11,7 @@ from structlog.typing import WrappedLogger
 
 from providers.masking import MASK, mask
 
-__all__ = ["MASK", "ReporterFilter", "mask", "redact"]
+__all__ = ["MASK", "ReporterFilter", "mask", "mask_path", "redact"]
 
 SECRET_FIELD = re.compile(
     r"(^|[_-])(key|keys|secret|token|password|pepper|credentials|cookie|authorization)$|^(api-?key|set-cookie)$",
@@ -29,6 +29,26 @@ LINE_BREAKS = {
     0x85: "\\x85",
     0x1B: "\\x1b",
 }
+
+
+# A key of an operator's own format has at least 32 characters, any of them, also slashes. Ids of files are as
+# long, but begin with what they are.
+SHORTEST_KEY = 32
+SHORTEST_PIECE = 16
+ID = re.compile(r"(file|batch)[-_][A-Za-z0-9_-]+")
+RANDOM = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])")
+
+
+def mask_path(path: str) -> str:
+    """Return a path that led to nothing, with every segment masked that may be a key or a piece of one."""
+    return "/".join(MASK if _may_be_key(segment) else segment for segment in path.split("/"))
+
+
+def _may_be_key(segment: str) -> bool:
+    if ID.fullmatch(segment):
+        return False
+    is_random = len(segment) >= SHORTEST_PIECE and bool(RANDOM.match(segment))
+    return len(segment) >= SHORTEST_KEY or is_random
 
 
 @lru_cache(maxsize=1024)

@@ -11,6 +11,7 @@ from django.http.response import HttpResponse, HttpResponseBase, StreamingHttpRe
 
 from files_app.observability import context, metrics
 from files_app.observability.context import RequestRecord
+from files_app.observability.redaction import mask_path
 from files_app.web.client_address import forwarded_address
 
 log = structlog.get_logger("request")
@@ -86,6 +87,11 @@ class ObservedStream:
             report(self._sent, self._outcome)
 
 
+def shown_path(path: str, status: int) -> str:
+    """Return the path for the log: where something was found, what stands in it is a name and no key."""
+    return path if status < 400 else mask_path(path)
+
+
 def finish(
     request: HttpRequest, response: HttpResponseBase, record: RequestRecord, bytes_out: int, outcome: Outcome
 ) -> None:
@@ -110,7 +116,7 @@ def finish(
         "request",
         **record.fields | {"request_id": record.request_id},
         method=method,
-        path=request.path[:LONGEST_LOGGED_PATH],
+        path=shown_path(request.path, response.status_code)[:LONGEST_LOGGED_PATH],
         status=response.status_code,
         outcome=outcome,
         duration_ms=round(seconds * 1000, 2),

@@ -17,6 +17,7 @@ from google.cloud.storage import Client
 from google.oauth2 import service_account
 from storages.backends.gcloud import GoogleCloudStorage
 
+from providers.transports.addresses import PrivateNetworks
 from providers.transports.guard import GuardedAdapter
 from providers.transports.http import TransportLimits
 
@@ -53,6 +54,7 @@ class ConfiguredStorage(GoogleCloudStorage):  # type: ignore[misc]  # django-sto
             project_id=config.project, credentials=_credentials(config), custom_endpoint=config.endpoint_url
         )
         self._limits = config.limits
+        self._has_key = config.service_account_json is not None
 
     @property
     def endpoint(self) -> str:
@@ -73,13 +75,23 @@ class ConfiguredStorage(GoogleCloudStorage):  # type: ignore[misc]  # django-sto
     def session(self) -> AuthorizedSession:
         """The session of requests that carry credentials.
 
-        Google's own names may lead to private addresses; an endpoint and a token server that somebody
-        configured may not.
+        Google's own names may lead to private addresses; an endpoint that somebody configured may not.
         """
-        tokens = _guarded(requests.Session(), self._limits, allow_private=self._limits.allow_private)
-        session = AuthorizedSession(self.credentials, auth_request=Request(tokens))  # type: ignore[no-untyped-call]
+        session = AuthorizedSession(self.credentials, auth_request=Request(self._token_session()))  # type: ignore[no-untyped-call]
         allow_private = self.custom_endpoint is None or self._limits.allow_private
         return _guarded(session, self._limits, allow_private=allow_private)
+
+    def _token_session(self) -> requests.Session:
+        """Return the session that asks for tokens.
+
+        A key names its own token server, which is guarded. Where the platform's default credentials come
+        from is said by the host alone: most often by its metadata server, which the guard refuses.
+        """
+        session = requests.Session()
+        if self._has_key:
+            return _guarded(session, self._limits, allow_private=self._limits.allow_private)
+        session.trust_env = False
+        return session
 
 
 @lru_cache(maxsize=64)
@@ -112,7 +124,7 @@ def _credentials(config: GCSConfig) -> Credentials:
     return found
 
 
-def _guarded(session: SessionT, limits: TransportLimits, *, allow_private: bool) -> SessionT:
+def _guarded(session: SessionT, limits: TransportLimits, *, allow_private: PrivateNetworks) -> SessionT:
     adapter = GuardedAdapter(allow_private=allow_private, write_timeout_seconds=limits.write_timeout_seconds)
     session.mount("https://", adapter)
     session.mount("http://", adapter)

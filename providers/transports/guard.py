@@ -1,12 +1,11 @@
-"""urllib3 connections that reach public addresses only, bound their writes and notice early answers.
+"""urllib3 connections that reach allowed addresses only, bound their writes and notice early answers.
 
-The address is checked on the resolved address that is then connected to: checking a name first and
+The check is made on the resolved address that is then connected to: checking a name first and
 connecting later loses to DNS rebinding.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import select
 import socket
 import ssl
@@ -18,37 +17,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import create_connection
 
-from providers.exceptions import ProviderError
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-_IETF_ASSIGNMENTS = ipaddress.ip_network("192.0.0.0/24")  # some clouds keep their metadata there
-
-
-class BlockedAddressError(ProviderError):
-    """The provider's host name leads to an address that is not public."""
-
-
-def is_public(address: str) -> bool:
-    """Whether `address` (IPv4 or IPv6, as text) is reachable on the public internet."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip in _NAT64:
-            ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        else:
-            ip = ip.ipv4_mapped or ip.sixtofour or ip
-    # `is_global` alone lets through what older versions of Python have no entry for.
-    is_assigned = ip in _GLOBAL_UNICAST if ip.version == 6 else ip not in _IETF_ASSIGNMENTS
-    return ip.is_global and not ip.is_multicast and is_assigned
-
-
-def leads_inside(host: str) -> bool:
-    """Whether a name is known now to have an address that is not public; a name without any has none."""
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError):
-        return False
-    return not all(is_public(str(info[4][0])) for info in found)
+from providers.transports.addresses import PrivateNetworks, addresses_of, check_addresses
 
 
 class GuardedAdapter(HTTPAdapter):
@@ -58,7 +27,9 @@ class GuardedAdapter(HTTPAdapter):
     once the connection stands.
     """
 
-    def __init__(self, *, allow_private: bool, write_timeout_seconds: float, pool_size: int = 64) -> None:
+    def __init__(
+        self, *, allow_private: PrivateNetworks, write_timeout_seconds: float, pool_size: int = 64
+    ) -> None:
         self._connection_classes = _connection_classes(allow_private, write_timeout_seconds)
         super().__init__(pool_connections=32, pool_maxsize=pool_size, max_retries=0)
 
@@ -74,22 +45,20 @@ class GuardedAdapter(HTTPAdapter):
 class GuardedConnection(HTTPConnection):
     """Checks each address that a name leads to before it connects, and bounds writes once it is connected."""
 
-    allow_private: bool
+    allow_private: PrivateNetworks
     write_timeout_seconds: float
 
     def _new_conn(self) -> socket.socket:
         try:
-            found = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
-        except (socket.gaierror, UnicodeError) as exc:
-            error = exc if isinstance(exc, socket.gaierror) else socket.gaierror(str(exc))
-            raise NameResolutionError(self.host, self, error) from exc
-        addresses = [str(info[4][0]) for info in found]
-        if not self.allow_private and not all(map(is_public, addresses)):
-            raise BlockedAddressError(
-                f"The host {self.host} has an address that is not public. Set ALLOW_PRIVATE_UPSTREAMS=true "
-                "if this provider account is meant to reach a private network.",
-                code="private_upstream_refused",
-            )
+            addresses = addresses_of(self._dns_host, self.port)
+        except socket.gaierror as exc:
+            raise NameResolutionError(self.host, self, exc) from exc
+        check_addresses(
+            self.host,
+            addresses,
+            allow_private=self.allow_private,
+            is_encrypted=isinstance(self, HTTPSConnection),
+        )
         last: OSError | None = None
         for address in addresses:
             try:
@@ -148,7 +117,7 @@ def _is_readable(sock: socket.socket) -> bool:
 
 
 def _connection_classes(
-    allow_private: bool, write_timeout_seconds: float
+    allow_private: PrivateNetworks, write_timeout_seconds: float
 ) -> tuple[type[HTTPConnection], type[HTTPSConnection]]:
     members = {"allow_private": allow_private, "write_timeout_seconds": write_timeout_seconds}
     return (

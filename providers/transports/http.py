@@ -19,6 +19,7 @@ from requests.structures import CaseInsensitiveDict
 from providers.exceptions import InvalidResponseError, ProviderTimeoutError, ProviderUnavailableError
 from providers.objects import JSONValue
 from providers.parsing import retry_after_seconds, split_url
+from providers.transports.addresses import PrivateNetworks
 from providers.transports.guard import GuardedAdapter
 from providers.transports.http_errors import FOREIGN, error_of_reading, error_of_sending
 
@@ -37,7 +38,7 @@ class TransportLimits:
     call_timeout_seconds: float = 30.0
     max_answer_bytes: int = 4_194_304
     max_retry_wait_seconds: float = 2.0
-    allow_private: bool = False
+    allow_private: PrivateNetworks = False
     ca_bundle: str | None = None
 
 
@@ -114,10 +115,10 @@ class Response:
 
     @property
     def request_id(self) -> str | None:
-        """The provider's own id of this request, where it sends one."""
+        """The provider's own id of this request as it sends it; the driver's door judges it."""
         for name in ("x-request-id", "request-id", "apim-request-id", "x-goog-request-id", "cf-ray"):
             if value := self.headers.get(name):
-                return value[:128]
+                return value
         return None
 
     @property

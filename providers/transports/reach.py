@@ -7,15 +7,20 @@ import ssl
 from urllib.parse import urlsplit
 
 from providers.exceptions import ProviderUnavailableError
-from providers.transports.guard import BlockedAddressError, is_public
+from providers.transports.addresses import PrivateNetworks, addresses_of, check_addresses
 
 
-def reach(url: str, *, allow_private: bool, timeout_seconds: float) -> str:
+def reach(url: str, *, allow_private: PrivateNetworks, timeout_seconds: float) -> str:
     """Connect to the host of `url` and return what was found. Raises ProviderError."""
     parts = urlsplit(url)
     host, is_tls = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if is_tls else 80)
-    address = _resolve(host, port, allow_private=allow_private)
+    try:
+        addresses = addresses_of(host, port)
+    except socket.gaierror as exc:
+        raise ProviderUnavailableError(f"The name {host} cannot be resolved. Is it spelled right?") from exc
+    check_addresses(host, addresses, allow_private=allow_private, is_encrypted=is_tls)
+    address = addresses[0]
     try:
         with socket.create_connection((address, port), timeout=timeout_seconds) as connection:
             if not is_tls:
@@ -33,16 +38,3 @@ def reach(url: str, *, allow_private: bool, timeout_seconds: float) -> str:
     except OSError as exc:
         reason = exc.strerror or type(exc).__name__
         raise ProviderUnavailableError(f"Cannot connect to {host} port {port}: {reason}.") from exc
-
-
-def _resolve(host: str, port: int, *, allow_private: bool) -> str:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError) as exc:
-        raise ProviderUnavailableError(f"The name {host} cannot be resolved. Is it spelled right?") from exc
-    addresses = [str(info[4][0]) for info in found]
-    if not allow_private and not all(map(is_public, addresses)):
-        raise BlockedAddressError(
-            f"{host} has an address that is not public: ALLOW_PRIVATE_UPSTREAMS is off."
-        )
-    return addresses[0]

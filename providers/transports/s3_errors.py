@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -22,6 +23,8 @@ from providers.exceptions import (
 from providers.transports.objects import exists_error, range_error
 
 _ACCOUNT_AT_FAULT: Final = "The store refuses the provider account's credentials or configuration ({code})."
+
+_CODE: Final = re.compile(r"[A-Za-z0-9.]{1,64}")
 
 #: S3's error code -> ours. Codes read in the S3 API reference and seen on SeaweedFS, 2026-11-23.
 _BY_CODE: Final[Mapping[str, type[ProviderError]]] = {
@@ -94,6 +97,7 @@ def s3_errors() -> Iterator[None]:
 
 def _from_answer(exc: exceptions.ClientError) -> ProviderError:
     code = exc.response.get("Error", {}).get("Code", "")
+    code = code if _CODE.fullmatch(code) else ""
     answer = exc.response.get("ResponseMetadata", {})
     status = answer.get("HTTPStatusCode", 0)
     if code == "PreconditionFailed" or status == 412:

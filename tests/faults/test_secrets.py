@@ -12,11 +12,15 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from tests.fake_provider import FakeProvider, behaviours
+from tests.fake_provider import VALID_KEY, FakeProvider, behaviours
+from tests.fake_provider.script import Behaviour
 from tests.faults.conftest import QUICK
-from tests.faults.gateway import PATIENCE_SECONDS, Gateway, Tenant
+from tests.faults.gateway import PATIENCE_SECONDS, Gateway, ShellError, Tenant
 from tests.faults.wire import Wire, form, upload_head
 from tests.stack import Stack
+
+#: Options of an account: in its row, and on its page for who may change it.
+OPTIONS = ("extra header", "extra query")
 
 
 def canary() -> str:
@@ -50,6 +54,8 @@ def planted(running_fake: FakeProvider, tmp_path_factory: pytest.TempPathFactory
         "x-api-key": f"sk-{canary()}",
         "bearer in another scheme": f"fgw_{secrets.token_hex(23)}",
         "provider's words": f"sk-{canary()}",
+        "extra header": canary(),
+        "extra query": canary(),
     }
     settings = {name: known[name] for name in known if name.isupper()}
     environment = {**QUICK, **settings, "REFERRED": known["by reference"], "LOG_LEVEL": "DEBUG"}
@@ -77,7 +83,39 @@ def prepared(gateway: Gateway, known: Mapping[str, str]) -> Tenant:
             "credentials": {**keys, "session_token": known["S3 session"]},
         },
         gateway.account("anthropic", "anthropic", credentials=reference, is_default=False),
+        {
+            "name": "generic",
+            "driver": "openai-compatible",
+            "options": {
+                "base_url": gateway.fake.url("openai"),
+                "extra_headers": {"X-Team": known["extra header"]},
+                "extra_query": {"tenant": known["extra query"]},
+            },
+            "credentials": {"api_key": VALID_KEY},
+        },
     )
+
+
+def telling(words: str, status: int = 400) -> Behaviour:
+    """Return an error that tells `words` in every field that it has."""
+    error = dict.fromkeys(("message", "code", "param", "type"), words)
+    return behaviours.answer(status, json_body={"error": error}, headers=(("x-request-id", words[-120:]),))
+
+
+def told(known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield accounts with what a rude provider tells them: their own secrets, and what looks like one."""
+    for account, names in (("bad", ("provider key", "provider's words")), ("generic", OPTIONS)):
+        yield account, " and ".join(known[name] for name in names)
+        yield from ((account, known[name]) for name in names)
+
+
+def break_in_words(fake: FakeProvider, tenant: Tenant, account: str, words: str) -> None:
+    """Let an account's uploads and retrieves fail with words that hold secrets."""
+    fake.script({"method": "POST"}, telling(words))
+    tenant.upload(b"fails", account=account)
+    for status in (400, 404, 500):
+        fake.script({"method": "GET"}, telling(words, status))
+        tenant.request("GET", "/v1/files/file-nowhere", headers={"x-tfy-provider-name": account})
 
 
 def use_and_break(gateway: Gateway, tenant: Tenant, known: Mapping[str, str]) -> None:
@@ -107,6 +145,11 @@ def use_and_break(gateway: Gateway, tenant: Tenant, known: Mapping[str, str]) ->
         tenant.upload(b"fails", account="bad")
         fake.script({"method": "GET"}, answer)
         tenant.content(kept)
+    for account, each in told(known):
+        break_in_words(fake, tenant, account, each)
+    held = tenant.upload(b"held", account="generic").json()["id"]
+    fake.script({"method": "GET"}, telling(" and ".join(known[name] for name in OPTIONS)))
+    tenant.content(held)
     for wrong in (known["bearer in another scheme"], f"sk-{known['cookie']}"):
         requests.get(f"{tenant.url}/v1/files", headers={"Authorization": f"Bearer {wrong}"}, timeout=30)
         requests.get(f"{tenant.url}/v1/files?api_key={wrong}", timeout=30)
@@ -115,6 +158,9 @@ def use_and_break(gateway: Gateway, tenant: Tenant, known: Mapping[str, str]) ->
     fake.script({"method": "DELETE"}, behaviours.answer(500, words))
     tenant.delete(gone)
     gateway.shell("sync_account", name="good")
+    fake.script({"method": "GET"}, telling(" and ".join(known[name] for name in OPTIONS)))
+    with pytest.raises(ShellError, match="FileRejectedError"):  # the account's row keeps what went wrong
+        gateway.shell("sync_account", name="generic")
     gateway.shell("spoil_credentials", account="referred")
     tenant.upload(b"undecryptable", account="referred")
     crash(gateway, tenant)
@@ -163,8 +209,10 @@ def test_task_payloads_hold_no_secret(planted: Planted) -> None:
 def test_the_database_holds_no_secret_in_clear(planted: Planted) -> None:
     text = planted.gateway.shell("database_text")
     # The client named a file so, and has to find it again under this name.
-    assert found(planted, text, allowed=("x-api-key",)) == []
+    assert found(planted, text, allowed=("x-api-key", *OPTIONS)) == []
     assert planted.tenant.key[:12] in text
+    for name in OPTIONS:
+        assert text.count(planted.secrets[name]) == 1, "only where an operator has written it"
 
 
 def test_metrics_hold_no_secret(planted: Planted) -> None:
@@ -188,6 +236,10 @@ def test_answers_hold_no_secret(planted: Planted) -> None:
         )
         answer = tenant.upload(b"x", account="bad")
         texts.append(answer.text + str(answer.headers))
+        for account, each in told(planted.secrets):
+            gateway.fake.script({"method": "POST"}, telling(each, status))
+            answer = tenant.upload(b"x", account=account)
+            texts.append(answer.text + str(answer.headers))
     assert found(planted, "\n".join(texts), allowed=("x-api-key",)) == []
 
 
@@ -219,7 +271,8 @@ def test_admin_pages_hold_no_secret(planted: Planted) -> None:
             texts = [text]
             for change in list(dict.fromkeys(changes))[:8]:
                 texts.append(session.get(f"{planted.gateway.stack.url}{change}", timeout=30).text)
-            assert found(planted, "\n".join(texts), allowed=("x-api-key",)) == [], page
+            own = OPTIONS if "provideraccount" in page else ()
+            assert found(planted, "\n".join(texts), allowed=("x-api-key", *own)) == [], page
 
 
 def test_only_the_first_start_keeps_its_secrets_on_disk(planted: Planted) -> None:
@@ -229,13 +282,15 @@ def test_only_the_first_start_keeps_its_secrets_on_disk(planted: Planted) -> Non
     for path in root.rglob("*"):
         if path.is_file() and path not in known:
             text = path.read_bytes().decode("latin-1") or "-"
-            assert found(planted, text, allowed=("x-api-key",)) == [], path
+            assert found(planted, text, allowed=("x-api-key", *OPTIONS)) == [], path
     for path in known:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
 def test_every_secret_was_really_used(planted: Planted) -> None:
     """A canary that never sang proves nothing."""
-    seen = "\n".join(str(request.headers.pairs) for request in planted.gateway.fake.requests)
+    seen = "\n".join(f"{each.headers.pairs} {each.query}" for each in planted.gateway.fake.requests)
     assert planted.secrets["provider key"] in seen
     assert planted.secrets["by reference"] in seen
+    assert planted.secrets["extra header"] in seen
+    assert planted.secrets["extra query"] in seen

@@ -2,6 +2,7 @@
 
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_network
 from itertools import count
 from pathlib import Path
 
@@ -21,6 +22,30 @@ def test_a_typo_in_a_boolean_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("FLAG", "ture")
     with pytest.raises(ImproperlyConfigured, match="FLAG must be true or false; it is 'ture'"):
         environment.boolean("FLAG")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", False),
+        ("no", False),
+        ("True", True),
+        ("10.0.0.0/8, fd00::/8", (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))),
+        ("10.1.2.3", (ip_network("10.1.2.3/32"),)),
+    ],
+)
+def test_a_switch_may_be_a_list_of_networks(
+    monkeypatch: pytest.MonkeyPatch, value: str, expected: object
+) -> None:
+    monkeypatch.setenv("NETWORKS", value)
+    assert environment.switch_or_networks("NETWORKS") == expected
+
+
+@pytest.mark.parametrize("value", ["ture", "10.0.0.1/8", "10.0.0.0/8 fd00::/8", "10.0.0.0/8, true"])
+def test_networks_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("NETWORKS", value)
+    with pytest.raises(ImproperlyConfigured, match="NETWORKS must be true, false or a list of networks"):
+        environment.switch_or_networks("NETWORKS")
 
 
 @pytest.mark.parametrize("value", ["ten", "1.5", "-1"])

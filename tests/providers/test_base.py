@@ -62,14 +62,14 @@ def test_an_error_names_account_and_operation_and_no_credential(driver: AcmeDriv
     with pytest.raises(ProviderUnavailableError) as caught:
         driver.list_files()
     assert (caught.value.provider, caught.value.operation) == ("the-account", "list")
-    assert str(caught.value) == caught.value.message == "the key *** is bad"
+    assert str(caught.value) == caught.value.message == "the key [redacted] is bad"
 
 
 def test_what_caused_an_error_shows_no_credential_either(driver: AcmeDriver) -> None:
     with pytest.raises(InvalidResponseError) as caught:
         driver.retrieve_file("file-1")
     shown = "".join(traceback.format_exception(caught.value))
-    assert "the key *** is too long" in shown
+    assert "the key [redacted] is too long" in shown
     assert CANARY not in shown
 
 
@@ -78,7 +78,7 @@ def test_an_error_that_causes_itself_ends(driver: AcmeDriver) -> None:
     driver.error.__cause__, cause.__cause__ = cause, driver.error
     with pytest.raises(ProviderUnavailableError, match="late"):
         driver.list_files()
-    assert str(cause) == "***"
+    assert str(cause) == "[redacted]"
 
 
 def test_an_error_while_bytes_come_is_like_any_other(driver: AcmeDriver) -> None:
@@ -87,7 +87,7 @@ def test_an_error_while_bytes_come_is_like_any_other(driver: AcmeDriver) -> None
     with pytest.raises(ProviderUnavailableError) as caught:
         next(download.chunks)
     assert (caught.value.provider, caught.value.operation) == ("the-account", "content")
-    assert str(caught.value) == "the key *** has ended"
+    assert str(caught.value) == "the key [redacted] has ended"
 
 
 def test_an_error_of_another_account_keeps_its_name(driver: AcmeDriver) -> None:
@@ -131,7 +131,7 @@ def test_a_meter_sees_how_the_operation_ended() -> None:
     driver.error = ProviderUnavailableError(f"the key {CANARY} is bad")
     with pytest.raises(ProviderUnavailableError):
         driver.list_files()
-    assert ends == ["list", ("the-account", "list", "the key *** is bad")]
+    assert ends == ["list", ("the-account", "list", "the key [redacted] is bad")]
 
 
 def test_a_download_is_metered_until_it_is_open(driver: AcmeDriver) -> None:

@@ -33,7 +33,7 @@ from providers.object_store import ObjectStoreDriver
 from providers.objects import MiB
 from providers.registry import build_driver
 from providers.transports import s3
-from providers.transports.guard import BlockedAddressError
+from providers.transports.addresses import BlockedAddressError
 from providers.transports.parts import PART_BYTES
 from providers.transports.s3_errors import s3_errors
 from tests.providers.store_contract import CONTENT, LARGE, StoreContract
@@ -204,9 +204,8 @@ def test_encryption_is_asked_for(make_driver: MakeDriver, content: bytes) -> Non
 
 def test_an_assumed_role_signs_the_requests(moto_server: Moto, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto_server.endpoint_url)
-    driver = open_driver(
-        moto_server.endpoint_url, f"role-{os.getpid()}", role_arn="arn:aws:iam::123456789012:role/files"
-    )
+    role = {"role_arn": "arn:aws:iam::123456789012:role/files", "default_credentials_anywhere": True}
+    driver = open_driver(moto_server.endpoint_url, f"role-{os.getpid()}", **role)
     signed: list[str] = []
     client_of(driver).meta.events.register(
         "before-send.s3", lambda request, **_: signed.append(request.headers["Authorization"].decode())
@@ -473,8 +472,11 @@ def strict_account(endpoint_url: str) -> AccountConfig:
 
 
 def test_plain_http_needs_the_private_switch() -> None:
-    with pytest.raises(ProviderConfigurationError):
-        build_driver("bedrock", strict_account("http://s3.example.com"))
+    driver = build_driver("bedrock", strict_account("http://s3.example.com"))
+    with pytest.raises(ProviderConfigurationError, match="https://"):
+        driver.check_endpoints()
+    with pytest.raises(ProviderUnavailableError):  # the name leads nowhere
+        driver.list_files()
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "169.254.169.254"])

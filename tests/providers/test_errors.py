@@ -57,14 +57,6 @@ def test_plain_text_is_the_message(text: str) -> None:
     assert message and message.isprintable()
 
 
-def test_every_text_is_cut() -> None:
-    details = parse_error_body(
-        json.dumps({"error": {"message": "m", "code": "c" * 10**5, "param": "p" * 10**5}})
-    )
-    assert (len(details.code or ""), len(details.param or "")) == (500, 500)
-
-
-def test_a_message_is_cut_and_cannot_forge_a_log_line() -> None:
+def test_a_message_cannot_forge_a_log_line() -> None:
     message = parse_error_body(json.dumps({"error": {"message": "a\x1b[31m\u202eb\r" + "x" * 5_000}})).message
-    assert message and len(message) == 500
-    assert message.startswith("a [31m b x")
+    assert message and message.startswith("a [31m b x")

@@ -35,8 +35,8 @@ from providers.object_store import ObjectStoreDriver
 from providers.objects import ByteRange, MiB
 from providers.registry import build_driver
 from providers.transports import gcs
+from providers.transports.addresses import BlockedAddressError
 from providers.transports.gcs_errors import error_of_status, gcs_errors
-from providers.transports.guard import BlockedAddressError
 from providers.transports.http import TransportLimits
 from providers.transports.parts import PART_BYTES
 from providers.vertex import VertexDriver
@@ -402,8 +402,8 @@ def test_a_private_token_server_is_not_connected_to() -> None:
 
 
 def test_plain_http_needs_the_private_switch() -> None:
-    with pytest.raises(ProviderConfigurationError):
-        strict_account("http://gcs.example.com")
+    with pytest.raises(ProviderConfigurationError, match="https://"):
+        strict_account("http://gcs.example.com").check_endpoints()
 
 
 @pytest.mark.parametrize(

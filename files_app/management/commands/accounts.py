@@ -267,6 +267,7 @@ def _as_json(row: ProviderAccount) -> dict[str, Any]:
         "options": row.options,
         "disk_segment": row.disk_segment,
         "has_credentials": bool(row.credentials),
+        "is_operators": row.is_operators,
         "is_enabled": row.is_enabled,
         "is_default": row.is_default,
         "shared_since": row.shared_since,

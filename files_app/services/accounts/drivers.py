@@ -20,13 +20,13 @@ from providers.transports.http import HTTPTransport, TransportLimits
 
 
 @cache
-def environment() -> Environment:
-    """Return what the process gives to every driver."""
+def environment(is_operators: bool) -> Environment:
+    """Return what the process gives to every driver; the private network is for operators' accounts."""
     limits = TransportLimits(
         connect_timeout_seconds=settings.PROVIDER_CONNECT_TIMEOUT_SECONDS,
         read_timeout_seconds=settings.PROVIDER_READ_TIMEOUT_SECONDS,
         write_timeout_seconds=settings.PROVIDER_WRITE_TIMEOUT_SECONDS,
-        allow_private=settings.ALLOW_PRIVATE_UPSTREAMS,
+        allow_private=is_operators and settings.ALLOW_PRIVATE_UPSTREAMS,
     )
     return Environment(
         limits=limits, data_dir=Path(settings.DATA_DIR), chunk_bytes=settings.DOWNLOAD_CHUNK_BYTES
@@ -34,9 +34,12 @@ def environment() -> Environment:
 
 
 @cache
-def shared_transport() -> HTTPTransport:
-    """Return the process's one HTTP transport, so that connections to providers are reused."""
-    return HTTPTransport(environment().limits)
+def shared_transport(is_operators: bool) -> HTTPTransport:
+    """Return one of the process's two HTTP transports, so that connections to providers are reused.
+
+    An operator's account leaves no connection into the private network open for the others.
+    """
+    return HTTPTransport(environment(is_operators).limits)
 
 
 @contextmanager
@@ -58,10 +61,11 @@ def driver_for(account: ProviderAccount, credentials: Mapping[str, str] | None =
         name=account.name,
         options=account.options,
         credentials=resolved,
-        environment=environment(),
-        transport=shared_transport(),
+        environment=environment(account.is_operators),
+        transport=shared_transport(account.is_operators),
         meter=_metered,
         disk_segment=account.disk_segment,
         namespace=account.namespace,
+        is_operators=account.is_operators,
     )
     return build_driver(account.driver, config)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from urllib.parse import urlsplit
+from collections.abc import Collection, Mapping
 
-from django.conf import settings
 from django.db import transaction
 
 from files_app.models import ProviderAccount
@@ -16,31 +14,44 @@ from files_app.services.accounts.places import place_account
 from files_app.services.accounts.selection import forget_recent_accounts
 from providers.base import Driver
 from providers.exceptions import ProviderConfigurationError
-from providers.transports.guard import leads_inside
 
 
-def save_account(account: ProviderAccount, credentials: Mapping[str, str] | None = None) -> None:
+def save_account(
+    account: ProviderAccount,
+    credentials: Mapping[str, str] | None = None,
+    *,
+    kept: Collection[str] | None = None,
+) -> None:
     """Check, save and place an account. Raises ProviderConfigurationError, and then saves nothing.
 
-    credentials: replace the stored ones; None keeps them.
+    credentials: replace the stored ones; None keeps them. kept: those that nobody entered anew, by default
+    all that are stored or none that are given.
     """
+    driver = checked_driver(account, credentials, kept=kept)
     if credentials is not None:
         secrets.seal(account, credentials)
-    driver = checked_driver(account)
     with transaction.atomic():
         account.save()
         place_account(account, driver)
     forget_recent_accounts()
 
 
-def checked_driver(account: ProviderAccount, credentials: Mapping[str, str] | None = None) -> Driver:
+def checked_driver(
+    account: ProviderAccount,
+    credentials: Mapping[str, str] | None = None,
+    *,
+    kept: Collection[str] | None = None,
+) -> Driver:
     """Return the driver of an account as it would be saved. Raises ProviderConfigurationError.
 
-    credentials: take these instead of the stored ones.
+    The arguments are those of `save_account`.
     """
     claim_segment(account)
     driver = driver_for(account, credentials)
-    _refuse_private_endpoints(driver)
+    driver.check_endpoints()
+    if kept is None:
+        kept = driver.account.credentials if credentials is None else ()
+    _refuse_to_move_secrets(driver, account, kept)
     return driver
 
 
@@ -50,15 +61,19 @@ def switch_account(account: ProviderAccount, *, is_enabled: bool) -> None:
     forget_recent_accounts()
 
 
-def _refuse_private_endpoints(driver: Driver) -> None:
-    """Tell the operator at once what every connection checks again."""
-    if settings.ALLOW_PRIVATE_UPSTREAMS:
-        return
-    for setting in driver.options:
-        host = urlsplit(driver.text_option(setting.name)).hostname if setting.kind == "url" else None
-        if host and leads_inside(host):
-            raise ProviderConfigurationError(
-                f"'{setting.name}': {host} is not on the public internet. Set ALLOW_PRIVATE_UPSTREAMS=true "
-                "if provider accounts may reach your own network.",
-                field=setting.name,
-            )
+def _refuse_to_move_secrets(driver: Driver, account: ProviderAccount, kept: Collection[str]) -> None:
+    """A secret that nobody may read must not be sent to a recipient of somebody's choice."""
+    stored = ProviderAccount.objects.filter(pk=account.pk).first()
+    secret = [each.name for each in driver.credentials if each.secret and each.name in kept]
+    if stored and secret and not driver.origins() <= _origins(stored):
+        raise ProviderConfigurationError(
+            f"'{secret[0]}': the endpoint, or whose it is, has changed; enter this again.", field=secret[0]
+        )
+
+
+def _origins(account: ProviderAccount) -> frozenset[str]:
+    """Return where an account's credentials go; nowhere when that cannot be told any more."""
+    try:
+        return driver_for(account).origins()
+    except ProviderConfigurationError:
+        return frozenset()

@@ -7,8 +7,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 
-from django.conf import settings
-
 from files_app.models import ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.sharing import prove_access
@@ -95,7 +93,7 @@ class _Check:
     def _steps(self, driver: Driver) -> Iterator[tuple[str, Callable[[], str]]]:
         operations = driver.capabilities.operations
         if endpoint := driver.endpoint:
-            yield "Network", lambda: _reached(endpoint)
+            yield "Network", lambda: _reached(endpoint, driver)
         if Operation.LIST in operations:
             yield "List files", lambda: self._list(driver)
         if self._round_trip and Operation.CREATE in operations:
@@ -168,13 +166,10 @@ def _timed(name: str, work: Callable[[], str]) -> CheckStep:
     return CheckStep(name, ok, time.perf_counter() - started, detail)
 
 
-def _reached(endpoint: str) -> str:
+def _reached(endpoint: str, driver: Driver) -> str:
     release_connection()
-    return reach(
-        endpoint,
-        allow_private=settings.ALLOW_PRIVATE_UPSTREAMS,
-        timeout_seconds=settings.PROVIDER_CONNECT_TIMEOUT_SECONDS,
-    )
+    limits = driver.account.environment.limits
+    return reach(endpoint, allow_private=limits.allow_private, timeout_seconds=limits.connect_timeout_seconds)
 
 
 def _probe(driver: Driver) -> tuple[str, str, bytes]:

@@ -148,6 +148,9 @@ class _Run:
         if entry.get("is_default"):
             accounts.filter(is_default=True).exclude(pk=account.pk).update(is_default=False)
         changed = _assign(account, entry, but={"name", "credentials"})
+        if "options" in entry and not account.is_operators:  # the file says where the account leads
+            account.is_operators = True
+            changed.append("is_operators")
         try:
             given = entry.get("credentials")
             if given is not None and (is_new or given != secrets.unseal(account)):
@@ -155,7 +158,7 @@ class _Run:
             else:
                 given = None
             if is_new or changed:
-                save_account(account, given)
+                save_account(account, given, kept=() if "credentials" in entry else None)
                 self._say(f"provider account {account.full_name}", is_new, changed, account)
             else:
                 driver_for(account)

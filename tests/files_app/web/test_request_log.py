@@ -3,6 +3,7 @@
 import json
 import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
@@ -43,6 +44,43 @@ def test_the_line_says_what_happened(client: Client, capsys: pytest.CaptureFixtu
 def test_a_long_path_is_cut(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
     client.get("/plain/" + "x" * 60_000)
     assert len(lines(capsys)[-1]["path"]) == 2_048
+
+
+OWN_FORMATS = (
+    "acme-production-key-0123456789abcdef",
+    "correct horse battery staple, four words of it",
+    "b7c0f1de-11aa-4c7e-9d0f-0123456789ab",
+    "Zm9vYmFyMDEyMzQ1Njc4/QUJDREVGR0hJSktMTU5PUA==",
+)
+
+
+@pytest.mark.parametrize("key", OWN_FORMATS)
+@pytest.mark.parametrize("path", ["/v1/files/{}", "/{}/v1/files", "/nothing/{}/content"])
+def test_a_key_of_an_operators_own_format_is_masked(
+    client: Client, capsys: pytest.CaptureFixture[str], key: str, path: str
+) -> None:
+    client.get(path.format(quote(key)))
+    (line,) = lines(capsys)
+    assert line["status"] == 404
+    assert "[redacted]" in line["path"]
+    assert not any(piece in line["path"] for piece in key.split("/"))
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/files/file-2tprfzadnjxs5admuc5gky4yr6", 404),
+        ("/v1/files/file-Zm9vYmFyMDEyMzQ1Njc4Zm9vYmFyMDEyMzQ1Njc4/content", 404),
+        ("/wp-admin/setup-config.php", 404),
+        ("/plain/b7c0f1de-11aa-4c7e-9d0f-0123456789ab", 200),
+    ],
+)
+def test_ids_and_words_stay_in_the_path(
+    client: Client, capsys: pytest.CaptureFixture[str], path: str, status: int
+) -> None:
+    client.get(path)
+    (line,) = lines(capsys)
+    assert (line["path"], line["status"]) == (path, status)
 
 
 def test_a_client_cannot_choose_our_id(client: Client, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
 from providers.exceptions import ProviderError, ProviderUnavailableError
-from providers.transports.guard import BlockedAddressError, is_public
+from providers.transports.addresses import BlockedAddressError, is_public
 from providers.transports.http import HTTPTransport, Request, TransportLimits
 from tests.fake_provider import FakeProvider, behaviours
 from tests.providers.transport import PatientTransport
@@ -136,18 +137,17 @@ def test_a_name_is_resolved_once_so_it_cannot_change_in_between(
     resolver(resolve)
     monkeypatch.setattr("providers.transports.guard.create_connection", connect)
     with pytest.raises(ProviderUnavailableError):
-        HTTPTransport().send(Request("POST", f"http://rebinding.example:{fake.port}/"))
+        HTTPTransport().send(Request("POST", f"https://rebinding.example:{fake.port}/"))
     assert connected == ["8.8.8.8"]
 
 
 @pytest.mark.parametrize(
     "target", ["http://169.254.169.254/latest/meta-data/", "http://[::1]/", "http://10.1/"]
 )
-def test_a_redirect_is_judged_too(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, target: str) -> None:
-    """The fake counts as public here; what it redirects to does not."""
-    monkeypatch.setattr("providers.transports.guard.is_public", lambda address: address == "127.0.0.1")
+def test_a_redirect_is_judged_too(fake: FakeProvider, target: str) -> None:
+    """The fake is in a network that may be reached; what it redirects to is not."""
     fake.script({"times": None}, behaviours.redirect(target, 302))
-    transport = HTTPTransport()
+    transport = HTTPTransport(TransportLimits(allow_private=(ip_network("127.0.0.1"),)))
     request = Request("GET", f"{fake.root}/openai/v1/files/a/content")
     first = transport.send(request)
     first.close()

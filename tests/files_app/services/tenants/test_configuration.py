@@ -13,6 +13,7 @@ from files_app.exceptions import InvalidKeyError
 from files_app.models import ApiKey, AuditEvent, Organization, ProviderAccount
 from files_app.services.accounts.credentials import unseal
 from files_app.services.tenants.configuration import Applied, apply_configuration
+from files_app.services.tenants.configuration_file import ConfigurationFileError
 from files_app.services.tenants.keys import verify_key
 from tests.files_app.cast import Tenant
 
@@ -344,3 +345,26 @@ def test_a_rehearsed_pruning_removes_nothing() -> None:
     assert len(apply(acme(api_keys=[], provider_accounts=[]), prune=True, dry_run=True).changes) == 2
     assert verify_key(KEY).name == "ci"
     assert account("disk")
+
+
+def test_what_the_file_says_is_an_operators_account() -> None:
+    """Also when somebody else has changed it meanwhile, if the file says where the account leads."""
+    entry = {**OPENAI, "options": {"project": "ours"}}
+    apply(acme(provider_accounts=[entry]))
+    assert account("openai").is_operators
+    ProviderAccount.objects.update(is_operators=False, options={"base_url": "https://theirs.example"})
+    assert apply(acme(provider_accounts=[{"name": "openai", "enabled": False}])).changes
+    assert not account("openai").is_operators
+    told = apply(acme(provider_accounts=[entry]))
+    assert told.changes == ["changed provider account acme/openai: options, is_operators"]
+    assert account("openai").is_operators
+
+
+def test_a_stored_secret_follows_no_new_endpoint_unless_the_file_has_it() -> None:
+    apply(acme(provider_accounts=[OPENAI]))
+    moved = {"name": "openai", "options": {"base_url": "https://two.example/v1"}}
+    with pytest.raises(ConfigurationFileError, match="enter this again"):
+        apply(acme(provider_accounts=[moved]))
+    assert account("openai").options == {}
+    apply(acme(provider_accounts=[{**moved, "credentials": OPENAI["credentials"]}]))
+    assert account("openai").options == moved["options"]
