@@ -11,8 +11,8 @@ Secrets marked * may also be given as NAME_FILE, the path of a file that holds t
     limits              MAX_FILE_BYTES, ORGANIZATION_QUOTA_BYTES, ORGANIZATION_MAX_FILES,
                         BATCH_MAX_FILE_BYTES, BATCH_MAX_LINE_BYTES, BATCH_MAX_LINES,
                         ASSISTANTS_MAX_TOKENS
-    transfers           CLIENT_IDLE_SECONDS, UPLOAD_LEASE_SECONDS, SDK_RETRY_WINDOW_SECONDS,
-                        IDEMPOTENCY_TTL_SECONDS
+    transfers           CLIENT_LEAST_RATE, CLIENT_IDLE_SECONDS, UPLOAD_LEASE_SECONDS,
+                        SDK_RETRY_WINDOW_SECONDS, IDEMPOTENCY_TTL_SECONDS
     rate limits         WRONG_KEYS_PER_MINUTE, UPLOADS_PER_MINUTE, UPLOADS_AT_ONCE, THROTTLE_STORAGE_URL*
     providers           PROVIDER_CONNECT_TIMEOUT_SECONDS, PROVIDER_READ_TIMEOUT_SECONDS,
                         PROVIDER_WRITE_TIMEOUT_SECONDS, ALLOW_PRIVATE_UPSTREAMS
@@ -60,6 +60,8 @@ PORT = integer("PORT", 8000, minimum=1)
 IS_LOOPBACK = BIND in {"127.0.0.1", "localhost", "::1"}
 WEB_WORKERS = integer("WEB_WORKERS", 2, minimum=1)
 WEB_THREADS = integer("WEB_THREADS", 64, minimum=2)  # one transfer holds one thread, which mostly waits
+# granian counts idle connections too: at this many it accepts no other, not even a health check.
+CONNECTIONS_PER_WORKER = 1024
 WORKER_CONCURRENCY = integer("WORKER_CONCURRENCY", 2, minimum=1)
 SHUTDOWN_GRACE_SECONDS = integer("SHUTDOWN_GRACE_SECONDS", 30, minimum=1)
 
@@ -120,6 +122,7 @@ MULTIPART_OVERHEAD_BYTES = 64 * KIB  # what a form may hold around its file
 
 UPLOAD_CHUNK_BYTES = 256 * KIB  # smaller reads cost CPU, larger ones memory for each transfer
 DOWNLOAD_CHUNK_BYTES = 256 * KIB
+CLIENT_LEAST_RATE = integer("CLIENT_LEAST_RATE", KIB)  # bytes a second, either way; 0: any
 CLIENT_IDLE_SECONDS = integer("CLIENT_IDLE_SECONDS", 60, minimum=1)
 UPLOAD_LEASE_SECONDS = integer("UPLOAD_LEASE_SECONDS", 120, minimum=1)
 SDK_RETRY_WINDOW_SECONDS = integer("SDK_RETRY_WINDOW_SECONDS", 900)

@@ -36,6 +36,9 @@ PROVIDER_SECONDS = Histogram(
 PROVIDER_ERRORS = Counter(
     "files_gateway_provider_errors", "Operations that failed.", ["driver", "operation", "error"]
 )
+CONNECTIONS_ENDED = Counter(
+    "files_gateway_connections_ended", "Connections that the gateway ended for what their client did.", ["fault"]
+)
 
 GaugeSource = Callable[[bool], Iterable[Metric]]
 
