@@ -3,9 +3,11 @@
 Gauges of the database (quota, pending deletes) are not kept here but read when `/metrics` is asked.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -37,8 +39,13 @@ PROVIDER_ERRORS = Counter(
     "files_gateway_provider_errors", "Operations that failed.", ["driver", "operation", "error"]
 )
 CONNECTIONS_ENDED = Counter(
-    "files_gateway_connections_ended", "Connections that the gateway ended for what their client did.", ["fault"]
+    "files_gateway_connections_ended",
+    "Connections that the gateway ended for what their client did.",
+    ["fault"],
 )
+
+#: Scrapers ask four times a minute: what is a second old is as good to them.
+_KEPT_SECONDS = 1.0
 
 GaugeSource = Callable[[bool], Iterable[Metric]]
 
@@ -95,9 +102,49 @@ class DatabaseCollector(Collector):
             yield from source(self._by_organization)
 
 
-def exposition(sources: Iterable[GaugeSource], *, by_organization: bool) -> bytes:
-    """Return all metrics of this host in Prometheus' text format."""
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    registry.register(DatabaseCollector(sources, by_organization=by_organization))
-    return generate_latest(registry)
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    text: bytes
+    good_until: float  # time.monotonic()
+
+
+class Exposition:
+    """All metrics of this host in Prometheus' text format.
+
+    Making it reads a file of each process and asks the database. However many ask, one thread makes it, and
+    that takes a tenth of its time at most: the others get what was made last.
+    """
+
+    def __init__(self, sources: Iterable[GaugeSource], *, kept_seconds: float = _KEPT_SECONDS) -> None:
+        self._sources = sources
+        self._kept_seconds = kept_seconds
+        self._making = threading.Lock()
+        self._kept: dict[bool, _Kept] = {}
+
+    def text(self, *, by_organization: bool) -> bytes:
+        """Return the exposition as it was a moment ago."""
+        kept = self._kept.get(by_organization)
+        if kept and time.monotonic() < kept.good_until:
+            return kept.text
+        if not self._making.acquire(blocking=kept is None) and kept:
+            return kept.text
+        try:
+            latest = self._kept.get(by_organization)
+            if latest is kept or latest is None:  # else another thread has just made it
+                latest = self._kept[by_organization] = self._make(by_organization)
+            return latest.text
+        finally:
+            self._making.release()
+
+    def forget(self) -> None:
+        """Make it anew when it is asked for next."""
+        self._kept.clear()
+
+    def _make(self, by_organization: bool) -> _Kept:
+        began = time.monotonic()
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        registry.register(DatabaseCollector(self._sources, by_organization=by_organization))
+        text = generate_latest(registry)
+        ended = time.monotonic()
+        return _Kept(text, ended + max(self._kept_seconds, 9 * (ended - began)))
