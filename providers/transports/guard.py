@@ -108,7 +108,7 @@ class GuardedConnection(HTTPConnection):
         self._bound_writes()
 
     def putrequest(self, *args: Any, **kwargs: Any) -> None:
-        """Begin a request. To a connection that was used before, urllib3 has just given the connect timeout."""
+        """Begin a request. A connection that was used before has just got the connect timeout."""
         self._bound_writes()
         super().putrequest(*args, **kwargs)
 
