@@ -173,7 +173,10 @@ def test_idle_connections_keep_nobody_out(strict: Gateway) -> None:
 def test_slow_clients_that_keep_the_rate_and_slow_providers_are_left_alone(
     strict: Gateway, door: Front
 ) -> None:
-    """Each takes more than twice as long as a client may stand still."""
+    """Each takes more than twice as long as a client may stand still.
+
+    The download is taken in steps that the kernel of loopback shows within that time: it passes on lumps.
+    """
     tenant = strict.tenant()
     content = b"0123456789abcdef" * 6_000
     small = str(tenant.upload(content, "small.bin").json()["id"])
