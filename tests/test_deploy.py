@@ -8,9 +8,10 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,18 @@ def test_a_request_that_nginx_refuses_is_told_in_json(nginx: str, tmp_path: Path
             status, _, answer = call(port, "GET", path, headers)
             assert status == 400
             assert json.loads(answer)["error"]["message"]
+
+
+def test_an_address_with_too_many_requests_is_told_in_json(nginx: str, tmp_path: Path) -> None:
+    with ExitStack() as held, socket.create_server(("127.0.0.1", 0)) as upstream:
+        port = held.enter_context(proxy(nginx, tmp_path, upstream.getsockname()[1], "streaming.conf"))
+        for _ in range(64):
+            client = held.enter_context(socket.create_connection(("127.0.0.1", port)))
+            client.sendall(b"GET /v1/files HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            held.enter_context(upstream.accept()[0])
+        status, headers, answer = call(port, "GET", "/v1/files", {})
+    assert (status, headers["Retry-After"]) == (429, "5")
+    assert json.loads(answer)["error"]["code"] == "rate_limit_exceeded"
 
 
 def call(
