@@ -12,9 +12,10 @@ Secrets marked * may also be given as NAME_FILE, the path of a file that holds t
     limits              MAX_FILE_BYTES, ORGANIZATION_QUOTA_BYTES, ORGANIZATION_MAX_FILES,
                         BATCH_MAX_FILE_BYTES, BATCH_MAX_LINE_BYTES, BATCH_MAX_LINES,
                         ASSISTANTS_MAX_TOKENS
-    transfers           CLIENT_IDLE_SECONDS, UPLOAD_LEASE_SECONDS, SDK_RETRY_WINDOW_SECONDS,
-                        IDEMPOTENCY_TTL_SECONDS
-    rate limits         WRONG_KEYS_PER_MINUTE, UPLOADS_PER_MINUTE, UPLOADS_AT_ONCE, THROTTLE_STORAGE_URL*
+    transfers           CLIENT_LEAST_RATE, CLIENT_IDLE_SECONDS, UPLOAD_LEASE_SECONDS,
+                        SDK_RETRY_WINDOW_SECONDS, IDEMPOTENCY_TTL_SECONDS
+    rate limits         WRONG_KEYS_PER_MINUTE, SIGN_INS_PER_MINUTE, UPLOADS_PER_MINUTE, UPLOADS_AT_ONCE,
+                        THROTTLE_STORAGE_URL*
     providers           PROVIDER_CONNECT_TIMEOUT_SECONDS, PROVIDER_READ_TIMEOUT_SECONDS,
                         PROVIDER_WRITE_TIMEOUT_SECONDS, ALLOW_PRIVATE_UPSTREAMS
     sync and clean-up   LIST_FRESHNESS_SECONDS, SYNC_INTERVAL_SECONDS, CLEANUP_PROTECTION_SECONDS,
@@ -64,6 +65,8 @@ PORT = integer("PORT", 8000, minimum=1)
 IS_LOOPBACK = BIND in {"127.0.0.1", "localhost", "::1"}
 WEB_WORKERS = integer("WEB_WORKERS", 2, minimum=1)
 WEB_THREADS = integer("WEB_THREADS", 64, minimum=2)  # one transfer holds one thread, which mostly waits
+# granian counts idle connections too: at this many it accepts no other, not even a health check.
+CONNECTIONS_PER_WORKER = 1024
 WORKER_CONCURRENCY = integer("WORKER_CONCURRENCY", 2, minimum=1)
 SHUTDOWN_GRACE_SECONDS = integer("SHUTDOWN_GRACE_SECONDS", 30, minimum=1)
 
@@ -128,11 +131,13 @@ MULTIPART_OVERHEAD_BYTES = 64 * KIB  # what a form may hold around its file
 
 UPLOAD_CHUNK_BYTES = 256 * KIB  # smaller reads cost CPU, larger ones memory for each transfer
 DOWNLOAD_CHUNK_BYTES = 256 * KIB
+CLIENT_LEAST_RATE = integer("CLIENT_LEAST_RATE", KIB)  # bytes a second, either way; 0: any
 CLIENT_IDLE_SECONDS = integer("CLIENT_IDLE_SECONDS", 60, minimum=1)
 UPLOAD_LEASE_SECONDS = integer("UPLOAD_LEASE_SECONDS", 120, minimum=1)
 SDK_RETRY_WINDOW_SECONDS = integer("SDK_RETRY_WINDOW_SECONDS", 900)
 IDEMPOTENCY_TTL_SECONDS = integer("IDEMPOTENCY_TTL_SECONDS", 86_400)
 WRONG_KEYS_PER_MINUTE = integer("WRONG_KEYS_PER_MINUTE", 60)  # from one address; 0: no limit
+SIGN_INS_PER_MINUTE = integer("SIGN_INS_PER_MINUTE", 20)  # passwords of staff from one address; 0: no limit
 UPLOADS_PER_MINUTE = integer("UPLOADS_PER_MINUTE", 1_000)  # of one organization, as OpenAI's; 0: no limit
 UPLOADS_AT_ONCE = integer("UPLOADS_AT_ONCE", 48)  # of one key in one web process; 0: no limit
 THROTTLE_STORAGE_URL = secret("THROTTLE_STORAGE_URL") or "memory://"  # redis://host counts for all processes
@@ -266,6 +271,7 @@ SILENCED_SYSTEM_CHECKS = [
 X_FRAME_OPTIONS = "DENY"
 
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+PASSWORD_HASHERS = ["gateway.passwords.PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},

@@ -22,8 +22,6 @@ POLL_SECONDS = 0.2
 MARGIN_SECONDS = 5
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PR_SET_PDEATHSIG = 1
-# granian counts idle connections too: at the limit it accepts no other, not even a health check.
-CONNECTIONS_PER_WORKER = 1024
 OPEN_FILES = 65_536
 
 
@@ -44,7 +42,7 @@ def web() -> Program:
             *("--host", settings.BIND, "--port", str(settings.PORT)),
             *("--workers", str(settings.WEB_WORKERS), "--respawn-failed-workers"),
             *("--blocking-threads", str(settings.WEB_THREADS)),
-            *("--backpressure", str(CONNECTIONS_PER_WORKER)),
+            *("--backpressure", str(settings.CONNECTIONS_PER_WORKER)),
             *("--workers-kill-timeout", str(settings.SHUTDOWN_GRACE_SECONDS)),
             *("--log-level", "error", "--no-access-log"),
             "gateway.wsgi:application",

@@ -1,4 +1,4 @@
-"""The WSGI application that granian (or gunicorn) serves."""
+"""The WSGI application that granian (or gunicorn) serves, with a watch over its slow clients."""
 
 import ipaddress
 import os
@@ -10,8 +10,9 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
-
 _django = get_wsgi_application()
+
+from gateway.slow_clients.watchdog import guarded  # noqa: E402 - the metrics need Django's settings
 
 # Granian lays each request over a copy of the process's environment, with every secret in it.
 _INHERITED = dict(os.environ)
@@ -22,7 +23,7 @@ _ALWAYS_GIVEN = frozenset(
 _GIVEN_BY_SOME = re.compile(r"HTTP_.+|CONTENT_TYPE|CONTENT_LENGTH|.+\..+")
 
 
-def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+def _serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Serve a request, of which Django sees what a server has to tell and nothing else."""
     if settings.DEBUG and not _is_loopback(environ.get("REMOTE_ADDR", "")):
         # A server of your own choice binds where it likes, whatever BIND says.
@@ -45,3 +46,6 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address.removeprefix("::ffff:")).is_loopback
     except ValueError:
         return False
+
+
+application = guarded(_serve)

@@ -46,11 +46,13 @@ def nothing_remembered() -> None:
 
     from files_app.services.accounts import selection
     from files_app.services.tenants import keys, throttle
+    from files_app.web import probes
 
     cache.clear()
     keys.forget_cached_keys()
     selection.forget_recent_accounts()
     throttle.forget_counts()
+    probes.exposition.forget()
 
 
 @receiver(setting_changed)

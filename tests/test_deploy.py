@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -147,6 +147,18 @@ def is_there(address: str, port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
         return True
     return False
+
+
+def test_an_address_with_too_many_requests_is_told_in_json(nginx: str, tmp_path: Path) -> None:
+    with ExitStack() as held, socket.create_server(("127.0.0.1", 0)) as upstream:
+        port = held.enter_context(proxy(nginx, tmp_path, upstream.getsockname()[1], "streaming.conf"))
+        for _ in range(64):
+            client = held.enter_context(socket.create_connection(("127.0.0.1", port)))
+            client.sendall(b"GET /v1/files HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            held.enter_context(upstream.accept()[0])
+        status, headers, answer = call(port, "GET", "/v1/files", {})
+    assert (status, headers["Retry-After"]) == (429, "5")
+    assert json.loads(answer)["error"]["code"] == "rate_limit_exceeded"
 
 
 def call(

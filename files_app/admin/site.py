@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
 
 from files_app.admin import dashboard, system, upload
+from files_app.exceptions import TooManyRequestsError
+from files_app.services.tenants import throttle
 
 if TYPE_CHECKING:
     from django.contrib.admin import AdminSite as UnfoldAdminSite
@@ -31,6 +35,17 @@ class GatewaySite(UnfoldAdminSite):
         ]
         return pages + super().get_urls()
 
+    @method_decorator(never_cache)
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the form and take it, from no address more often than is allowed."""
+        if request.method == "POST":
+            try:
+                throttle.count_sign_in(request.META.get("REMOTE_ADDR", ""))
+            except TooManyRequestsError as error:
+                return _refuse_sign_in(request, error)
+        answer: HttpResponse = super().login(request, extra_context)
+        return answer
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show the overview."""
         return dashboard.overview_page(request)
@@ -44,3 +59,13 @@ class GatewaySite(UnfoldAdminSite):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Leave the colours to our stylesheet: the theme would write them inline, which the CSP forbids."""
         return {**super().each_context(request), "colors": None}
+
+
+def _refuse_sign_in(request: HttpRequest, error: TooManyRequestsError) -> HttpResponse:
+    return TemplateResponse(
+        request,
+        "files_app/admin/throttled.html",
+        {"message": error.message},
+        status=error.status,
+        headers={"Retry-After": str(round(error.retry_after_seconds or 0))},
+    )

@@ -6,7 +6,7 @@ Every path also answers with a trailing slash: a redirect would turn a POST into
 from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path, re_path
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from files_app.api import views
 from files_app.api.viewsets import FileViewSet
@@ -28,6 +28,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/llm/v1/", include(api)),
     path("api/llm/", include(api)),
     path("", include(api)),
-    path("openapi.json", SpectacularJSONAPIView.as_view(), name="schema"),
+    path("openapi.json", views.OpenApiView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]

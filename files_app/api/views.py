@@ -1,8 +1,15 @@
-"""The two small views beside the files: the accounts that a key may use, and what its organization holds."""
+"""The small views beside the files: the accounts that a key may use, its usage, and the OpenAPI document."""
 
 from __future__ import annotations
 
+from functools import cache
+
 from django.conf import settings
+from django.http import HttpResponse
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -35,6 +42,28 @@ class UsageView(APIView):
         """Return used, reserved and allowed bytes."""
         organization = Organization.objects.get(pk=caller_of(request).organization_id)
         return Response(usage_object(organization))
+
+
+class OpenApiView(APIView):
+    """The OpenAPI document, for everybody."""
+
+    authentication_classes: list[type[BaseAuthentication]] = []
+    permission_classes = [AllowAny]
+
+    def get(self, request: Request) -> HttpResponse:
+        """Answer it as a file that browsers show."""
+        return HttpResponse(
+            openapi_document(),
+            content_type=OpenApiJsonRenderer.media_type,
+            headers={"Content-Disposition": 'inline; filename="Files gateway.json"'},
+        )
+
+
+@cache
+def openapi_document() -> bytes:
+    """Return the document as JSON. A process makes it once: it is the same for everybody."""
+    document = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    return bytes(OpenApiJsonRenderer().render(document))
 
 
 def service_limits() -> dict[str, int]:

@@ -3,9 +3,11 @@
 Gauges of the database (quota, pending deletes) are not kept here but read when `/metrics` is asked.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -41,6 +43,14 @@ PROVIDER_SECONDS = Histogram(
 PROVIDER_ERRORS = Counter(
     "files_gateway_provider_errors", "Operations that failed.", ["driver", "operation", "error"]
 )
+CONNECTIONS_ENDED = Counter(
+    "files_gateway_connections_ended",
+    "Connections that the gateway ended for what their client did.",
+    ["fault"],
+)
+
+#: Scrapers ask four times a minute: what is a second old is as good to them.
+_KEPT_SECONDS = 1.0
 
 GaugeSource = Callable[[bool], Iterable[Metric]]
 
@@ -120,12 +130,52 @@ def _nameless(metric: Metric) -> Metric:
     return metric
 
 
-def exposition(sources: Iterable[GaugeSource], *, with_names: bool) -> bytes:
-    """Return all metrics of this host in Prometheus' text format.
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    text: bytes
+    good_until: float  # time.monotonic()
 
-    with_names: of organizations and provider accounts; without them, sums and drivers.
+
+class Exposition:
+    """All metrics of this host in Prometheus' text format.
+
+    Making it reads a file of each process and asks the database. However many ask, one thread makes it, and
+    that takes a tenth of its time at most: the others get what was made last.
     """
-    registry = CollectorRegistry()
-    registry.register(ProcessesCollector(with_names=with_names))
-    registry.register(DatabaseCollector(sources, with_names=with_names))
-    return generate_latest(registry)
+
+    def __init__(self, sources: Iterable[GaugeSource], *, kept_seconds: float = _KEPT_SECONDS) -> None:
+        self._sources = sources
+        self._kept_seconds = kept_seconds
+        self._making = threading.Lock()
+        self._kept: dict[bool, _Kept] = {}
+
+    def text(self, *, with_names: bool) -> bytes:
+        """Return the exposition as it was a moment ago.
+
+        with_names: of organizations and provider accounts; without them, sums and drivers.
+        """
+        kept = self._kept.get(with_names)
+        if kept and time.monotonic() < kept.good_until:
+            return kept.text
+        if not self._making.acquire(blocking=kept is None) and kept:
+            return kept.text
+        try:
+            latest = self._kept.get(with_names)
+            if latest is kept or latest is None:  # else another thread has just made it
+                latest = self._kept[with_names] = self._make(with_names)
+            return latest.text
+        finally:
+            self._making.release()
+
+    def forget(self) -> None:
+        """Make it anew when it is asked for next."""
+        self._kept.clear()
+
+    def _make(self, with_names: bool) -> _Kept:
+        began = time.monotonic()
+        registry = CollectorRegistry()
+        registry.register(ProcessesCollector(with_names=with_names))
+        registry.register(DatabaseCollector(self._sources, with_names=with_names))
+        text = generate_latest(registry)
+        ended = time.monotonic()
+        return _Kept(text, ended + max(self._kept_seconds, 9 * (ended - began)))

@@ -9,9 +9,11 @@ from django.utils.crypto import constant_time_compare
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from files_app.observability.gauges import GAUGE_SOURCES
-from files_app.observability.metrics import exposition
+from files_app.observability.metrics import Exposition
 from files_app.services.operations import health
 from files_app.web.errors import ErrorAnswer
+
+exposition = Exposition(GAUGE_SOURCES)
 
 View = Callable[[HttpRequest], HttpResponse]
 
@@ -63,4 +65,4 @@ def metrics(request: HttpRequest) -> HttpResponse:
         )
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
-    return HttpResponse(exposition(GAUGE_SOURCES, with_names=bool(token)), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(exposition.text(with_names=bool(token)), content_type=CONTENT_TYPE_LATEST)

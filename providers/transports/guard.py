@@ -76,10 +76,10 @@ class GuardedConnection(HTTPConnection):
         super().connect()
         self._bound_writes()
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        """Send a request on a connection that may have been used before, with the timeout of reads."""
+    def putrequest(self, *args: Any, **kwargs: Any) -> None:
+        """Begin a request. A connection that was used before has just got the connect timeout."""
         self._bound_writes()
-        super().request(*args, **kwargs)
+        super().putrequest(*args, **kwargs)
 
     def _bound_writes(self) -> None:
         if self.sock is not None:

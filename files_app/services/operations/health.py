@@ -29,8 +29,9 @@ class BoundedCheck:
     def start(self) -> None:
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, daemon=True)
+                thread.start()
+                self._thread = thread  # last: others join what they see here, which has to run by then
 
     def failure(self, timeout_seconds: float) -> str:
         """Return why the check that was started fails; empty when it passes."""

@@ -1,4 +1,4 @@
-"""Rate limits: wrong keys by address, uploads by organization, and running uploads by key.
+"""Rate limits: wrong keys and sign-ins by address, uploads by organization, and running uploads by key.
 
 Counted in Redis where THROTTLE_STORAGE_URL names one, so that all processes share the numbers; else in each
 process on its own, where the limits hold for each of them. A storage that fails lets requests pass: the
@@ -7,6 +7,7 @@ limits guard against load, not against access.
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -49,9 +50,22 @@ def count_wrong_key(address: str) -> None:
 
     Good keys of the same address keep working: several clients may share it.
     """
-    if not _take(settings.WRONG_KEYS_PER_MINUTE, "wrong-key", address):
+    if not _take(settings.WRONG_KEYS_PER_MINUTE, "wrong-key", _one_client(address)):
         raise TooManyRequestsError(
             "Too many requests with a wrong API key came from this address. Try again in a minute.",
+            retry_after_seconds=_WINDOW_SECONDS,
+        )
+
+
+def count_sign_in(address: str) -> None:
+    """Count a password that staff sent. Raises TooManyRequestsError when an address sends too many.
+
+    The lock of a name after wrong passwords does not help here: each try costs a third of a second of a core,
+    whatever the name.
+    """
+    if not _take(settings.SIGN_INS_PER_MINUTE, "sign-in", _one_client(address)):
+        raise TooManyRequestsError(
+            "Too many sign-ins came from this address. Try again in a minute.",
             retry_after_seconds=_WINDOW_SECONDS,
         )
 
@@ -89,6 +103,17 @@ def upload_slot(caller: Caller) -> Iterator[None]:
             _running[key] -= 1
             if not _running[key]:
                 del _running[key]
+
+
+def _one_client(address: str) -> str:
+    """Return what is counted as one client: with IPv6 the /64, of which each has all addresses."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.ip_network((ip.packed, 64), strict=False))
 
 
 def _take(limit: int, *key: str) -> bool:

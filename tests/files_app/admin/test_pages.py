@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from files_app.admin.charts import nice_ceiling, nice_size
 from files_app.models import Heartbeat, Organization, StaffAccess
@@ -79,6 +80,21 @@ def test_sign_in_is_locked_after_five_failures(db: None) -> None:
     assert b"Too many failed sign-ins" in answer.content
     again = client.post("/admin/login/", {"username": "root", "password": "a-long-enough-password"})
     assert again.status_code == 429
+
+
+def test_an_address_that_signs_in_too_often_is_refused(db: None, settings: Settings) -> None:
+    """Whatever the names: the lock of a name would let all of them have their password hashed."""
+    settings.SIGN_INS_PER_MINUTE = 3
+    answers = [
+        Client().post("/admin/login/", {"username": f"user-{number}", "password": "wrong"})
+        for number in range(4)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert answers[-1].headers["Retry-After"] == "60"
+    assert b"Too many sign-ins" in answers[-1].content
+    assert Client().get("/admin/login/").status_code == 200
+    other = Client(REMOTE_ADDR="192.0.2.7")
+    assert other.post("/admin/login/", {"username": "root", "password": "wrong"}).status_code == 200
 
 
 def test_sign_in_leads_to_the_overview(db: None) -> None:

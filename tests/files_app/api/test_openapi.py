@@ -45,6 +45,15 @@ def test_the_document_is_up_to_date(document: dict[str, Any]) -> None:
     assert document == json.loads(json.dumps(generated)), HINT
 
 
+def test_a_process_makes_the_document_once(
+    client: Client, document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = client.get("/openapi.json")
+    assert first.json() == document
+    monkeypatch.delattr(SchemaGenerator, "get_schema")
+    assert client.get("/openapi.json?version=2").content == first.content
+
+
 def test_the_document_is_valid(document: dict[str, Any]) -> None:
     validate_schema(document)
 

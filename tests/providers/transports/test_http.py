@@ -39,6 +39,11 @@ def posting(fake: FakeProvider, chunks: Iterator[bytes]) -> Request:
     return Request("POST", f"{fake.url('openai')}/files", headers, body=StreamBody(chunks))
 
 
+def more_than_sockets_hold() -> Iterator[bytes]:
+    for _ in range(64):
+        yield bytes(1_048_576)
+
+
 def status_of(transport: HTTPTransport, request: Request) -> int:
     """Send a request, drop the answer's body and return its status."""
     answer = transport.send(request)
@@ -139,6 +144,27 @@ class TestBodies:
         for _ in range(3):
             transport.send(listing(fake)).json()
         assert len(fake._api.connections) == 1
+
+    @pytest.mark.parametrize("is_reused", [False, True], ids=["new", "used before"])
+    def test_a_write_may_take_longer_than_connecting(self, fake: FakeProvider, is_reused: bool) -> None:
+        limits = replace(LOOPBACK, connect_timeout_seconds=0.2, write_timeout_seconds=30)
+        transport = PatientTransport(limits)
+        if is_reused:
+            transport.send(listing(fake)).body()
+        fake.script({"method": "POST"}, behaviours.pause(after_body_bytes=1))
+        threading.Timer(0.6, fake.release).start()
+        assert status_of(transport, posting(fake, more_than_sockets_hold())) == 400  # it is no form
+
+    @pytest.mark.parametrize("is_reused", [False, True], ids=["new", "used before"])
+    def test_a_provider_that_reads_nothing_is_given_up(self, fake: FakeProvider, is_reused: bool) -> None:
+        limits = replace(LOOPBACK, connect_timeout_seconds=600, write_timeout_seconds=0.3)
+        transport = PatientTransport(limits)
+        if is_reused:
+            transport.send(listing(fake)).body()
+        fake.script({"method": "POST"}, behaviours.pause(after_body_bytes=1))
+        with pytest.raises(ProviderTimeoutError):
+            transport.send(posting(fake, more_than_sockets_hold()))
+        fake.release()
 
     def test_a_connection_that_was_cut_is_not(self, fake: FakeProvider, transport: HTTPTransport) -> None:
         fake.script({"method": "POST"}, behaviours.fail(413, after_body_bytes=10))

@@ -48,6 +48,22 @@ def test_a_check_that_hangs_is_waited_for_and_not_started_again() -> None:
     wait_until(lambda: outcome(check) == "", seconds=5, what="recovery")
 
 
+def test_nobody_joins_a_check_that_is_about_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another client asks in the moment before the new check's thread runs."""
+    check = BoundedCheck(lambda: None)
+    assert outcome(check) == ""
+    answers = []
+
+    class Beginning(threading.Thread):
+        def start(self) -> None:
+            answers.append(check.failure(1))
+            super().start()
+
+    monkeypatch.setattr(threading, "Thread", Beginning)
+    assert outcome(check) == ""
+    assert answers == [""]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_missing_migration_is_not_ready() -> None:
     with connection.cursor() as cursor:
