@@ -27,6 +27,9 @@ REQUEST_SECONDS = Histogram(
 BYTES = Counter(
     "files_gateway_bytes", "Bytes of files received from and sent to clients.", ["direction", "provider"]
 )
+REFUSED_BODY_BYTES = Counter(
+    "files_gateway_refused_body_bytes", "Bytes of refused requests that were read and thrown away."
+)
 PROVIDER_SECONDS = Histogram(
     "files_gateway_provider_request_seconds",
     "Time that a provider's operation took.",
@@ -62,6 +65,10 @@ def count_bytes(provider: str, *, received: int, sent: int) -> None:
         BYTES.labels("in", provider).inc(received)
     if provider and sent:
         BYTES.labels("out", provider).inc(sent)
+
+
+def count_refused_body(size: int) -> None:
+    REFUSED_BODY_BYTES.inc(size)
 
 
 @contextmanager
