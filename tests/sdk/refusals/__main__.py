@@ -27,7 +27,17 @@ HERE = Path(__file__).parent
 MiB = 1024 * 1024
 OPENAI_NODE, UNDICI, AIOHTTP = "openai@7.57.0", "undici@7.30.2", "aiohttp==3.14.5"
 FRONTS = ("direct", "streaming.conf", "buffering.conf")
-CLIENTS = ("openai-async", "openai-sync", "aiohttp", "openai-node", "fetch", "undici", "go", "java", "java-url")
+CLIENTS = (
+    "openai-async",
+    "openai-sync",
+    "aiohttp",
+    "openai-node",
+    "fetch",
+    "undici",
+    "go",
+    "java",
+    "java-url",
+)
 
 
 @dataclass(frozen=True)
@@ -50,9 +60,7 @@ CASES = {
 
 def commands() -> dict[str, list[str | Path]]:
     """Return how each client is started, without its arguments."""
-    modules = cached(
-        f"refusals-{OPENAI_NODE}-{UNDICI}", npm_install(OPENAI_NODE, UNDICI)
-    )
+    modules = cached(f"refusals-{OPENAI_NODE}-{UNDICI}", npm_install(OPENAI_NODE, UNDICI))
     packages = cached(AIOHTTP, lambda target: pip("install", AIOHTTP, "--target", target, cwd=target))
     go = cached("refusals-go", lambda target: _build_go(target))
     python: list[str | Path] = ["env", f"PYTHONPATH={packages}", sys.executable, HERE / "clients.py"]
