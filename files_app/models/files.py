@@ -21,7 +21,6 @@ from files_app.models.states import (
 )
 from providers.objects import FileStatus, RemoteFile
 
-
 #: The status of a file that its provider still works on; the others are final.
 UNFINISHED: FileStatus = "uploaded"
 

@@ -36,8 +36,8 @@ _asking: Counter[int] = Counter()
 def with_fresh_status(file: File) -> File:
     """Return the file with its provider's word on a status that is not final.
 
-    Waits SYNC_WAIT_SECONDS at the most. Where the provider was asked a moment ago, is slow, down or without the
-    file, the index answers; what a slow provider says in the end is written down for the next one who asks.
+    Waits SYNC_WAIT_SECONDS at the most. Where the provider was asked a moment ago, is slow, down or without
+    the file, the index answers; what a slow provider says in the end is written down for the next one.
     """
     if file.status != UNFINISHED:
         return file
@@ -58,7 +58,7 @@ def with_fresh_status(file: File) -> File:
 def refresh_unfinished(account: ProviderAccount, driver: Driver) -> int:
     """Ask for the files of an account that its provider had not finished; return how many have changed.
 
-    One by one, those first that nobody has asked for: on a shared account a list would show everybody's files.
+    One by one, those first that nobody has asked for: a shared account's list would show everybody's files.
     Raises ProviderError, and leaves the rest for later.
     """
     if Operation.RETRIEVE not in driver.capabilities.operations:
@@ -96,10 +96,11 @@ def _ask(copy: FileCopy, driver: Driver) -> bool:
 
 
 def _ask_on_its_own(copy: FileCopy) -> bool:
+    is_news = False
     with _counted(copy.account), on_its_own("status", copy.account):
         driver = driver_for(copy.account)
-        return Operation.RETRIEVE in driver.capabilities.operations and _ask(copy, driver)
-    return False
+        is_news = Operation.RETRIEVE in driver.capabilities.operations and _ask(copy, driver)
+    return is_news
 
 
 def _is_busy(account: ProviderAccount) -> bool:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import timedelta
 from typing import Any
 
 import pytest
-import time_machine
-from django.utils import timezone
 from pytest_django import Settings
 
 from files_app.models import File, ProviderAccount

@@ -1,11 +1,9 @@
 // Sends the same upload again and again, and prints how often it ended how: {"401": 200}.
-// node clients.mjs CLIENT BASE_URL KEY PURPOSE BYTES TRIES, where `openai` and `undici` are installed
+// node clients.mjs CLIENT BASE_URL KEY PURPOSE BYTES TRIES; `openai-node` and `undici` where their packages are
 import path from "node:path";
 import { createRequire } from "node:module";
 
 const require = createRequire(path.join(process.cwd(), "package.json"));
-const OpenAI = require("openai").default;
-const undici = require("undici");
 const [name, baseURL, apiKey, purpose, bytes, tries] = process.argv.slice(2);
 const content = new Uint8Array(Number(bytes));
 const url = `${baseURL}/files`;
@@ -19,6 +17,7 @@ const form = (kinds) => {
 };
 const CLIENTS = {
   "openai-node": async () => {
+    const { default: OpenAI } = require("openai");
     const client = new OpenAI({ baseURL, apiKey, maxRetries: 0 });
     const file = new File([content], "a.bin");
     return client.files.create({ file, purpose }).then(() => 200, (error) => error.status ?? error.constructor.name);
@@ -29,6 +28,7 @@ const CLIENTS = {
     return answer.status;
   },
   undici: async () => {
+    const undici = require("undici");
     const body = form({ FormData: undici.FormData, File });
     const answer = await undici.request(url, { method: "POST", body, headers: { authorization } });
     await answer.body.json();

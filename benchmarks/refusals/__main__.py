@@ -1,6 +1,6 @@
 """Counts which refusals reach which clients: `make clients`, with Node, Go and Java on the path.
 
-python -m tests.sdk.refusals [--tries 200] [--client NAME ...] [--front NAME ...] [--case NAME ...]
+python -m benchmarks.refusals [--tries 200] [--client NAME ...] [--front NAME ...] [--case NAME ...]
 
 Prints a Markdown table: of so many tries, how many ended with the status that the gateway answered.
 """
