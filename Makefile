@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install -c constraints.txt
 
-.PHONY: run dev test check format lint types bench screenshots help
+.PHONY: run dev test check format lint types bench clients screenshots help
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test     run all tests; ARGS='tests/files_app/services/uploads -x' runs some"
 	@echo "make check    format, lint, types, test: what CI runs"
 	@echo "make bench    measure transfers and requests"
+	@echo "make clients  count which refusals reach which clients (Node, npm, Go, a JDK 17 and nginx are needed)"
 
 $(BIN)/python:
 	@command -v "$(PYTHON)" >/dev/null || { echo "error: Python 3.11 or newer is needed: install it, or name it with make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -58,6 +59,9 @@ types: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+clients: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks.refusals $(ARGS)
 
 screenshots: $(VENV)/.installed-dev
 	@SCREENSHOTS_DIR=docs/images $(BIN)/python -m pytest tests/files_app/admin/browser -k "not accessible" -q $(ARGS)

@@ -84,6 +84,8 @@ def _answer_and_discard(answer: bytes, request: HttpRequest) -> Iterator[bytes]:
         with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RD)  # or two threads would read from it
     metrics.count_refused_body(body.bytes)
+    if body.bytes == 0 and body.end == "body":
+        return  # the refusal came behind the last byte
     seconds = round(time.monotonic() - began, 3)
     log.info("refused_body_discarded", bytes=body.bytes, seconds=seconds, end=body.end)
 
