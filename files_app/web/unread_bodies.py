@@ -132,7 +132,12 @@ class _RefusedBody:
     def discard(self, *, seconds: float) -> None:
         """Read until the end, or so far as allowed; gives the place back that the caller has taken."""
         reader = threading.Thread(target=self._run, name="refused-body", daemon=True)
-        reader.start()
+        try:
+            reader.start()
+        except RuntimeError:  # the host has no thread left
+            self.end = "broken"
+            self._places.release()
+            return
         reader.join(seconds)
         if reader.is_alive():
             self.end = "time"
