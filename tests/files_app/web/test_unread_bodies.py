@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from django.http import HttpRequest, HttpResponse
 from prometheus_client import REGISTRY
 from pytest_django import Settings
 
 from files_app.observability import logs
 from files_app.services.tenants import throttle
 from files_app.web import unread_bodies
+from files_app.web.unread_bodies import UnreadBodyMiddleware
 from tests.files_app.cast import Tenant
 from tests.files_app.client import ApiClient, Reply
 from tests.files_app.forms import BOUNDARY, Feed, encode, file_part, purpose_part
@@ -115,6 +118,17 @@ def test_a_refusal_for_want_of_a_place_reads_nothing(acme: Tenant, settings: Set
         del throttle._running[caller_key]
 
 
+def test_the_database_is_let_go_between_answer_and_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = form(50_000)
+    with refused(STRANGER, body) as (reply, feed):
+        released_at: list[int] = []
+        monkeypatch.setattr(
+            unread_bodies, "release_connection", lambda: released_at.append(feed.taken + feed.discarded)
+        )
+        rest_of(reply)
+    assert released_at == [0]
+
+
 class Stalling(Feed):
     """A body that stops coming until it is released."""
 
@@ -133,7 +147,7 @@ def test_a_client_that_stalls_is_left_when_the_time_is_over_and_keeps_its_place(
     stalling = Stalling()
     with STRANGER.open("POST", "/files", headers=FORM, feed=stalling, length=1_000) as reply:
         assert b"invalid_api_key" in b"".join(reply.chunks)
-    [reader] = [thread for thread in threading.enumerate() if thread.name == "refused-body"]
+    [reader] = readers()
     body = form(1_000)
     with refused(STRANGER, body) as (reply, feed):  # the one place is taken
         rest_of(reply)
@@ -143,6 +157,23 @@ def test_a_client_that_stalls_is_left_when_the_time_is_over_and_keeps_its_place(
     with refused(STRANGER, body) as (reply, feed):
         rest_of(reply)
         assert feed.taken + feed.discarded == len(body)
+
+
+def test_under_gunicorn_a_client_that_stalls_is_shut_out(settings: Settings) -> None:
+    settings.REFUSED_BODY_SECONDS = 0.01
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ours.makefile("rb", buffering=0) as stream:
+        request = HttpRequest()
+        request.META |= {"CONTENT_LENGTH": "1000", "wsgi.input": stream, "gunicorn.socket": ours}
+        response = UnreadBodyMiddleware(lambda request: HttpResponse(b"no", status=401))(request)
+        assert b"".join(response) == b"no"  # type: ignore[arg-type]
+        for reader in readers():
+            reader.join(10)
+        assert readers() == []
+
+
+def readers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "refused-body"]
 
 
 def test_a_body_that_breaks_gives_its_place_back(settings: Settings) -> None:
