@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 COOL_DOWN ?= 7 days
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install --require-hashes
 
-.PHONY: run dev test check format lint types lock audit sbom bench screenshots help
+.PHONY: run dev test check format lint types lock audit sbom bench clients screenshots help
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make audit    look for known vulnerabilities in what the locks name"
 	@echo "make sbom     write sbom.cdx.json (CycloneDX): what a running gateway consists of"
 	@echo "make bench    measure transfers and requests"
+	@echo "make clients  count which refusals reach which clients (Node, npm, Go, a JDK 17 and nginx are needed)"
 
 $(BIN)/python:
 	@command -v "$(PYTHON)" >/dev/null || { echo "error: Python 3.11 or newer is needed: install it, or name it with make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -81,6 +82,9 @@ sbom: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+clients: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks.refusals $(ARGS)
 
 screenshots: $(VENV)/.installed-dev
 	@SCREENSHOTS_DIR=docs/images $(BIN)/python -m pytest tests/files_app/admin/browser -k "not accessible" -q $(ARGS)

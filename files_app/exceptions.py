@@ -1,6 +1,7 @@
 """What the gateway itself has to say about a request that cannot be served.
 
-GatewayError                     status, message, type, param, code, should_retry, retry_after_seconds
+GatewayError                     status, message, type, param, code, should_retry, retry_after_seconds,
+                                 closes_connection
  |- InvalidRequestError          400
  |   `- BodyIncompleteError      400: the body ended before it was complete; the client may be gone
  |       `- BodyStalledError     408: the body stopped coming
@@ -12,6 +13,7 @@ GatewayError                     status, message, type, param, code, should_retr
  |- FileTooLargeError            413
  |- UnprocessableError           422
  |- TooManyRequestsError         429
+ |   `- NoPlaceError             429: all are taken; the rest of the body is not read either
  `- TemporaryError               503
 
 Providers' errors are in `providers.exceptions`; the API's exception handler knows both.
@@ -27,6 +29,8 @@ class GatewayError(Exception):
     type = "invalid_request_error"
     code: str | None = None
     should_retry: bool | None = None
+    #: Whether the rest of the body is not worth a thread: the connection ends with the answer.
+    closes_connection = False
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class BodyStalledError(BodyIncompleteError):
 
     status = 408
     code = "request_timeout"
+    closes_connection = True
 
 
 class InvalidKeyError(GatewayError):
@@ -119,6 +124,12 @@ class TooManyRequestsError(GatewayError):
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
+
+
+class NoPlaceError(TooManyRequestsError):
+    """Every place for a request like this one is taken."""
+
+    closes_connection = True
 
 
 class TemporaryError(GatewayError):

@@ -13,7 +13,8 @@ Secrets marked * may also be given as NAME_FILE, the path of a file that holds t
                         BATCH_MAX_FILE_BYTES, BATCH_MAX_LINE_BYTES, BATCH_MAX_LINES,
                         ASSISTANTS_MAX_TOKENS
     transfers           CLIENT_LEAST_RATE, CLIENT_IDLE_SECONDS, UPLOAD_LEASE_SECONDS,
-                        SDK_RETRY_WINDOW_SECONDS, IDEMPOTENCY_TTL_SECONDS
+                        SDK_RETRY_WINDOW_SECONDS, IDEMPOTENCY_TTL_SECONDS, REFUSED_BODY_BYTES,
+                        REFUSED_BODY_SECONDS, REFUSED_BODY_THREADS
     rate limits         WRONG_KEYS_PER_MINUTE, SIGN_INS_PER_MINUTE, UPLOADS_PER_MINUTE, UPLOADS_AT_ONCE,
                         THROTTLE_STORAGE_URL*
     providers           PROVIDER_CONNECT_TIMEOUT_SECONDS, PROVIDER_READ_TIMEOUT_SECONDS,
@@ -134,6 +135,9 @@ DOWNLOAD_CHUNK_BYTES = 256 * KIB
 CLIENT_LEAST_RATE = integer("CLIENT_LEAST_RATE", KIB)  # bytes a second, either way; 0: any
 CLIENT_IDLE_SECONDS = integer("CLIENT_IDLE_SECONDS", 60, minimum=1)
 UPLOAD_LEASE_SECONDS = integer("UPLOAD_LEASE_SECONDS", 120, minimum=1)
+REFUSED_BODY_BYTES = integer("REFUSED_BODY_BYTES", 16 * MIB)  # with a good key, MAX_FILE_BYTES more
+REFUSED_BODY_SECONDS = integer("REFUSED_BODY_SECONDS", 30, minimum=1)
+REFUSED_BODY_THREADS = integer("REFUSED_BODY_THREADS", max(1, WEB_THREADS // 8))  # of each web process
 SDK_RETRY_WINDOW_SECONDS = integer("SDK_RETRY_WINDOW_SECONDS", 900)
 IDEMPOTENCY_TTL_SECONDS = integer("IDEMPOTENCY_TTL_SECONDS", 86_400)
 WRONG_KEYS_PER_MINUTE = integer("WRONG_KEYS_PER_MINUTE", 60)  # from one address; 0: no limit
@@ -182,7 +186,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "files_app.web.request_log.RequestMiddleware",  # first: it times and logs all the others
+    "files_app.web.unread_bodies.UnreadBodyMiddleware",  # first: what it does follows the answer
+    "files_app.web.request_log.RequestMiddleware",  # it times and logs all below
     "files_app.web.security_headers.SecurityHeadersMiddleware",
     "files_app.web.hosts.HostMiddleware",
     "django.middleware.security.SecurityMiddleware",

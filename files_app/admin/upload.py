@@ -18,6 +18,7 @@ from files_app.admin.pages import page
 from files_app.admin.requests import caller_of, reach_for
 from files_app.exceptions import InvalidRequestError
 from files_app.models import Organization, ProviderAccount
+from files_app.observability import context
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.selection import usable_accounts
 from files_app.services.tenants import throttle
@@ -92,6 +93,7 @@ def receive(request: HttpRequest) -> JsonResponse:
 def _require_permission(request: HttpRequest) -> None:
     if not request.user.has_perm("files_app.add_file"):
         raise PermissionDenied
+    context.note_known()
 
 
 def _upload_request(request: HttpRequest) -> UploadRequest:

@@ -41,6 +41,7 @@ def authenticate(request: HttpRequest) -> Caller:
     except InvalidKeyError:
         throttle.count_wrong_key(request.META.get("REMOTE_ADDR", ""))
         raise
+    context.note_known()
     context.annotate(organization=verified.organization_name, caller=verified.name)
     return Caller(
         organization_id=verified.organization_id,

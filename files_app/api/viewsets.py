@@ -28,6 +28,7 @@ from files_app.services.uploads.begin import upload_file
 from files_app.services.uploads.request import UploadRequest
 from files_app.services.upstream import schedule
 from files_app.services.upstream.retrieve import get_file
+from files_app.services.upstream.status import with_fresh_status
 from files_app.web import content
 from files_app.web.bodies import body_source
 from files_app.web.representation import file_object
@@ -83,7 +84,7 @@ class FileViewSet(GenericViewSet[File]):
     @schema.retrieve_file
     def retrieve(self, request: Request, file_id: str) -> Response:
         """Retrieve a file object."""
-        return Response(file_object(self.get_object()))
+        return Response(file_object(with_fresh_status(self.get_object())))
 
     @schema.delete_file
     def destroy(self, request: Request, file_id: str) -> Response:

@@ -19,7 +19,10 @@ from files_app.models.states import (
     StatefulModel,
     StatefulQuerySet,
 )
-from providers.objects import RemoteFile
+from providers.objects import FileStatus, RemoteFile
+
+#: The status of a file that its provider still works on; the others are final.
+UNFINISHED: FileStatus = "uploaded"
 
 
 class DeletedReason(models.TextChoices):
@@ -55,6 +58,16 @@ class FileQuerySet(StatefulQuerySet["File"]):
     def stuck(self) -> FileQuerySet:
         """Return uploads whose lease ran out, in database time."""
         return self.filter(state=FileState.UPLOADING, lease_expires_at__lt=Now())
+
+    def unfinished(self) -> FileQuerySet:
+        """Return files that their provider had not finished when it was asked last."""
+        return self.filter(state=FileState.AVAILABLE, status=UNFINISHED)
+
+    def take_status(self, remote: RemoteFile) -> bool:
+        """Write down what a provider says of an available file's status; False where that is no news."""
+        details = (remote.status_details or "")[:500]
+        stale = self.filter(~Q(status=remote.status, status_details=details), state=FileState.AVAILABLE)
+        return bool(stale.update(status=remote.status, status_details=details))
 
     def index(
         self,
@@ -108,6 +121,7 @@ class File(StatefulModel):
     lease_token, lease_expires_at: who may settle the upload, and until when it counts as alive.
     is_withheld: adopted at an account that turned out to be shared, so that it may be somebody else's: for
     clients it is not there, until an operator confirms the account.
+    status_ask_after: before this moment, in database time, nobody asks the provider for the status again.
     is_counted: whether the bytes count against the quota (adopted files do not).
     """
 
@@ -124,6 +138,7 @@ class File(StatefulModel):
     uri = models.CharField(max_length=1300, blank=True)
     status = models.CharField(max_length=16, default="processed")
     status_details = models.CharField(max_length=500, blank=True)
+    status_ask_after = models.DateTimeField(null=True, blank=True, editable=False)
     state = models.CharField(max_length=16, choices=FileState, default=FileState.UPLOADING)
     deleted_reason = models.CharField(max_length=16, choices=DeletedReason, blank=True)
     failure = models.CharField(max_length=500, blank=True)
@@ -183,6 +198,9 @@ class File(StatefulModel):
             ),
             models.Index(
                 fields=["lease_expires_at"], condition=Q(state="uploading"), name="file_upload_lease"
+            ),
+            models.Index(
+                fields=["account"], condition=Q(state="available", status=UNFINISHED), name="file_unfinished"
             ),
             models.Index(fields=["organization", "sha256"], name="file_sha256"),
             models.Index(

@@ -16,6 +16,7 @@ class RequestRecord:
     request_id: str
     started: float  # time.perf_counter()
     bytes_in: int = 0
+    is_known: bool = False  # whether the caller proved who it is
     fields: dict[str, str | int] = field(default_factory=dict)
 
 
@@ -31,6 +32,17 @@ def begin(*, client_request_id: str = "") -> RequestRecord:
     if client_request_id:
         annotate(client_request_id=UNSAFE_IN_CLIENT_ID.sub("?", client_request_id[:128]))
     return record
+
+
+def current() -> RequestRecord | None:
+    """Return the record of the request in hand; None in commands and tasks."""
+    return _current.get()
+
+
+def note_known() -> None:
+    """Note that the caller of this request proved who it is."""
+    if record := _current.get():
+        record.is_known = True
 
 
 def request_id() -> str:

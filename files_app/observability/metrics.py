@@ -34,6 +34,9 @@ BYTES = Counter(
 )
 #: Labels whose values tenants choose: shown only to a scraper that holds METRICS_TOKEN.
 NAMING_LABELS = frozenset({"provider"})
+REFUSED_BODY_BYTES = Counter(
+    "files_gateway_refused_body_bytes", "Bytes of refused requests that were read and thrown away."
+)
 PROVIDER_SECONDS = Histogram(
     "files_gateway_provider_request_seconds",
     "Time that a provider's operation took.",
@@ -77,6 +80,10 @@ def count_bytes(*, driver: str, provider: str, received: int, sent: int) -> None
         BYTES.labels("in", driver, provider).inc(received)
     if provider and sent:
         BYTES.labels("out", driver, provider).inc(sent)
+
+
+def count_refused_body(size: int) -> None:
+    REFUSED_BODY_BYTES.inc(size)
 
 
 @contextmanager

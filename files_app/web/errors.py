@@ -56,6 +56,8 @@ def answer_for_gateway_error(error: GatewayError) -> ErrorAnswer:
     headers = _retry_headers(error.retry_after_seconds)
     if error.should_retry is not None:
         headers["x-should-retry"] = "true" if error.should_retry else "false"
+    if error.closes_connection:
+        headers["Connection"] = "close"
     if error.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="files"'
     return ErrorAnswer(error.status, error.message, error.type, error.param, error.code, headers)

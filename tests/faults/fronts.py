@@ -16,6 +16,8 @@ from tests.test_deploy import DEPLOY, NGINX_HOME, nginx_configuration, plain_ser
 FrontName = Literal["granian", "gunicorn", "nginx"]
 #: How long a client may stall where the front can end it; the shipped default is a minute.
 IDLE_SECONDS = 1
+#: How long gunicorn reads a refused body; the shipped default is half a minute.
+REFUSED_BODY_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,11 @@ def gunicorn(stack: Stack) -> Iterator[Front]:
     process = Process(
         [sys.executable, "-m", "gunicorn", "--chdir", str(PROJECT), *options, "gateway.wsgi:application"],
         log=log,
-        environment={**stack.environment, "CLIENT_IDLE_SECONDS": str(IDLE_SECONDS)},
+        environment={
+            **stack.environment,
+            "CLIENT_IDLE_SECONDS": str(IDLE_SECONDS),
+            "REFUSED_BODY_SECONDS": str(REFUSED_BODY_SECONDS),
+        },
     )
     yield from _running(process, Front("gunicorn", port, log))
 

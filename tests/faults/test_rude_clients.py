@@ -150,6 +150,25 @@ def test_a_refusal_reaches_a_client_that_goes_on_sending(gateway: Gateway, front
     assert_nothing_happened(gateway, tenant)
 
 
+def test_a_refusal_reaches_a_client_that_reads_when_all_is_sent(gateway: Gateway, front: Front) -> None:
+    """What asynchronous clients come to: a reset in the middle of the body would take the answer away."""
+    body = form(b"x" * 8_000_000)
+    with Wire(front.port) as wire:
+        wire.send(upload_head("wrong", len(body)) + body)
+        answer = wire.answer()
+    assert (answer.status, answer.headers["x-should-retry"]) == (401, "false")
+
+
+def test_a_refused_client_that_stalls_has_its_answer(gateway: Gateway, front: Front) -> None:
+    with Wire(front.port, timeout=PATIENCE_SECONDS) as wire:
+        wire.send(upload_head("wrong", len(BODY)) + BODY[:1_000])
+        assert wire.answer().status == 401
+        if front.name == "gunicorn":  # granian cannot end a read that waits, nginx gives it 5 seconds
+            with pytest.raises(EOFError):
+                wire.answer()
+    wait_until(gateway.stack.is_ready, seconds=PATIENCE_SECONDS, what="others to be served")
+
+
 def test_expect_100_continue_is_kept(gateway: Gateway, front: Front) -> None:
     tenant = gateway.tenant()
     with Wire(front.port) as wire:

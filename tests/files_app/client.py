@@ -124,7 +124,7 @@ class ApiClient:
             result = application()(environ, lambda status, given, *rest: started.append((status, given)))
         try:
             ((status, given),) = started
-            yield Reply(int(status[:3]), CaseInsensitiveDict(given), chunks=iter(result))
+            yield Reply(int(status[:3]), CaseInsensitiveDict(given), chunks=_answered(result, source))
         finally:
             with _one_connection():
                 getattr(result, "close", lambda: None)()
@@ -179,6 +179,13 @@ def assert_is_ours(reply: Reply, status: int) -> None:
     assert b"<html" not in reply.body.lower()
     assert b"Traceback" not in reply.body
     assert re.fullmatch(r"req_[0-9a-f]{32}", reply.headers["x-request-id"])
+
+
+def _answered(chunks: Iterable[bytes], feed: Feed) -> Iterator[bytes]:
+    """Pass an answer on, and tell the body that it has begun."""
+    for chunk in chunks:
+        feed.is_answered = True
+        yield chunk
 
 
 @contextmanager

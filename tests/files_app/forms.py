@@ -62,12 +62,15 @@ def encoded(parts: Iterable[Part], boundary: str = BOUNDARY) -> Iterator[bytes]:
 class Feed:
     """What a server hands out of a socket: never more than asked for, and often less.
 
-    sizes: how large the pieces are, over and over; empty gives as much as asked for. `taken` counts.
+    sizes: how large the pieces are, over and over; empty gives as much as asked for. `taken` counts what was
+    read up to the answer's first bytes, `discarded` what was read behind them.
     """
 
     pieces: Iterator[bytes]
     sizes: Sequence[int] = ()
     taken: int = 0
+    discarded: int = 0
+    is_answered: bool = False
     _rest: bytes = field(default=b"", repr=False)
     _cycle: Iterator[int] | None = field(default=None, repr=False)
 
@@ -78,7 +81,10 @@ class Feed:
         while len(self._rest) < size and (piece := next(self.pieces, b"")):
             self._rest += piece
         out, self._rest = self._rest[:size], self._rest[size:]
-        self.taken += len(out)
+        if self.is_answered:
+            self.discarded += len(out)
+        else:
+            self.taken += len(out)
         return out
 
     def readline(self, size: int = -1) -> bytes:

@@ -186,6 +186,22 @@ def test_a_provider_that_was_busy_is_asked_again_by_the_sdk(gateway: Gateway) ->
         client.files.delete(created.id)
 
 
+@pytest.mark.parametrize("end", ["processed", "error"])
+def test_waiting_for_a_file_ends_with_what_its_provider_says(gateway: Gateway, end: str) -> None:
+    gateway.fake.script({"method": "POST"}, behaviours.patched({"status": "uploaded"}))
+    gateway.fake.script({"method": "GET", "path": "/files/"}, behaviours.patched({"status": end}))
+    with openai.OpenAI(
+        base_url=gateway.api_url,
+        api_key=gateway.api_key,
+        max_retries=0,
+        default_headers={"x-tfy-provider-name": "openai"},
+    ) as client:
+        created = client.files.create(file=("a.txt", b"x"), purpose="user_data")
+        assert created.status == "uploaded"
+        assert client.files.wait_for_processing(created.id).status == end
+        client.files.delete(created.id)
+
+
 def test_a_real_compatible_server_as_upstream(gateway: Gateway, aimock: str) -> None:
     with openai.OpenAI(
         base_url=gateway.api_url,

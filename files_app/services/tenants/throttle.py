@@ -21,7 +21,7 @@ from limits.errors import StorageError
 from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
-from files_app.exceptions import TooManyRequestsError
+from files_app.exceptions import NoPlaceError, TooManyRequestsError
 from files_app.services.index.callers import Caller
 
 log = structlog.get_logger(__name__)
@@ -85,12 +85,12 @@ def upload_slot(caller: Caller) -> Iterator[None]:
     """Hold one of the places for running uploads that a key has in this process.
 
     What it guards are the process's threads: each upload keeps one busy, however slowly its body comes.
-    Raises TooManyRequestsError.
+    Raises NoPlaceError.
     """
     key = (caller.organization_id, caller.api_key_id)
     with _lock:
         if settings.UPLOADS_AT_ONCE and _running[key] >= settings.UPLOADS_AT_ONCE:
-            raise TooManyRequestsError(
+            raise NoPlaceError(
                 f"This API key has {settings.UPLOADS_AT_ONCE:,} uploads running. Send this one when "
                 "one of them is done.",
                 retry_after_seconds=_BUSY_SECONDS,

@@ -36,10 +36,7 @@ def recheck_file(file: File, *, caller: Caller) -> str:
 
 
 def _compared(file: File, remote: RemoteFile, label: str) -> str:
-    if remote.status != file.status:
-        File.objects.filter(pk=file.pk, state=FileState.AVAILABLE).update(
-            status=remote.status, status_details=(remote.status_details or "")[:500]
-        )
+    File.objects.filter(pk=file.pk).take_status(remote)
     if remote.bytes is not None and file.sha256 and remote.bytes != file.bytes:
         return f"{label} has {remote.bytes:,} bytes instead of {file.bytes:,}"
     return f"{label} has it, status {remote.status}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
-import threading
 import time
 from concurrent.futures import Future
 from datetime import timedelta
@@ -11,7 +9,6 @@ from typing import Literal
 
 import structlog
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
 from files_app.models import ProviderAccount
@@ -19,6 +16,7 @@ from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.isolation import on_its_own
 from files_app.services.index.transactions import release_connection
 from files_app.services.upstream.adoption import can_adopt
+from files_app.services.upstream.aside import aside
 from files_app.services.upstream.sync import sync_account
 from providers.exceptions import ProviderConfigurationError, ProviderError
 
@@ -31,7 +29,11 @@ _Outcome = Literal["done", "failed", "elsewhere"]
 
 def is_stale(account: ProviderAccount, *, at_least_seconds: float = 0) -> bool:
     """Whether the account's index may lag behind its provider more than its settings allow."""
-    if account.list_freshness_seconds is None or account.is_shared:
+    return not account.is_shared and _is_due(account, at_least_seconds)
+
+
+def _is_due(account: ProviderAccount, at_least_seconds: float) -> bool:
+    if account.list_freshness_seconds is None:
         return False
     if account.last_synced_at is None:
         return True
@@ -42,8 +44,8 @@ def is_stale(account: ProviderAccount, *, at_least_seconds: float = 0) -> bool:
 def sync_due_accounts() -> int:
     """Sync the accounts whose last sync is older than their freshness, and return how many were."""
     synced = 0
-    for account in ProviderAccount.objects.filter(is_enabled=True, organization__isnull=False):
-        if is_stale(account, at_least_seconds=settings.SYNC_INTERVAL_SECONDS):
+    for account in ProviderAccount.objects.filter(is_enabled=True):
+        if _is_due(account, settings.SYNC_INTERVAL_SECONDS):
             with on_its_own("sync", account):
                 synced += sync_account(account) is not None
     return synced
@@ -86,21 +88,15 @@ def _begin_sync(account: ProviderAccount) -> Future[_Outcome]:
 
     The account's lease admits one at a time: `elsewhere` says that it is somebody else's turn.
     """
-    done: Future[_Outcome] = Future()
 
-    def run() -> None:
-        outcome: _Outcome = "failed"
+    def run() -> _Outcome:
         try:
             report = sync_account(ProviderAccount.objects.get(pk=account.pk))
-            outcome = "elsewhere" if report is None else "done"
+            return "elsewhere" if report is None else "done"
         except (ProviderError, ProviderConfigurationError) as exc:
             log.warning("sync_failed", account=account.name, error=str(exc))
         except Exception:  # the index can answer the list all the same
             log.exception("sync_failed_unexpectedly", account=account.name)
-        finally:
-            connection.close()
-            done.set_result(outcome)
+        return "failed"
 
-    with_request_id = contextvars.copy_context()
-    threading.Thread(target=with_request_id.run, args=(run,), name="sync", daemon=True).start()
-    return done
+    return aside("sync", run)

@@ -11,7 +11,7 @@ import structlog
 from django.db.models import Q
 from django.utils import timezone
 
-from files_app.models import CopyState, File, FileCopy, FileState, ProviderAccount
+from files_app.models import CopyState, File, FileCopy, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.places import place_account
 from files_app.services.index.transactions import database_time
@@ -19,6 +19,7 @@ from files_app.services.upstream.adoption import adopt, can_adopt, is_adoptable,
 from files_app.services.upstream.in_flight import unsettled_uploads
 from files_app.services.upstream.lost import find_again, mark_missing
 from files_app.services.upstream.pages import RemoteList
+from files_app.services.upstream.status import refresh_unfinished
 from providers.base import Driver
 from providers.exceptions import (
     ProviderConfigurationError,
@@ -48,12 +49,13 @@ def sync_account(
 ) -> SyncReport | None:
     """Reconcile the index with the provider's list; None while another sync of this account runs.
 
+    Where other organizations may have files too, only the known ones are asked for that are not finished.
     on_progress: called after each page, with the report so far.
     Raises ProviderError and ProviderConfigurationError; the account then shows the error.
     """
     driver = driver_for(account)
     place_account(account, driver)  # what a credential refers to may have changed
-    if not can_adopt(account, driver):
+    if not account.is_enabled:
         return SyncReport()
     token = _take_lease(account)
     if token is None:
@@ -61,7 +63,10 @@ def sync_account(
     error = "The sync was interrupted."
     began = timezone.now()
     try:
-        report = _reconcile(account, driver, began, on_progress)
+        if can_adopt(account, driver):
+            report = _reconcile(account, driver, began, on_progress)
+        else:
+            report = SyncReport(updated=refresh_unfinished(account, driver), is_complete=True)
         error = ""
     except (ProviderError, ProviderConfigurationError) as exc:
         error = str(exc)[:500]
@@ -126,9 +131,8 @@ def _update(copy: FileCopy, remote: RemoteFile) -> bool:
     file = copy.file
     if copy.state == CopyState.LOST:
         return find_again(copy)
-    values: dict[str, object] = {}
-    if file.state == FileState.AVAILABLE and file.status != remote.status:
-        values |= {"status": remote.status, "status_details": (remote.status_details or "")[:500]}
+    row = File.objects.filter(pk=file.pk)
+    is_updated = file.status != remote.status and row.take_status(remote)
     if remote.expires_at is not None and file.expires_at != remote.expires_at and file.is_adopted:
-        values["expires_at"] = remote.expires_at
-    return bool(values) and bool(File.objects.filter(pk=file.pk).update(**values))
+        is_updated = bool(row.update(expires_at=remote.expires_at)) or is_updated
+    return is_updated

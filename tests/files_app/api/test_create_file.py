@@ -292,7 +292,10 @@ def test_the_file_limit_is_exact(
     assert counters(remote.organization)[:2] == ((size if status == 200 else 0), 0)
 
 
-def test_an_upload_without_end_is_cut_off_at_the_limit(remote: Tenant, fake: FakeProvider) -> None:
+def test_an_upload_without_end_is_cut_off_at_the_limit(
+    remote: Tenant, fake: FakeProvider, settings: Settings
+) -> None:
+    settings.MAX_FILE_BYTES = settings.REFUSED_BODY_BYTES = 2**20  # what is read behind the answer
     remote.set_limits(max_file_bytes=2**20)
     head = encode([purpose_part(), file_part(b"x")]).rsplit(b"x", 1)[0]
 
@@ -304,6 +307,7 @@ def test_an_upload_without_end_is_cut_off_at_the_limit(remote: Tenant, fake: Fak
     reply = remote.api.upload_body(b"", feed=feed, length=None)
     assert (reply.status, reply.error["code"]) == (413, "file_too_large")
     assert feed.taken < 2 * 2**20
+    assert feed.discarded == 2 * 2**20
     fake.wait_until_idle()
     assert fake.store("openai") == []
     assert counters(remote.organization) == (0, 0, 0)
