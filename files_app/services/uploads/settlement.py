@@ -134,7 +134,10 @@ class _Settlement:
         """
         upload = self._upload
         held = self._own_files().filter(
-            account=upload.account, file_id=self._remote.remote_id, state=FileState.AVAILABLE
+            account=upload.account,
+            file_id=self._remote.remote_id,
+            state=FileState.AVAILABLE,
+            is_withheld=False,
         )
         twin = held.select_for_update(of=("self",)).select_related("account").first()
         if twin is None:

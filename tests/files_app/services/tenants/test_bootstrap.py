@@ -85,3 +85,11 @@ def test_a_gateway_that_has_organizations_and_an_admin_is_left_alone() -> None:
     first = bootstrap()
     assert (first.api_key, first.admin_password) == ("", "")
     assert Organization.objects.count() == 1
+
+
+def test_a_start_writes_down_where_accounts_of_earlier_versions_are() -> None:
+    bootstrap()
+    account = ProviderAccount.objects.get()
+    account.places.all().delete()
+    bootstrap()
+    assert account.places.get().authority == "@disk"

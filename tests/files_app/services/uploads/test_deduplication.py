@@ -36,6 +36,25 @@ def batch_file() -> bytes:
     return b"".join(json.dumps(each).encode() + b"\n" for each in lines)
 
 
+def test_bytes_that_another_organization_has_there_already_are_evidence(
+    acme: Tenant, other: Tenant, fake: FakeProvider
+) -> None:
+    at_together(acme.organization, fake, "together")
+    with fake.second_address() as root:
+        make_account(
+            other.organization,
+            "together",
+            "together",
+            options={"base_url": f"{root}/together"},
+            credentials={"api_key": VALID_KEY},
+        )
+        for tenant in (acme, other):
+            file = tenant.api.create(batch_file(), account="together", purpose="batch", filename="a.jsonl")
+            assert tenant.api.get(f"/files/{file['id']}").status == 200
+    shared = ProviderAccount.objects.get(shared_since__isnull=False)
+    assert (shared.organization, shared.shared_reason) == (other.organization, "evidence")
+
+
 @pytest.mark.parametrize("is_shared", [True, False], ids=["one shared account", "two accounts"])
 def test_a_shared_remote_file_goes_with_its_last_holder(
     acme: Tenant, other: Tenant, fake: FakeProvider, is_shared: bool
