@@ -27,7 +27,10 @@ log = structlog.get_logger(__name__)
 
 #: Letters and digits that change places at least four times: words and dates do not.
 _MIXED = re.compile(r"(?:[A-Za-z]+[0-9]+){2}[A-Za-z]|(?:[0-9]+[A-Za-z]+){2}[0-9]")
-_MACHINE_MADE = re.compile(r"file[-_](?=.*[0-9]|.*[a-z].*[A-Z]|.*[A-Z].*[a-z])[A-Za-z0-9]{16,}")
+#: Ours, and those that begin like OpenAI's.
+_MACHINE_MADE = re.compile(
+    r"file-[a-z2-7]{26}|file[-_](?=.*[0-9]|.*[a-z].*[A-Z]|.*[A-Z].*[a-z])[A-Za-z0-9]{16,}"
+)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _BATCH_IDS = 500  # SQLite takes a limited number of parameters
 
@@ -81,7 +84,9 @@ def weigh(account: ProviderAccount, driver: Driver, remote_ids: Collection[str])
     """
     if account.organization_id is None:
         return False
-    holders = _holders(account, driver, [each for each in remote_ids if is_random(each)])
+    holders = _holders(
+        account, driver, [each for each in remote_ids if is_random(driver.file_id_of(each) or each)]
+    )
     if not holders:
         return False
     mark_shared(account, SharedReason.EVIDENCE)
@@ -101,8 +106,8 @@ def _holders(account: ProviderAccount, driver: Driver, remote_ids: Sequence[str]
     found: set[int] = set()
     for start in range(0, len(remote_ids), _BATCH_IDS):
         batch = remote_ids[start : start + _BATCH_IDS]
-        same = Q(remote_id__in=batch) | _same_objects(driver, batch)
-        found.update(copies.filter(same).values_list("account_id", flat=True).distinct())
+        for same in (Q(remote_id__in=batch), _same_objects(driver, batch)):  # apart: each has its index
+            found.update(copies.filter(same).values_list("account_id", flat=True).distinct())
     return list(ProviderAccount.objects.filter(pk__in=found))
 
 
@@ -111,7 +116,7 @@ def _same_objects(driver: Driver, remote_ids: Sequence[str]) -> Q:
     if not driver.names_files:
         return Q(pk__in=[])
     namespaces = {driver.namespace_of(remote_id) or "" for remote_id in remote_ids}
-    owners = [int(number) for name in namespaces if (number := name.removeprefix("org-")).isdecimal()]
+    owners = [int(name[4:]) for name in namespaces if re.fullmatch(r"org-[0-9]{1,18}", name)]
     file_ids = [file_id for each in remote_ids if (file_id := driver.file_id_of(each))]
     return Q(file__organization__in=owners, file__file_id__in=file_ids)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shutil import copytree
 
 import pytest
 
 from files_app.models import AuditEvent, File, FileCopy, ProviderAccount
+from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.places import is_exclusive
 from files_app.services.accounts.saving import save_account
 from files_app.services.accounts.sharing import confirm_exclusive, is_random, place_all
@@ -221,6 +223,19 @@ def test_another_name_of_a_server_is_found_out_by_what_it_shows(
     assert ids(other) == []
     assert marked() == {"other/openai"}
     assert remote.api.get(f"/files/{output}").status == 200  # where the evidence was not seen, all goes on
+
+
+def test_another_name_of_a_directory_is_found_out_by_the_keys_in_it(acme: Tenant, other: Tenant) -> None:
+    """The gateway names objects itself, so that it knows its own under any name of their bucket."""
+    file_id = acme.api.create()["id"]
+    root = driver_for(acme.accounts["local"]).root  # type: ignore[attr-defined]
+    theirs = driver_for(other.accounts["local"]).root  # type: ignore[attr-defined]
+    copytree(root, theirs, dirs_exist_ok=True)
+    copytree(theirs / acme.organization.namespace, theirs / f"org-{10**30}")
+    FileCopy.objects.update(remote_id=f"another-name/{file_id}")
+    sync(other, "local")
+    assert marked() == {"other/local"}
+    assert ids(other) == []
 
 
 def test_a_server_of_their_own_does_not_end_anothers_adoption(
