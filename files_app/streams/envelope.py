@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from files_app.exceptions import BodyIncompleteError, InvalidRequestError
 from files_app.streams.headers import MalformedFormError
 
-_MAX_PARTS = 8
 _MAX_PADDING_BYTES = 1_024
 _MAX_HEADER_LINE_BYTES = 8_192
 _MAX_HEADER_BYTES = 16_384
@@ -59,11 +58,7 @@ class Envelope:
 
     def __iter__(self) -> Iterator[Part]:
         self._skip_preamble()
-        count = 0
         while not self._closes_here():
-            count += 1
-            if count > _MAX_PARTS:
-                raise MalformedFormError(f"it has more than {_MAX_PARTS} parts")
             part = Part(self._read_headers(), self._content())
             yield part
             for _ in part.chunks:  # whoever takes no bytes must not shift the parts behind
