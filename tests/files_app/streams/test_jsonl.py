@@ -210,6 +210,7 @@ def test_an_empty_line_before_a_record_is_named_with_its_number() -> None:
         (b"PK\x03\x04" + b"x" * 500, "a ZIP archive"),
         (b"%PDF-1.7\n\n", "a PDF document"),
     ],
+    ids=lambda value: "" if isinstance(value, bytes) else value,
 )
 def test_another_format_is_called_by_its_name(content: bytes, name: str) -> None:
     for pieces in ([content], cut(content, [1])):
@@ -251,6 +252,7 @@ def test_a_photo_in_a_line_takes_no_memory(text: str) -> None:
         (long_line("x").replace(b"x", b"\xff"), "is not UTF-8 (byte"),
         (long_line("x", extra=1.5).replace(b"1.5", b"NaN"), "is not JSON: NaN"),
     ],
+    ids=lambda value: "" if isinstance(value, bytes) else value,
 )
 def test_a_long_line_is_checked_as_a_short_one_is(content: bytes, problem: str) -> None:
     padded = content.replace(b'"input"', b'"pad": "%b", "input"' % (b"p" * (MAX_HELD_BYTES + 1)))
