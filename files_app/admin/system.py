@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from files_app.admin.pages import page
 from files_app.admin.requests import reach_for
 from files_app.services.operations import doctor
-from files_app.services.operations.doctor import Level
+from files_app.services.operations.findings import Level
 from files_app.words import short_bytes
 
 #: level of a finding -> tone of its badge

@@ -8,7 +8,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from files_app.management.base import GatewayCommand
 from files_app.management.output import counted, printable
-from files_app.services.operations.doctor import Finding, Level, examine
+from files_app.services.operations.doctor import examine
+from files_app.services.operations.findings import Finding, Level
 
 
 class Command(GatewayCommand):

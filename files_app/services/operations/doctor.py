@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
 
 from django.conf import settings
@@ -16,12 +14,12 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from files_app.models import ApiKey, CopyState, File, FileCopy, Organization, ProviderAccount
-from files_app.services.accounts.disk_segments import without_segment
 from files_app.services.accounts.rotation import check_keys
 from files_app.services.index import usage
 from files_app.services.index.transactions import in_batches
 from files_app.services.operations import health, heartbeats, tenancy
 from files_app.services.operations.connection_test import check_connection
+from files_app.services.operations.findings import SHOWN_NAMES, Finding, ok, problem, shortened, warning
 from files_app.services.operations.overview import CRITICAL_PERCENT, WARNING_PERCENT, usage_of
 from files_app.services.upstream.schedule import is_stale
 from files_app.words import age, readable_bytes
@@ -32,37 +30,6 @@ _LOW_SHARE = 0.05
 _WAITING_LONG = timedelta(hours=1)
 #: A sync may be this late before anybody has to care.
 _SYNC_GRACE_SECONDS = 3 * 3_600
-_SHOWN_NAMES = 5
-
-
-class Level(StrEnum):
-    """How a check ended."""
-
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report. `fix` says what to do; empty where nothing has to be done."""
-
-    area: str
-    level: Level
-    detail: str
-    fix: str = ""
-
-
-def _ok(area: str, detail: str) -> Finding:
-    return Finding(area, Level.OK, detail)
-
-
-def _warning(area: str, detail: str, fix: str) -> Finding:
-    return Finding(area, Level.WARNING, detail, fix)
-
-
-def _problem(area: str, detail: str, fix: str) -> Finding:
-    return Finding(area, Level.PROBLEM, detail, fix)
 
 
 def examine(*, live: bool = True) -> Iterator[Finding]:
@@ -102,7 +69,7 @@ def _guarded(check: Check) -> Iterator[Finding]:
         yield from check()
     except (DatabaseError, InterfaceError) as exc:
         reason = str(exc).strip().partition("\n")[0]
-        yield _problem("database", f"a query failed: {reason}", "Look at the database's own log.")
+        yield problem("database", f"a query failed: {reason}", "Look at the database's own log.")
 
 
 # -- this host -----------------------------------------------------------------------------------------
@@ -113,10 +80,10 @@ def _settings() -> Iterator[Finding]:
     found = checks.run_checks(include_deployment_checks=not settings.IS_LOOPBACK, tags=_CHECKED_TAGS)
     for message in found:
         if not message.is_silenced():
-            make = _problem if message.level >= checks.ERROR else _warning
+            make = problem if message.level >= checks.ERROR else warning
             yield make("settings", f"{message.msg} ({message.id})", message.hint or "")
     if not found:
-        yield _ok("settings", "they agree with each other")
+        yield ok("settings", "they agree with each other")
 
 
 _CHECKED_TAGS = [checks.Tags.security, checks.Tags.models, checks.Tags.caches, checks.Tags.compatibility]
@@ -129,13 +96,13 @@ def _directories() -> Iterator[Finding]:
         detail = f"{name} {directory} has {readable_bytes(space.free)} free"
         fix = f"Free space on that disk, or set {name} to a directory with more room."
         if not os.access(directory, os.W_OK | os.X_OK):
-            yield _problem("disk", f"{name} {directory} cannot be written to", "Change its owner or mode.")
+            yield problem("disk", f"{name} {directory} cannot be written to", "Change its owner or mode.")
         elif space.free < settings.MAX_FILE_BYTES:
-            yield _problem("disk", f"{detail}: less than one file may have", fix)
+            yield problem("disk", f"{detail}: less than one file may have", fix)
         elif space.free < _LOW_SHARE * space.total:
-            yield _warning("disk", f"{detail}: under {_LOW_SHARE:.0%}", fix)
+            yield warning("disk", f"{detail}: under {_LOW_SHARE:.0%}", fix)
         else:
-            yield _ok("disk", detail)
+            yield ok("disk", detail)
     yield from _secret_files()
 
 
@@ -143,16 +110,16 @@ def _secret_files() -> Iterator[Finding]:
     directory = Path(settings.DATA_DIR) / "secrets"
     open_ones = [path.name for path in sorted(directory.glob("*")) if path.stat().st_mode & 0o077]
     if open_ones:
-        yield _problem(
+        yield problem(
             "secrets",
             f"others on this host can read {', '.join(open_ones)} in {directory}",
             f"chmod 600 {directory}/*",
         )
     elif settings.GENERATED_SECRETS:
         names = ", ".join(settings.GENERATED_SECRETS)
-        yield _ok("secrets", f"{names}: generated, in {directory}, which belongs into every backup")
+        yield ok("secrets", f"{names}: generated, in {directory}, which belongs into every backup")
     else:
-        yield _ok("secrets", "all are supplied")
+        yield ok("secrets", "all are supplied")
 
 
 # -- database, broker, worker --------------------------------------------------------------------------
@@ -168,7 +135,7 @@ _SERVICE_FIXES = {
 def _services(failures: dict[str, str]) -> Iterator[Finding]:
     for name, fix in _SERVICE_FIXES.items():
         if name not in failures:
-            yield _ok(
+            yield ok(
                 name,
                 connection.vendor
                 if name == "database"
@@ -177,18 +144,18 @@ def _services(failures: dict[str, str]) -> Iterator[Finding]:
                 else "answers",
             )
         elif name == "migrations" and "database" in failures:
-            yield _problem(name, "not known without the database", _SERVICE_FIXES["database"])
+            yield problem(name, "not known without the database", _SERVICE_FIXES["database"])
         else:
-            yield _problem(name, f"fails: {failures[name]}", fix)
+            yield problem(name, f"fails: {failures[name]}", fix)
 
 
 def _worker() -> Iterator[Finding]:
     seen_at = heartbeats.last_seen()
     if heartbeats.is_alive(seen_at):
-        yield _ok("worker", f"worker and beat were seen {age(seen_at)}")
+        yield ok("worker", f"worker and beat were seen {age(seen_at)}")
         return
     seen = f"last seen {age(seen_at)}" if seen_at else "not seen yet"
-    yield _problem(
+    yield problem(
         "worker",
         f"worker or beat {seen}: deletes, expiry and clean-up wait",
         "Start both: `manage.py run` runs everything, `manage.py run worker` and `run beat` one part each.",
@@ -201,23 +168,23 @@ def _worker() -> Iterator[Finding]:
 def _encryption() -> Iterator[Finding]:
     fit = check_keys()
     if not (fit.unreadable or fit.outdated):
-        yield _ok("encryption", f"FIELD_ENCRYPTION_KEYS fit {fit.tried} sealed accounts")
+        yield ok("encryption", f"FIELD_ENCRYPTION_KEYS fit {fit.tried} sealed accounts")
     elif fit.outdated and not fit.unreadable:
-        yield _warning(
+        yield warning(
             "encryption",
             f"the credentials of {fit.outdated} accounts are encrypted with an older key",
             "Run `manage.py rotate_encryption_keys`, then take the older key off FIELD_ENCRYPTION_KEYS.",
         )
     elif fit.is_wrong_key:
-        yield _problem(
+        yield problem(
             "encryption",
             f"FIELD_ENCRYPTION_KEYS decrypt none of {fit.tried} accounts' credentials",
             "Add the key that was used before to FIELD_ENCRYPTION_KEYS, behind the first one.",
         )
     else:
-        yield _problem(
+        yield problem(
             "encryption",
-            f"the credentials of {_names(fit.unreadable)} cannot be decrypted",
+            f"the credentials of {shortened(fit.unreadable)} cannot be decrypted",
             "Add the key that was used before to FIELD_ENCRYPTION_KEYS, or enter these credentials again.",
         )
 
@@ -225,41 +192,41 @@ def _encryption() -> Iterator[Finding]:
 def _organizations() -> Iterator[Finding]:
     active = Organization.objects.filter(is_active=True)
     if not active.exists():
-        yield _warning(
+        yield warning(
             "organizations", "there is none", "Run `manage.py bootstrap` or `manage.py apply FILE`."
         )
         return
     if not ApiKey.objects.filter(revoked_at=None, organization__is_active=True).exists():
-        yield _warning("keys", "no API key is in use", "Run `manage.py keys create`.")
+        yield warning("keys", "no API key is in use", "Run `manage.py keys create`.")
     full = [row for batch in in_batches(active) for row in batch if usage_of(row).percent >= WARNING_PERCENT]
-    for row in full[:_SHOWN_NAMES]:
+    for row in full[:SHOWN_NAMES]:
         use = usage_of(row)
-        make = _problem if use.percent >= CRITICAL_PERCENT else _warning
+        make = problem if use.percent >= CRITICAL_PERCENT else warning
         yield make(
             "quota",
             f"{row.name} uses {use.percent:.0f} % of {readable_bytes(row.quota_bytes)}",
             "Raise its quota in the admin, or let it delete files.",
         )
     if not full:
-        yield _ok("quota", f"every organization is below {WARNING_PERCENT} %")
+        yield ok("quota", f"every organization is below {WARNING_PERCENT} %")
 
 
 def _drift() -> Iterator[Finding]:
     drifted = [drift.organization for drift in usage.recount_all(dry_run=True)]
     if drifted:
-        yield _problem(
+        yield problem(
             "usage",
-            f"the counters of {_names(drifted)} differ from the files",
+            f"the counters of {shortened(drifted)} differ from the files",
             "Run `manage.py orgs recount`; beat does so every hour.",
         )
     else:
-        yield _ok("usage", "counters and files agree")
+        yield ok("usage", "counters and files agree")
 
 
 def _deletes() -> Iterator[Finding]:
     dead = FileCopy.objects.filter(state=CopyState.DEAD).count()
     if dead:
-        yield _problem(
+        yield problem(
             "deletions",
             f"{dead} deletes were given up",
             "`manage.py deletions list --state dead` shows why; then `manage.py deletions retry --all`.",
@@ -268,81 +235,32 @@ def _deletes() -> Iterator[Finding]:
         state=CopyState.DELETING, state_changed_at__lt=timezone.now() - _WAITING_LONG
     ).count()
     if late:
-        yield _warning(
+        yield warning(
             "deletions",
             f"{late} deletes have been waiting for more than an hour",
             "`manage.py deletions list` shows why; `manage.py deletions drain --early` tries them now.",
         )
     unconfirmed = FileCopy.objects.filter(state=CopyState.UNCONFIRMED).count()
     if unconfirmed:
-        yield _warning(
+        yield warning(
             "deletions",
             f"{unconfirmed} uploads may have left a file behind, whose id is not known",
             "They are searched for by themselves for a day; `manage.py reconcile` shows what is left.",
         )
     if not (dead or late or unconfirmed):
-        yield _ok("deletions", "none is late or given up")
+        yield ok("deletions", "none is late or given up")
 
 
 def _uploads() -> Iterator[Finding]:
     stuck = File.objects.stuck().count()
     if stuck:
-        yield _warning(
+        yield warning(
             "uploads",
             f"{stuck} uploads make no progress and hold quota",
             "The worker clears them within a minute: see that it runs.",
         )
     else:
-        yield _ok("uploads", "none is stuck")
-
-
-def _disk_folders() -> Iterator[Finding]:
-    shared = [row.full_name for row in without_segment().exclude(shared_since=None)]
-    waiting = [row.full_name for row in without_segment().filter(shared_since=None)]
-    if waiting:
-        yield _problem(
-            "local disk",
-            f"{_names(waiting)} have no folders of their own yet: only what was uploaded can be read there",
-            "Stop the gateway and run `manage.py bootstrap` on the host that has DATA_DIR/files.",
-        )
-    if shared:
-        yield _warning(
-            "local disk",
-            f"{_names(shared)} have directories that overlap with other accounts': nothing is adopted there",
-            "Make a new account for new files; the old ones can still be read.",
-        )
-
-
-def _sharing() -> Iterator[Finding]:
-    marked = tenancy.shared_accounts(_SHOWN_NAMES + 1)
-    for account, withheld in marked[:_SHOWN_NAMES]:
-        yield _problem(
-            "tenants",
-            f"{account.full_name} is shared since {account.shared_since:%Y-%m-%d %H:%M} UTC: "
-            f"{account.get_shared_reason_display()}. {withheld} adopted files are withheld",
-            "Give each organization a project, resource or bucket of its own; or, if all files there are its "
-            f"own, run `manage.py accounts confirm {account.full_name}`.",
-        )
-    if len(marked) > _SHOWN_NAMES:
-        yield _problem("tenants", "and more accounts are shared", "`manage.py accounts list` shows them.")
-    if unplaced := [account.full_name for account in tenancy.unplaced_accounts()]:
-        yield _warning(
-            "tenants",
-            f"{_names(unplaced)}: nothing is adopted, for it is not known where their files are",
-            "Run `manage.py bootstrap` where their credentials can be read, or save them in the admin.",
-        )
-    if not (marked or unplaced):
-        yield _ok("tenants", "no account is known to show another organization's files")
-
-
-def _hosts() -> Iterator[Finding]:
-    for host, names in tenancy.crowded_hosts():
-        yield _warning(
-            "tenants",
-            f"several organizations have accounts at {host}: {_names(names)}",
-            "Files belong to a project, a workspace or a resource there, not to a key (docs/security.md). "
-            "See that each organization has its own, then run `manage.py accounts confirm ACCOUNT` for each.",
-        )
+        yield ok("uploads", "none is stuck")
 
 
 _QUICK_CHECKS: tuple[Check, ...] = (
@@ -350,10 +268,10 @@ _QUICK_CHECKS: tuple[Check, ...] = (
     _encryption,
     _deletes,
     _uploads,
-    _sharing,
-    _disk_folders,
+    tenancy.sharing,
+    tenancy.disk_folders,
 )
-_THOROUGH_CHECKS: tuple[Check, ...] = (_organizations, _drift, _hosts)
+_THOROUGH_CHECKS: tuple[Check, ...] = (_organizations, _drift, tenancy.hosts)
 
 
 # -- accounts ------------------------------------------------------------------------------------------
@@ -367,7 +285,7 @@ def _accounts(*, live: bool) -> Iterator[Finding]:
             number += 1
             yield from _account(account, live=live)
     if not number:
-        yield _warning("accounts", "no provider account is enabled", "Add one in the admin or with `apply`.")
+        yield warning("accounts", "no provider account is enabled", "Add one in the admin or with `apply`.")
 
 
 def _account(account: ProviderAccount, *, live: bool) -> Iterator[Finding]:
@@ -375,28 +293,23 @@ def _account(account: ProviderAccount, *, live: bool) -> Iterator[Finding]:
     steps = check_connection(account, is_remembered=False)
     for step in steps:
         if not step.ok:
-            yield _problem(
+            yield problem(
                 "accounts",
                 f"{name}: {step.name} failed: {step.detail}",
                 f"Correct the account in the admin, then run `manage.py accounts test {name}`.",
             )
             break
         if not live:
-            yield _ok("accounts", f"{name}: {step.detail}")
+            yield ok("accounts", f"{name}: {step.detail}")
             break
     else:
-        yield _ok("accounts", f"{name}: {step.detail}")
+        yield ok("accounts", f"{name}: {step.detail}")
     yield from _sync_state(account, name)
 
 
 def _sync_state(account: ProviderAccount, name: str) -> Iterator[Finding]:
     fix = f"Run `manage.py accounts sync {name}`."
     if account.last_sync_error:
-        yield _warning("sync", f"{name}: the last sync failed: {account.last_sync_error}", fix)
+        yield warning("sync", f"{name}: the last sync failed: {account.last_sync_error}", fix)
     elif account.last_synced_at and is_stale(account, at_least_seconds=_SYNC_GRACE_SECONDS):
-        yield _warning("sync", f"{name}: last synced {account.last_synced_at:%Y-%m-%d %H:%M:%S} UTC", fix)
-
-
-def _names(names: list[str] | tuple[str, ...]) -> str:
-    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
-    return ", ".join(names[:_SHOWN_NAMES]) + more
+        yield warning("sync", f"{name}: last synced {account.last_synced_at:%Y-%m-%d %H:%M:%S} UTC", fix)
