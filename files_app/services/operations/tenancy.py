@@ -52,13 +52,13 @@ def disk_folders() -> Iterator[Finding]:
     if waiting:
         yield problem(
             "local disk",
-            f"{shortened(waiting)} have no folders of their own yet: only what was uploaded can be read there",
+            f"{shortened(waiting)} have no folders of their own yet: only uploads can be read there",
             "Stop the gateway and run `manage.py bootstrap` on the host that has DATA_DIR/files.",
         )
     if shared:
         yield warning(
             "local disk",
-            f"{shortened(shared)} have directories that overlap with other accounts': nothing is adopted there",
+            f"{shortened(shared)} share directories with other accounts: nothing is adopted there",
             "Make a new account for new files; the old ones can still be read.",
         )
 
