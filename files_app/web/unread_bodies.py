@@ -21,7 +21,7 @@ from typing import Literal
 import structlog
 from django.conf import settings
 from django.http import HttpRequest
-from django.http.response import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http.response import HttpResponse, HttpResponseBase
 
 from files_app.exceptions import InvalidRequestError
 from files_app.observability import context, metrics
@@ -48,14 +48,26 @@ class UnreadBodyMiddleware:
             response.headers["Connection"] = "close"  # a read would ask for the body
         if response.headers.get("Connection") == "close":
             return response
-        streamed = StreamingHttpResponse(
-            _answer_and_discard(response.content, request),
-            status=response.status_code,
-            reason=response.reason_phrase,
-            headers=response.headers,
+        return RefusalResponse(response, request)
+
+
+class RefusalResponse(HttpResponse):
+    """A refusal that a server, which iterates over it, sends whole before the rest of the body is read."""
+
+    def __init__(self, refusal: HttpResponse, request: HttpRequest) -> None:
+        super().__init__(
+            refusal.content,
+            status=refusal.status_code,
+            reason=refusal.reason_phrase,
+            headers=refusal.headers,
         )
-        streamed.cookies = response.cookies
-        return streamed
+        self.cookies = refusal.cookies
+        self._request = request
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self.content
+        release_connection()
+        _discard_body(self._request)
 
 
 def _has_body(request: HttpRequest) -> bool:
@@ -71,9 +83,7 @@ def _waits_for_continue(request: HttpRequest) -> bool:
     return expects and is_untouched and "gunicorn.socket" not in request.META
 
 
-def _answer_and_discard(answer: bytes, request: HttpRequest) -> Iterator[bytes]:
-    yield answer
-    release_connection()
+def _discard_body(request: HttpRequest) -> None:
     if not _places().acquire(blocking=False):
         log.info("refused_body_left_unread")
         return
