@@ -11,6 +11,7 @@ import requests
 
 from tests.fake_provider import Match, behaviours
 from tests.faults.gateway import Gateway, sha256_at
+from tests.processes import wait_until
 
 UPLOAD: Match = {"method": "POST", "path": "/files$"}
 
@@ -45,7 +46,8 @@ def test_a_file_of_a_shared_account_is_left_and_reported(gateway: Gateway) -> No
     gateway.recover()
     assert len(sha256_at(gateway.fake)) == 1
     assert gateway.in_state(tenant, "copies", "unconfirmed") == 1
-    assert unconfirmed_metric(gateway) == before + 1
+    # What is exposed may be a second old.
+    wait_until(lambda: unconfirmed_metric(gateway) == before + 1, seconds=10, what="the metric to follow")
     tenant.assert_empty()
 
 

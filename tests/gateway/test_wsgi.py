@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ def test_an_error_page_shows_nothing_of_the_environment(stack: Stack) -> None:
 def test_debug_serves_only_this_host_whatever_a_foreign_server_binds(settings: Settings) -> None:
     settings.DEBUG = True
     said: list[str] = []
-    body = application({"REMOTE_ADDR": "203.0.113.9"}, lambda status, headers: said.append(status))
+    request = {"REMOTE_ADDR": "203.0.113.9", "wsgi.input": BytesIO()}
+    body = application(request, lambda status, headers: said.append(status))
     assert said == ["403 Forbidden"]
     assert b"Unset DEBUG" in b"".join(body)

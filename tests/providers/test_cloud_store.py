@@ -59,9 +59,16 @@ def make(
     ],
 )
 def test_who_may_use_the_platforms_credentials_where(
-    options: dict[str, object], has_keys: bool, operators: str | None, others: str | None, is_operators: bool
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, object],
+    has_keys: bool,
+    operators: str | None,
+    others: str | None,
+    is_operators: bool,
 ) -> None:
     """Refused where an account is saved and where it is used, by the field that is at fault."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOFTHEPLATFORM000")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s" * 40)
     expected = operators if is_operators else others
     keys = AWS_KEYS if has_keys else {}
     refused = []

@@ -262,6 +262,8 @@ def opens(client: Client, subject: str, page: str, cast: Cast, which: int) -> bo
     if page == "export":
         return mark(cast, which) in body_of(client.get(address(subject, page)))
     where = address(subject, page, cast.rows(subject)[which].pk)
+    if page == "confirm":
+        return client.post(where).status_code == 302
     answer = client.get(where) if page == "image" else client.post(where)
     body_of(answer)
     return answer.status_code in {200, 415}
@@ -283,6 +285,8 @@ def sets(cast: Cast, client: Client, subject: str, assignment: str, which: int) 
     if name.startswith("credential_"):
         row = ProviderAccount(organization=row.organization, name=f"openai-{which}", driver="openai")
         save_account(row, {"api_key": "the-old-secret"})
+    if name == "confirm_operators":
+        ProviderAccount.objects.filter(pk=row.pk).update(is_operators=False)
     given = {"OTHER": cast.rows("organization")[1 - which].pk, "OWNER": Group.objects.get(name="Owner").pk}
     before = value_of(row, name)
     where = address(subject, "change", row.pk)
@@ -299,6 +303,8 @@ def value_of(row: Any, field: str) -> Any:
         return fresh.options.get(field.removeprefix("option_"))
     if field.startswith("credential_"):
         return credentials.unseal(fresh)
+    if field == "confirm_operators":
+        return fresh.is_operators
     if field == "groups":
         return list(fresh.groups.values_list("pk", flat=True))
     return getattr(fresh.staff_access if field == "sees_all_organizations" else fresh, field)
