@@ -11,6 +11,7 @@ Only time that the gateway spends waiting for a client counts against it:
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -119,11 +120,14 @@ class Judge:
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._records: dict[int, _Record] = {}
+        self._seconds_since_full = math.inf
 
     def judge(
         self, readings: Sequence[Reading], requests: Sequence[Request], elapsed_seconds: float
     ) -> dict[int, Fault]:
         """Return why connections have to end, by inode. `elapsed_seconds`: since the last look."""
+        is_full = len(requests) >= self._bounds.threads
+        self._seconds_since_full = 0.0 if is_full else self._seconds_since_full + elapsed_seconds
         faults = self._too_slow(readings, elapsed_seconds)
         rest = [reading for reading in readings if reading.inode not in faults]
         surplus = len(rest) - self._bounds.most_connections
@@ -132,12 +136,12 @@ class Judge:
         if surplus <= 0 and longest < self._bounds.patience_seconds:
             return faults
         carried = carriers(rest, requests)
-        idle = [one for one in settled if not self._waits_for_us(one, carried, len(requests))]
-        for number, reading in enumerate(sorted(idle, key=lambda one: -one.still_seconds)):
-            if reading.still_seconds >= self._bounds.patience_seconds:
-                faults[reading.inode] = Fault.STILL
-            elif number < surplus:
-                faults[reading.inode] = Fault.CROWDED
+        idle = sorted(((self._idle_seconds(one, carried), one.inode) for one in settled), reverse=True)
+        for number, (seconds, inode) in enumerate(idle):
+            if seconds >= self._bounds.patience_seconds:
+                faults[inode] = Fault.STILL
+            elif seconds >= SETTLED_SECONDS and number < surplus:
+                faults[inode] = Fault.CROWDED
         return faults
 
     def _too_slow(self, readings: Sequence[Reading], elapsed_seconds: float) -> dict[int, Fault]:
@@ -150,11 +154,13 @@ class Judge:
             self._records[reading.inode] = record or _Record(self._bounds, reading)
         return faults
 
-    def _waits_for_us(self, reading: Reading, carried: Mapping[int, Request], running: int) -> bool:
-        """Return whether the client has done its part: its request is at work, or waits for a thread."""
+    def _idle_seconds(self, reading: Reading, carried: Mapping[int, Request]) -> float:
+        """Return for how long a connection that stands still does so because of its client."""
         if request := carried.get(reading.inode):
-            return not request.waits_for_client
-        return running >= self._bounds.threads and self._records[reading.inode].is_in_request
+            return min(reading.still_seconds, request.still_seconds) if request.waits_for_client else 0.0
+        if self._records[reading.inode].is_in_request:  # it may have had to wait for a thread
+            return min(reading.still_seconds, self._seconds_since_full)
+        return reading.still_seconds
 
 
 def carriers(readings: Iterable[Reading], requests: Iterable[Request]) -> dict[int, Request]:

@@ -112,6 +112,19 @@ def test_a_request_that_waits_for_a_thread_is_not_its_clients_fault() -> None:
     assert faults == {1: Fault.STILL, 2: Fault.STILL, 4: Fault.STILL}
 
 
+def test_a_request_that_has_waited_for_a_thread_is_given_its_time() -> None:
+    """Its connection stands still for as long as it waited; the uploads that came with it have just moved."""
+    waited = replace(STILL, inode=1)
+    moves = [replace(ASKED, inode=number, still_seconds=0.1) for number in (2, 3)]
+    full = [Request(STILL.address, 10, waits_for_client=True)] * BOUNDS.threads
+    judge = Judge(BOUNDS)
+    judge.judge([waited, *moves], full, 1.0)
+    begun = [Request(STILL.address, 0.1, waits_for_client=True), Request(STILL.address, 0.1, False)]
+    assert judge.judge([waited, *moves], begun, 1.0) == {}
+    assert judge.judge([waited, *moves], begun[:1], 1.0) == {}
+    assert judge.judge([replace(waited, still_seconds=130)], [], 60.0) == {1: Fault.STILL}
+
+
 def test_when_there_are_too_many_those_that_were_idle_longest_end() -> None:
     idle = [replace(NEW, inode=number, still_seconds=number) for number in range(2, 7)]
     works = replace(ASKED, inode=7, still_seconds=30)
