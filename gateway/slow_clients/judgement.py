@@ -12,7 +12,7 @@ Only time that the gateway spends waiting for a client counts against it:
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +21,9 @@ from gateway.slow_clients.sockets import Reading
 
 #: Younger stillness is no reason to end a connection, however many there are.
 SETTLED_SECONDS = 1.0
+#: A read that waits longer than a client's patience by this factor is not that of a connection which has just
+#: been ended for being slow: its thread has heard of the end by then.
+BLAME_FACTOR = 1.25
 
 
 class Fault(StrEnum):
@@ -81,10 +84,13 @@ class _Record:
         self._download = _Credit(bounds, bounds.patience_seconds)
         self._upload = _Credit(bounds, bounds.patience_seconds)
         self.is_in_request = first.received > 0 and not first.sent
+        self.is_in_body = False  # bytes came more than once in this request
+        self.is_taken = True  # the server takes what comes
         self._silent_seconds = 0.0
 
     def look(self, reading: Reading, elapsed_seconds: float) -> Fault | None:
         last, self._last = self._last, reading
+        self.is_taken = not (last.unread and reading.unread)
         if self._takes_too_little(last, reading, elapsed_seconds):
             return Fault.SLOW_DOWNLOAD
         if self._sends_too_little(last, reading, elapsed_seconds):
@@ -102,7 +108,7 @@ class _Record:
 
     def _sends_too_little(self, last: Reading, reading: Reading, elapsed_seconds: float) -> bool:
         if reading.sent != last.sent:  # an answer: what comes next is another request
-            self.is_in_request, self._silent_seconds = False, 0.0
+            self.is_in_request, self.is_in_body, self._silent_seconds = False, False, 0.0
             self._upload.restore()
             return False
         waited = elapsed_seconds if self.is_in_request and not last.unread else 0.0
@@ -110,7 +116,7 @@ class _Record:
             self._silent_seconds += waited
             return False
         silent, self._silent_seconds = self._silent_seconds, 0.0
-        self.is_in_request = True
+        self.is_in_request, self.is_in_body = True, self.is_in_request
         return self._upload.settle(silent + waited, reading.received - last.received)
 
 
@@ -135,7 +141,7 @@ class Judge:
         longest = max((one.still_seconds for one in settled), default=0.0)
         if surplus <= 0 and longest < self._bounds.patience_seconds:
             return faults
-        carried = carriers(rest, requests)
+        carried = carriers(*self._without_moving_uploads(readings, requests))
         idle = sorted(((self._idle_seconds(one, carried), one.inode) for one in settled), reverse=True)
         for number, (seconds, inode) in enumerate(idle):
             if seconds >= self._bounds.patience_seconds:
@@ -154,10 +160,35 @@ class Judge:
             self._records[reading.inode] = record or _Record(self._bounds, reading)
         return faults
 
+    def _without_moving_uploads(
+        self, readings: Iterable[Reading], requests: Sequence[Request]
+    ) -> tuple[list[Reading], list[Request]]:
+        """Leave out connections that move an upload's body, and a request that waits for its client for each.
+
+        A read waits until all of its bytes are there, so that such a request may stand still for minutes.
+        """
+        others: list[Reading] = []
+        moving: Counter[str] = Counter()
+        for reading in readings:
+            record = self._records[reading.inode]
+            is_still = reading.still_seconds >= self._bounds.patience_seconds
+            if record.is_in_body and record.is_taken and not is_still:
+                moving[reading.address] += 1
+            else:
+                others.append(reading)
+        kept = []
+        for request in sorted(requests, key=lambda one: one.still_seconds):
+            if request.waits_for_client and moving[request.address]:
+                moving[request.address] -= 1
+            else:
+                kept.append(request)
+        return others, kept
+
     def _idle_seconds(self, reading: Reading, carried: Mapping[int, Request]) -> float:
         """Return for how long a connection that stands still does so because of its client."""
         if request := carried.get(reading.inode):
-            return min(reading.still_seconds, request.still_seconds) if request.waits_for_client else 0.0
+            waited = request.still_seconds / BLAME_FACTOR
+            return min(reading.still_seconds, waited) if request.waits_for_client else 0.0
         if self._records[reading.inode].is_in_request:  # it may have had to wait for a thread
             return min(reading.still_seconds, self._seconds_since_full)
         return reading.still_seconds

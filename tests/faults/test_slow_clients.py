@@ -32,6 +32,9 @@ CROWD = 12
 #: More than a worker of granian accepts.
 IDLE = 1_100
 BEAT_SECONDS = 0.1
+#: Lawful clients take their time, half as long again as they may stand still.
+STEPS = 40
+STEP_SECONDS = 1.5 * PATIENCE_SECONDS / STEPS
 LARGE = 24 * 1024 * 1024
 
 
@@ -171,36 +174,51 @@ def test_idle_connections_keep_nobody_out(strict: Gateway) -> None:
         wait_until(lambda: is_served(port), seconds=20, what="a probe to be answered")
 
 
+def take_slowly(wire: Wire) -> bytes:
+    """Take an answer in steps, as large as the lumps in which the kernel of loopback passes it on."""
+    taken = 0
+    for _ in range(STEPS):
+        taken = wire.read_up_to(taken + 1)
+        time.sleep(STEP_SECONDS)
+    return wire.answer().body
+
+
+def send_slowly(wire: Wire, body: bytes) -> int:
+    size = len(body) // STEPS + 1
+    for start in range(0, len(body), size):
+        wire.send(body[start : start + size])
+        time.sleep(STEP_SECONDS)
+    return wire.answer().status
+
+
 def test_slow_clients_that_keep_the_rate_and_slow_providers_are_left_alone(
     strict: Gateway, door: Front
 ) -> None:
-    """Each takes half as long again as a client may stand still.
-
-    The download is taken in steps that the kernel of loopback shows within that time: it passes on lumps.
-    """
-    tenant = strict.tenant()
+    """Each takes half as long again as a client may stand still."""
+    tenant, fake = strict.tenant(), strict.fake
     content = b"0123456789abcdef" * 6_000
     small = str(tenant.upload(content, "small.bin").json()["id"])
     large = str(tenant.upload(content * 40, "large.bin").json()["id"])
-    strict.fake.script({"method": "POST"}, behaviours.pause(after_body_bytes=100_000))
-    held = ThreadPoolExecutor(1).submit(tenant.upload, content * 20, "held.bin")
-    strict.fake.wait_until_paused()
-    strict.fake.script({"method": "POST"}, behaviours.hang(stored=True))
-    judged = ThreadPoolExecutor(1).submit(tenant.upload, content, "judged.bin")
-    strict.fake.wait_until_paused(2)
-    strict.fake.script({"path": f"{small}.*/content$"}, behaviours.slow_drip(70_000, 1.5 * PATIENCE_SECONDS))
-    dripped = ThreadPoolExecutor(1).submit(tenant.content, small)
-    with Wire(door.port) as sender, Wire(door.port) as taker:
+    with (
+        ThreadPoolExecutor(5) as clients,
+        Wire(door.port) as sender,
+        Wire(door.port) as taker,
+    ):
+        fake.script({"method": "POST"}, behaviours.pause(after_body_bytes=100_000))
+        held = clients.submit(tenant.upload, content * 20, "held.bin")
+        fake.wait_until_paused()
+        fake.script({"method": "POST"}, behaviours.hang(stored=True))
+        judged = clients.submit(tenant.upload, content, "judged.bin")
+        fake.wait_until_paused(2)
+        fake.script({"path": f"{small}.*/content$"}, behaviours.slow_drip(70_000, STEPS * STEP_SECONDS))
+        dripped = clients.submit(tenant.content, small)
         body = form(content)
         sender.send(upload_head(tenant.key, len(body)))
+        sent = clients.submit(send_slowly, sender, body)
         taker.send(download_begun(tenant, large))
-        taken = 0
-        for start in range(0, len(body), 2_048):
-            sender.send(body[start : start + 2_048])
-            taken = taker.read_up_to(taken + 2_048)
-            time.sleep(1.5 * PATIENCE_SECONDS / (len(body) / 2_048))
-        assert sender.answer().status == 200
-        assert len(taker.answer().body) == len(content) * 40
-    assert dripped.result().content == content
-    strict.fake.release()
-    assert held.result().status_code == judged.result().status_code == 200
+        taken = clients.submit(take_slowly, taker)
+        assert sent.result() == 200
+        assert len(taken.result()) == len(content) * 40
+        assert dripped.result().content == content
+        fake.release()
+        assert held.result().status_code == judged.result().status_code == 200

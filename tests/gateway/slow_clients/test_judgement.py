@@ -86,7 +86,7 @@ STILL = replace(ASKED, still_seconds=70)
 
 def test_a_still_connection_ends_unless_its_request_is_at_work() -> None:
     assert judged([STILL], []) == {1: Fault.STILL}
-    assert judged([STILL], [Request(STILL.address, 70, waits_for_client=True)]) == {1: Fault.STILL}
+    assert judged([STILL], [Request(STILL.address, 76, waits_for_client=True)]) == {1: Fault.STILL}
     assert judged([STILL], [Request(STILL.address, 70, waits_for_client=False)]) == {}
     assert judged([STILL], [Request("192.0.2.2", 70, waits_for_client=False)]) == {1: Fault.STILL}
 
@@ -110,6 +110,19 @@ def test_a_request_that_waits_for_a_thread_is_not_its_clients_fault() -> None:
     requests = [Request(STILL.address, 90, waits_for_client=True)] * 2
     faults = judged([*stalled, queued, idle], requests)
     assert faults == {1: Fault.STILL, 2: Fault.STILL, 4: Fault.STILL}
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_slow_upload_is_not_taken_for_one_that_stalls(full: bool) -> None:
+    """Its read waits for minutes while its bytes come, and another connection for a provider as long."""
+    works = replace(ASKED, inode=1, still_seconds=100)
+    judge = Judge(replace(BOUNDS, threads=2 if full else 9))
+    reading = Request(ASKED.address, 100, waits_for_client=True)
+    at_work = Request(ASKED.address, 100.01, waits_for_client=False)
+    for second in range(3):
+        uploads = replace(ASKED, inode=2, received=500 + second * 2_048, still_seconds=0.1)
+        faults = judge.judge([works, uploads], [reading, at_work], 1.0)
+    assert faults == {}
 
 
 def test_a_request_that_has_waited_for_a_thread_is_given_its_time() -> None:
