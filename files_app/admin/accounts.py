@@ -33,7 +33,9 @@ from files_app.admin.formatting import NOTHING, badge, label_of, shown_age, two_
 from files_app.admin.pages import page
 from files_app.admin.requests import caller_of, decides_for_tenants, reach_for
 from files_app.admin.streaming import json_lines
+from files_app.exceptions import InvalidRequestError
 from files_app.models import AuditAction, ProviderAccount
+from files_app.services.accounts.disk_segments import lacks_segment
 from files_app.services.accounts.places import is_exclusive
 from files_app.services.accounts.saving import save_account, switch_account
 from files_app.services.accounts.sharing import confirm_exclusive
@@ -248,7 +250,9 @@ class ProviderAccountAdmin(GatewayAdmin):
             "capabilities": facts_of(row),
             "can_operate": self.has_operate_permission(request),
             "withheld": row.files.filter(is_withheld=True).count(),
-            "can_confirm": row.shared_since is not None and decides_for_tenants(request),
+            "can_confirm": row.shared_since is not None
+            and not lacks_segment(row)
+            and decides_for_tenants(request),
             "can_sync": row.organization_id is not None and is_exclusive(row),
             "start_test": request.GET.get("test") == "1",
             "file_count_link": f"{reverse('admin:files_app_file_changelist')}?account={row.pk}",
@@ -288,8 +292,11 @@ class ProviderAccountAdmin(GatewayAdmin):
         if not decides_for_tenants(request):
             raise PermissionDenied
         account = self._operable(request, pk)
-        shown = confirm_exclusive(account, caller=caller_of(request, account.organization_id))
-        messages.success(request, f"Account {account.name} is confirmed; files shown again: {shown}.")
+        try:
+            shown = confirm_exclusive(account, caller=caller_of(request, account.organization_id))
+            messages.success(request, f"Account {account.name} is confirmed; files shown again: {shown}.")
+        except InvalidRequestError as exc:
+            messages.error(request, exc.message)
         return redirect(reverse("admin:files_app_provideraccount_change", args=[pk]))
 
     def _operable(self, request: HttpRequest, pk: int) -> ProviderAccount:

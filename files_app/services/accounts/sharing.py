@@ -14,7 +14,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from files_app.exceptions import InvalidRequestError
 from files_app.models import AccountPlace, AuditAction, File, FileCopy, ProviderAccount, SharedReason
+from files_app.services.accounts.disk_segments import lacks_segment
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.places import are_at_one_vendor, are_equal, place_account, rivals
 from files_app.services.index import audit
@@ -150,7 +152,13 @@ def confirm_exclusive(account: ProviderAccount, *, caller: Caller) -> int:
     """Take what the account has adopted for its organization's, and return how many files that shows again.
 
     For an operator who has looked: what spoke against it so far counts no more, what comes later does.
+    Raises InvalidRequestError where others have the account's directory, which no word changes.
     """
+    if lacks_segment(account):
+        raise InvalidRequestError(
+            "The account has no folder of its own on disk, so its uploads alone are known to be its "
+            "organization's. Make a new account for new files."
+        )
     account.shared_since, account.shared_reason, account.confirmed_at = None, "", timezone.now()
     ProviderAccount.objects.filter(pk=account.pk).update(
         shared_since=None, shared_reason="", confirmed_at=account.confirmed_at

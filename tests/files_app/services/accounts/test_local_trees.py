@@ -12,12 +12,14 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
+from files_app.exceptions import InvalidRequestError
 from files_app.models import AuditEvent, File, FileCopy, Organization, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.local_trees import settle_trees
 from files_app.services.accounts.places import is_exclusive
 from files_app.services.accounts.saving import save_account
 from files_app.services.accounts.selection import forget_recent_accounts
+from files_app.services.accounts.sharing import confirm_exclusive
 from files_app.services.index.callers import system_caller
 from files_app.services.operations.connection_test import check_connection
 from files_app.services.operations.doctor import examine
@@ -347,3 +349,11 @@ def test_doctor_names_what_has_no_folder_of_its_own(first: Tenant, second: Tenan
 
 def folders_finding() -> str:
     return " ".join(finding.detail for finding in examine(live=False) if finding.area == "local disk")
+
+
+def test_nobodys_word_makes_a_shared_directory_an_organizations_own(first: Tenant, second: Tenant) -> None:
+    accounts = [older_account(tenant, "shared") for tenant in (first, second)]
+    settle_trees()
+    with pytest.raises(InvalidRequestError, match="Make a new account"):
+        confirm_exclusive(fresh(accounts[0]), caller=system_caller(first.organization.pk))
+    assert fresh(accounts[0]).shared_since
