@@ -10,13 +10,13 @@ from http import HTTPStatus
 
 from providers.exceptions import (
     CredentialsError,
-    FileRejectedError,
     InvalidResponseError,
     ProviderError,
     ProviderTimeoutError,
     ProviderUnavailableError,
     RateLimitedError,
     RemoteFileNotFoundError,
+    refusal_of,
 )
 from providers.objects import JSONObject, JSONValue, Operation
 from providers.parsing import retry_after_seconds
@@ -221,7 +221,7 @@ def _classify(status: int, missing_statuses: frozenset[int]) -> type[ProviderErr
     if status >= 500 or status in {423, 425}:
         return ProviderUnavailableError
     if status >= 400:
-        return FileRejectedError
+        return refusal_of(status)
     return InvalidResponseError  # a redirect or an informational answer where none belongs
 
 

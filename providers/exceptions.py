@@ -5,6 +5,7 @@ ProviderError                     provider, operation, status_code, request_id, 
  |- CredentialsError               401, 403: the account's key is bad, not the client's
  |- RemoteFileNotFoundError        404, 410
  |- FileRejectedError              400, 402, 409, 413, 415, 422: the provider refused this request
+ |- RequestFormError               405, 411, 431...: it refused how the gateway asks, whatever is asked
  |- RateLimitedError               429; retryable, after retry_after_seconds
  |- ProviderUnavailableError       timeout, connection, 5xx; retryable
  |   `- ProviderTimeoutError       the provider did not answer in time
@@ -74,6 +75,19 @@ class RemoteFileNotFoundError(ProviderError):
 
 class FileRejectedError(ProviderError):
     """The provider refused the file or the request, and would refuse it again."""
+
+
+class RequestFormError(ProviderError):
+    """The provider does not take requests of the form that the gateway sends: an operator has to look."""
+
+
+#: Statuses about a request's form between two hops: its method, framing, headers, protocol.
+_FORM_STATUSES = frozenset({405, 406, 407, 411, 414, 417, 421, 426, 428, 431})
+
+
+def refusal_of(status: int) -> type[ProviderError]:
+    """Return what a 4xx means that is about neither credentials, nor load, nor a file that is gone."""
+    return RequestFormError if status in _FORM_STATUSES else FileRejectedError
 
 
 class RateLimitedError(ProviderError):

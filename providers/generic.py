@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
 from typing import Final, Literal
 
 from providers.base import AccountConfig, Setting
-from providers.exceptions import FileRejectedError, ProviderConfigurationError
+from providers.exceptions import FileRejectedError, ProviderConfigurationError, ProviderError
 from providers.http_driver import API_KEY
 from providers.objects import (
     ALL_OPERATIONS,
@@ -30,6 +31,7 @@ from providers.objects import (
 from providers.openai import OpenAIDriver
 from providers.openai_compatible import CHECKED, DAY_SECONDS, JSONL, Dialect, Member, OpenAICompatibleDriver
 from providers.parsing import check_header_value
+from providers.transports.http import Response
 from providers.transports.multipart import FormPart
 
 _row = partial(Capabilities, checked=CHECKED)
@@ -249,6 +251,12 @@ class GenericDriver(OpenAICompatibleDriver):
             choices=_EXPIRY_CHOICES,
         ),
         Setting("text_fields_first", "Text fields first", "The file must be the last field.", "boolean"),
+        Setting(
+            "content_length",
+            "Content length",
+            "The server takes no chunked uploads: hold each file on disk to announce its length.",
+            "boolean",
+        ),
     )
     credentials = (replace(API_KEY, required=False),)
     capabilities = _row(paging="after", source=OpenAIDriver.capabilities.source)
@@ -306,6 +314,13 @@ class GenericDriver(OpenAICompatibleDriver):
             )
         return super().form_parts(part, upload)
 
+    def error_from(self, response: Response, operation: Operation) -> ProviderError:
+        error = super().error_from(response, operation)
+        if response.status == HTTPStatus.LENGTH_REQUIRED and operation == Operation.CREATE:
+            error.message += " (It takes no chunked uploads: set the account's option 'content_length'.)"
+            error.args = (error.message,)
+        return error
+
     def _flavor(self) -> Member:
         plain = Member(type(self).label, "", type(self).capabilities)
         return FLAVORS.get(self.text_option("flavor"), plain)
@@ -326,6 +341,10 @@ class GenericDriver(OpenAICompatibleDriver):
             row = replace(row, expiry=replace(row.expiry, native=expires_after == "pass"))
         if _truth(self.option("text_fields_first"), "text_fields_first"):
             row = replace(row, text_fields_first=True)
+        if _truth(self.option("content_length"), "content_length"):
+            row = replace(
+                row, needs_whole_file=True
+            )  # fields may follow the file, so nobody announces its length
         return row
 
     def _dialect(self, row: Dialect) -> Dialect:

@@ -13,13 +13,13 @@ from google.auth import exceptions as auth
 
 from providers.exceptions import (
     CredentialsError,
-    FileRejectedError,
     InvalidResponseError,
     ProviderError,
     ProviderTimeoutError,
     ProviderUnavailableError,
     RateLimitedError,
     RemoteFileNotFoundError,
+    refusal_of,
 )
 from providers.parsing import retry_after_seconds
 from providers.transports.objects import exists_error, range_error
@@ -94,4 +94,4 @@ def bucket_error() -> CredentialsError:
 def _kind_of(status: int) -> type[ProviderError]:
     if status >= 500:
         return ProviderUnavailableError
-    return FileRejectedError if status >= 400 else InvalidResponseError
+    return refusal_of(status) if status >= 400 else InvalidResponseError

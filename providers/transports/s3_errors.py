@@ -12,13 +12,13 @@ from botocore.parsers import ResponseParserError
 
 from providers.exceptions import (
     CredentialsError,
-    FileRejectedError,
     InvalidResponseError,
     ProviderError,
     ProviderTimeoutError,
     ProviderUnavailableError,
     RateLimitedError,
     RemoteFileNotFoundError,
+    refusal_of,
 )
 from providers.transports.objects import exists_error, range_error
 
@@ -116,7 +116,7 @@ def _from_answer(exc: exceptions.ClientError) -> ProviderError:
 def _kind_of(status: int) -> type[ProviderError]:
     if status >= 500:
         return ProviderUnavailableError
-    return FileRejectedError if status >= 400 else InvalidResponseError
+    return refusal_of(status) if status >= 400 else InvalidResponseError
 
 
 def _message(kind: type[ProviderError], code: str) -> str:

@@ -194,6 +194,7 @@ class TestOptions:
             {"api_key_header": "Content-Length"},
             {"api_key_header": "X-Key:"},
             {"text_fields_first": "yes"},
+            {"content_length": "yes"},
         ],
     )
     def test_an_option_that_makes_no_sense_is_refused(self, options: dict[str, object]) -> None:

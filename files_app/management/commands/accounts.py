@@ -77,13 +77,17 @@ class Command(GroupCommand):
             "Exit code 1 when a step fails.",
             examples="""
                 manage.py accounts test acme/openai
+                manage.py accounts test acme/openai --upload
                 manage.py accounts test acme/openai --round-trip
                 manage.py accounts test                      every enabled account
             """,
         )
         _add_accounts(parser)
         parser.add_argument(
-            "--round-trip", action="store_true", help="also store a small file, read it back and delete it"
+            "--upload", action="store_true", help="also store a small file, as a client would, and delete it"
+        )
+        parser.add_argument(
+            "--round-trip", action="store_true", help="the same, and read it back before it is deleted"
         )
 
     def test(self, arguments: Namespace) -> None:
@@ -106,7 +110,8 @@ class Command(GroupCommand):
         audit.record(caller, AuditAction.ACCOUNT_TEST, object_type="account", object_id=account.name)
         steps = []
         with self.progress(f"testing {name}") as progress:
-            for step in check_connection(account, round_trip=arguments.round_trip):
+            tried = check_connection(account, upload=arguments.upload, round_trip=arguments.round_trip)
+            for step in tried:
                 progress.clear()
                 facts = {"name": step.name, "ok": step.ok, "seconds": round(step.seconds, 3)}
                 steps.append(facts | {"detail": step.detail})

@@ -6,12 +6,14 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from files_app.models import ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.sharing import prove_access
 from files_app.services.index.ids import new_file_id
 from files_app.services.index.transactions import release_connection
+from files_app.streams.spool import arranged
 from providers.base import CheckStep, Driver
 from providers.exceptions import (
     CredentialsError,
@@ -35,20 +37,28 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
 
 
 def check_connection(
-    account: ProviderAccount, *, round_trip: bool = False, is_remembered: bool = True
+    account: ProviderAccount,
+    *,
+    upload: bool = False,
+    round_trip: bool = False,
+    is_remembered: bool = True,
 ) -> Iterator[CheckStep]:
     """Yield each step as it ends; the first one that fails is the last.
 
-    round_trip: also store a small file, read it back and delete it. is_remembered: write down that the
-    account has access to where it leads, which decides who may adopt there.
+    upload: also store a small file, as a client's would be, and delete it. round_trip: read it back before.
+    is_remembered: write down that the account has access to where it leads, which decides who may adopt there.
     """
-    return _Check(account, round_trip=round_trip, is_remembered=is_remembered).run()
+    check = _Check(account, upload=upload or round_trip, read_back=round_trip, is_remembered=is_remembered)
+    return check.run()
 
 
 class _Check:
-    def __init__(self, account: ProviderAccount, *, round_trip: bool, is_remembered: bool) -> None:
+    def __init__(
+        self, account: ProviderAccount, *, upload: bool, read_back: bool, is_remembered: bool
+    ) -> None:
         self._account = account
-        self._round_trip = round_trip
+        self._uploads = upload
+        self._reads_back = read_back
         self._is_remembered = is_remembered
         self._was_let_in = False
         self._remote_id = ""
@@ -96,9 +106,10 @@ class _Check:
             yield "Network", lambda: _reached(endpoint, driver)
         if Operation.LIST in operations:
             yield "List files", lambda: self._list(driver)
-        if self._round_trip and Operation.CREATE in operations:
+        if self._uploads and Operation.CREATE in operations:
             yield "Upload a test file", lambda: self._upload(driver)
-            if Operation.CONTENT in operations and driver.capabilities.content == "exact":
+            has_content = Operation.CONTENT in operations and driver.capabilities.content == "exact"
+            if self._reads_back and has_content:
                 yield "Read it back", lambda: self._read_back(driver)
             if Operation.DELETE in operations:
                 yield _DELETE, lambda: self._delete(driver)
@@ -116,22 +127,23 @@ class _Check:
     def _upload(self, driver: Driver) -> str:
         purpose, filename, self._content = _probe(driver)
         digest = Digest(len(self._content), hashlib.sha256(self._content).hexdigest())
-        file = FilePart(
-            filename,
-            "application/octet-stream",
-            iter([self._content]),
-            length=digest.bytes,
-            sha256=digest.sha256,
-            reopen=lambda: iter([self._content]),
-        )
+        # Of no known length, as a client's: a server that takes no chunked body is found out here.
+        file = FilePart(filename, "application/octet-stream", iter([self._content]))
         organization = self._account.organization
-        upload = Upload(
-            file_id=new_file_id(),
-            namespace=organization.namespace if organization else _NAMESPACE_OF_SHARED,
-            parts=iter([PurposePart(purpose), file]),
+        with arranged(
+            iter([PurposePart(purpose), file]),
+            driver.capabilities,
             digest=lambda: digest,
-        )
-        self._remote_id = driver.create_file(upload).remote_id
+            directory=Path(settings.SPOOL_DIR),
+            chunk_bytes=settings.UPLOAD_CHUNK_BYTES,
+        ) as parts:
+            upload = Upload(
+                file_id=new_file_id(),
+                namespace=organization.namespace if organization else _NAMESPACE_OF_SHARED,
+                parts=parts,
+                digest=lambda: digest,
+            )
+            self._remote_id = driver.create_file(upload).remote_id
         self._was_let_in = True
         return f"{len(self._content)} bytes of purpose {purpose} as {self._remote_id}"
 

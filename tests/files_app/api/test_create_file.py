@@ -13,7 +13,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from files_app.models import File, FileCopy
-from tests.fake_provider import VALID_KEY, FakeProvider
+from tests.fake_provider import VALID_KEY, FakeProvider, behaviours
 from tests.files_app.cast import Tenant, counters, deliver_deletes, make_account, on_disk, openai_account
 from tests.files_app.client import Reply, assert_is_ours, breaking, with_side_effect
 from tests.files_app.forms import Feed, Part, encode, expiry_parts, file_part, purpose_part
@@ -39,6 +39,31 @@ def test_it_answers_with_the_file_object(acme: Tenant) -> None:
         "sha256": hashlib.sha256(b"hello").hexdigest(),
     }
     assert counters(acme.organization) == (5, 0, 1)
+
+
+@pytest.mark.parametrize("status", [405, 411, 431])
+def test_a_provider_that_wants_to_be_asked_otherwise_is_no_fault_of_the_client(
+    remote: Tenant, fake: FakeProvider, status: int
+) -> None:
+    fake.script({"method": "POST"}, behaviours.fail(status, after_body_bytes=0))
+    reply = remote.api.upload()
+    assert_is_ours(reply, 502)
+    assert reply.error["type"] == "server_error"
+    assert reply.headers["x-should-retry"] == "false"
+
+
+def test_a_server_that_takes_no_chunked_body_gets_a_length(acme: Tenant, fake: FakeProvider) -> None:
+    options = {"base_url": fake.url("openai"), "content_length": True, "expires_after": "pass"}
+    make_account(
+        acme.organization, "plain", "openai-compatible", options=options, credentials={"api_key": VALID_KEY}
+    )
+    late = [file_part(b"hello"), purpose_part(), *expiry_parts(7200)]
+    reply = acme.api.upload(parts=late, account="plain", length=None)
+    assert reply.status == 200
+    (sent,) = fake.requests
+    assert sent.part_names == ["purpose", "expires_after[anchor]", "expires_after[seconds]", "file"]
+    assert sent.headers.get("Transfer-Encoding") is None
+    assert int(sent.headers.get("Content-Length") or 0) > len(b"hello")
 
 
 def test_ids_of_files_on_disk_cannot_be_guessed(acme: Tenant) -> None:

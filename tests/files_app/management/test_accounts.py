@@ -44,6 +44,27 @@ def test_a_test_that_fails_behind_its_upload_leaves_nothing(acme: Tenant, fake: 
     assert not fake.store("groq")
 
 
+def test_an_upload_is_tested_as_a_client_sends_it(acme: Tenant, fake: FakeProvider) -> None:
+    account = openai_account(
+        acme.organization, fake, "vllm", driver="openai-compatible", base_url=fake.url("openai")
+    )
+    (result,) = good("accounts", "test", "vllm", "--upload", "--json").json
+    assert [step["name"] for step in result["steps"]][-2:] == ["Upload a test file", "Delete it"]
+    (sent,) = (each for each in fake.requests if each.method == "POST")
+    assert sent.headers.get("Transfer-Encoding") == "chunked"
+    assert not fake.store("openai")
+
+    fake.script({"method": "POST"}, behaviours.fail(411, after_body_bytes=0))
+    failed = failing("accounts", "test", "vllm", "--upload").out
+    assert "Upload a test file" in failed and "set the account's option 'content_length'" in failed
+    account.options["content_length"] = True
+    account.save()
+    good("accounts", "test", "vllm", "--upload")
+    assert [each.headers.get("Transfer-Encoding") for each in fake.requests if each.method == "POST"][
+        -1
+    ] is None
+
+
 def test_a_bad_key_fails_the_test_and_says_so(acme: Tenant, fake: FakeProvider) -> None:
     openai_account(acme.organization, fake, key="wrong-key-wrong-key-wrong")
     done = failing("accounts", "test")
