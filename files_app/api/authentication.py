@@ -1,4 +1,4 @@
-"""Who calls: `Authorization: Bearer KEY`, and nothing else."""
+"""Who calls: `Authorization: Bearer KEY`, or the key alone where Azure's and Anthropic's clients send it."""
 
 from __future__ import annotations
 
@@ -35,9 +35,8 @@ def caller_of(request: Request) -> Caller:
 
 def authenticate(request: HttpRequest) -> Caller:
     """Return the caller of a request. Raises InvalidKeyError and TooManyRequestsError."""
-    scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     try:
-        verified = verify_key(key.strip() if scheme.lower() == "bearer" else "")
+        verified = verify_key(_key_in(request))
     except InvalidKeyError:
         throttle.count_wrong_key(request.META.get("REMOTE_ADDR", ""))
         raise
@@ -52,3 +51,11 @@ def authenticate(request: HttpRequest) -> Caller:
         ip=request.META.get("REMOTE_ADDR") or None,
         request_id=context.request_id(),
     )
+
+
+def _key_in(request: HttpRequest) -> str:
+    """Return the key that a request shows, empty for none. `Authorization` counts alone where it is sent."""
+    if authorization := request.META.get("HTTP_AUTHORIZATION", ""):
+        scheme, _, key = authorization.partition(" ")
+        return str(key.strip()) if scheme.lower() == "bearer" else ""
+    return str(request.META.get("HTTP_API_KEY") or request.META.get("HTTP_X_API_KEY", "")).strip()

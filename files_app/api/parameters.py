@@ -31,6 +31,7 @@ _LIST_PARAMETERS = frozenset(
         "filename",
         "created_after",
         "created_before",
+        "api-version",  # of Azure's clients, whose versions differ in nothing that is here
     }
 )
 

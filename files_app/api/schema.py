@@ -19,15 +19,28 @@ from providers.objects import FILE_STATUSES, INPUT_PURPOSES
 Endpoint = tuple[str, str, str, Any]
 
 
-class BearerKey(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Describes the API key."""
+class ApiKeySchemes(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Describes where the API key may stand."""
 
     target_class = "files_app.api.authentication.ApiKeyAuthentication"
-    name = "apiKey"
+    name = ["apiKey", "azureApiKey", "anthropicApiKey"]
 
-    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
-        """Return the scheme."""
-        return {"type": "http", "scheme": "bearer", "description": "An API key of the gateway."}
+    def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[str]]]:
+        """Return that one of the schemes is enough."""
+        return [{scheme: []} for scheme in self.name]
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, str]]:
+        """Return the schemes."""
+        return [
+            {"type": "http", "scheme": "bearer", "description": "An API key of the gateway."},
+            {
+                "type": "apiKey",
+                "in": "header",
+                "name": "api-key",
+                "description": "As Azure's clients send it.",
+            },
+            {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "As Anthropic's do."},
+        ]
 
 
 def select_endpoints(endpoints: list[Endpoint], **kwargs: Any) -> list[Endpoint]:

@@ -1,4 +1,5 @@
-"""Routes of the API: under /v1, without a version, and under /api/llm for clients of the hosted gateway.
+"""Routes of the API: under /v1, without a version, under /api/llm for clients of the hosted gateway, and
+under /openai as Azure's clients ask.
 
 Every path also answers with a trailing slash: a redirect would turn a POST into a GET.
 """
@@ -27,6 +28,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/", include(api)),
     path("api/llm/v1/", include(api)),
     path("api/llm/", include(api)),
+    path("openai/v1/", include(api)),
+    path("openai/", include(api)),
     path("", include(api)),
     path("openapi.json", views.OpenApiView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

@@ -15,7 +15,7 @@ from tests.files_app.cast import Tenant
 from tests.files_app.client import ApiClient, assert_is_ours
 from tests.files_app.forms import Feed
 
-PREFIXES = ("/v1", "", "/api/llm", "/api/llm/v1")
+PREFIXES = ("/v1", "", "/api/llm", "/api/llm/v1", "/openai", "/openai/v1")
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -85,6 +85,15 @@ def test_without_a_key_nothing_is_said(acme: Tenant, path: str, method: str) -> 
 def test_only_a_whole_bearer_key_opens(acme: Tenant, header: str) -> None:
     headers = {"Authorization": header.replace("{key}", acme.api.key)}
     assert_is_ours(ApiClient("").get("/files", headers=headers), 401)
+
+
+@pytest.mark.parametrize("name", ["api-key", "x-api-key"])
+def test_a_key_may_stand_alone_in_its_own_header(acme: Tenant, name: str) -> None:
+    query = {"api-version": "2024-10-21"}
+    assert ApiClient("").get("/files", headers={name: acme.api.key}, query=query).status == 200
+    assert_is_ours(ApiClient("").get("/files", headers={name: "wrong"}), 401)
+    both = {name: acme.api.key, "Authorization": "Bearer wrong"}
+    assert_is_ours(ApiClient("").get("/files", headers=both), 401)
 
 
 @pytest.mark.parametrize("header", ["Bearer {key}", "bearer {key}", "BEARER   {key} "])

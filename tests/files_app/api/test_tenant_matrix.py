@@ -26,7 +26,7 @@ from tests.files_app.cast import Tenant, local_account, make_tenant, openai_acco
 from tests.files_app.client import ApiClient, Reply
 from tests.files_app.rows import kept
 
-PREFIXES = ("v1/", "api/llm/v1/", "api/llm/", "")
+PREFIXES = ("v1/", "api/llm/v1/", "api/llm/", "openai/v1/", "openai/", "")
 OPEN_ROUTES = {"healthz", "readyz", "metrics", "openapi.json", "docs"}  # they know no organization
 ADMIN = "admin/"  # staff, with a matrix of its own
 
