@@ -6,8 +6,8 @@ Secrets marked * may also be given as NAME_FILE, the path of a file that holds t
     state               DATA_DIR, SPOOL_DIR, DATABASE_URL*, CELERY_BROKER_URL*, STATIC_ROOT
     secrets             SECRET_KEY*, FIELD_ENCRYPTION_KEYS*, API_KEY_PEPPERS*, METRICS_TOKEN*
     first start         BOOTSTRAP_API_KEY*, BOOTSTRAP_ADMIN_PASSWORD*
-    HTTP                ALLOWED_HOSTS, CSRF_TRUSTED_ORIGINS, BEHIND_TLS_PROXY, PROXY_COUNT, PROXY_HEADER,
-                        ADMIN_PATH
+    HTTP                ALLOWED_HOSTS, CSRF_TRUSTED_ORIGINS, CORS_ALLOWED_ORIGINS, BEHIND_TLS_PROXY,
+                        PROXY_COUNT, PROXY_HEADER, ADMIN_PATH
     logs                LOG_FORMAT, LOG_LEVEL, DEBUG
     limits              MAX_FILE_BYTES, ORGANIZATION_QUOTA_BYTES, ORGANIZATION_MAX_FILES,
                         BATCH_MAX_FILE_BYTES, BATCH_MAX_LINE_BYTES, BATCH_MAX_LINES,
@@ -181,6 +181,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "axes",
+    "corsheaders",
     "files_app",
     "gateway",
 ]
@@ -190,6 +191,7 @@ MIDDLEWARE = [
     "files_app.web.request_log.RequestMiddleware",  # it times and logs all below
     "files_app.web.security_headers.SecurityHeadersMiddleware",
     "files_app.web.hosts.HostMiddleware",
+    "files_app.web.cross_origin.CrossOriginMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "gateway.people.SessionMiddleware",
@@ -244,6 +246,14 @@ USE_TZ = True
 
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost, 127.0.0.1, [::1]")
 CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
+CORS_ALLOWED_ORIGINS = words("CORS_ALLOWED_ORIGINS")
+CORS_URLS_REGEX = r"/(v1/|api/llm/(v1/)?|openai/(v1/)?)?(files|providers|usage)(/|$)"
+CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "DELETE"]
+CORS_ALLOW_HEADERS = [
+    "*",
+    "Authorization",
+]  # there are no cookies to protect; `*` stands for all but this one
+CORS_EXPOSE_HEADERS = ["*"]
 CSRF_FAILURE_VIEW = "files_app.web.errors.csrf_failure"
 PROXY_COUNT = integer("PROXY_COUNT", 0)  # our own proxies in front: so many elements of PROXY_HEADER are true
 PROXY_HEADER = header_name("PROXY_HEADER", "Forwarded")
@@ -317,6 +327,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "files_app.api.negotiation.IgnoreAccept",
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS is for preflights, which never reach a view
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "files_app.web.exception_handler.exception_handler",
     "UNAUTHENTICATED_USER": None,

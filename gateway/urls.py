@@ -1,12 +1,17 @@
-"""Routes: health and metrics, the admin, and the API with its documentation."""
+"""Routes: the front page, health and metrics, the admin, and the API with its documentation."""
 
 from django.conf import settings
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
 
-from files_app.web import probes
+from files_app.web import home, probes
 
 urlpatterns = [
+    path("", home.home),
+    path("favicon.ico", home.elsewhere(static("files_app/icon.svg"))),
+    path("docs/", home.elsewhere("/docs")),
+    path(settings.ADMIN_PATH.rstrip("/"), home.elsewhere(f"/{settings.ADMIN_PATH}")),
     path("healthz", probes.healthz),
     path("readyz", probes.readyz),
     path("metrics", probes.metrics),

@@ -19,6 +19,7 @@ To share, not to write again:
     files_app/forms.py    multipart forms, byte by byte
     files_app/rows.py     `force` writes a state past the table of transitions; `kept` makes rows for a module
     files_app/pooled.py   this process on PostgreSQL with its pool
+    browsers.py           Chromium
     fake_provider/        every provider's API on loopback, with a script of what goes wrong
     servers.py            PostgreSQL, Redis and RabbitMQ of the tests' own; stack.py: the gateway as processes
 

@@ -19,9 +19,9 @@ from files_app.services.tenants.keys import verify_key
 class ApiKeyAuthentication(BaseAuthentication):
     """Makes the caller from the API key. Raises InvalidKeyError."""
 
-    def authenticate(self, request: Request) -> tuple[Caller, None]:
-        """Return the caller; there is no anonymous one."""
-        return authenticate(request), None
+    def authenticate(self, request: Request) -> tuple[Caller, None] | None:
+        """Return the caller. There is no anonymous one; OPTIONS is refused to everybody alike."""
+        return None if request.method == "OPTIONS" else (authenticate(request), None)
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of a 401."""

@@ -104,11 +104,12 @@ def refuse_unknown(query: QueryDict) -> None:
 
 def page_query(query: QueryDict) -> PageQuery:
     """Return which page of a list is asked for. Raises InvalidRequestError naming the first bad parameter."""
-    order = _single(query, "order") or "desc"
+    order = _single(query, "order") if "order" in query else "desc"
     if order not in {"asc", "desc"}:
         raise InvalidRequestError("'order' is 'asc' or 'desc'.", param="order")
     return PageQuery(
-        after=_single(query, "after") or None,
+        # An empty one finds no file: whoever lost the cursor would begin again for ever.
+        after=_single(query, "after") if "after" in query else None,
         limit=_limit(_single(query, "limit")),
         ascending=order == "asc",
     )

@@ -31,7 +31,9 @@ class Gateway:
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One gateway for the session's tests, which leave each other's files alone."""
-    with FakeProvider() as fake, Stack(tmp_path_factory.mktemp("sdk") / "stack") as stack:
+    directory = tmp_path_factory.mktemp("sdk") / "stack"
+    # The fake's address stands for a page elsewhere, from which a browser calls.
+    with FakeProvider() as fake, Stack(directory, environment={"CORS_ALLOWED_ORIGINS": fake.root}) as stack:
         add_account(stack, "openai", "openai", fake.url("openai"), VALID_KEY)
         yield Gateway(stack.api_url, stack.api_key, stack, fake)
 

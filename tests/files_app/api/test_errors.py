@@ -35,7 +35,7 @@ def test_every_path_works_with_every_prefix_and_slash(acme: Tenant, prefix: str,
 @pytest.mark.parametrize(
     "path",
     [
-        *("//", "//v1", "//v1/", "//v1/nothing", "//v1/files/a/b", "//v1/files//", "//v2/files", "//\xff"),
+        *("//v1", "//v1/", "//v1/nothing", "//v1/files/a/b", "//v1/files//", "//v2/files", "//\xff"),
         *("//v1/files/a/content/b", "//.env", "//v1/chat/completions", "//%2e%2e/", "//v1/files%00"),
     ],
 )
@@ -56,7 +56,7 @@ def test_a_path_that_is_not_there(acme: Tenant, method: str, path: str) -> None:
     ],
 )
 def test_a_method_that_is_not_there(acme: Tenant, path: str, methods: tuple[str, ...]) -> None:
-    for method in (*methods, "TRACE", "FOO"):
+    for method in (*methods, "TRACE", "FOO", "OPTIONS"):
         reply = acme.api.request(method, path)
         assert_is_ours(reply, 405)
         assert "GET" in reply.headers["Allow"]
@@ -64,7 +64,7 @@ def test_a_method_that_is_not_there(acme: Tenant, path: str, methods: tuple[str,
 
 
 @pytest.mark.parametrize("path", ["/files", "/files/file-1", "/files/file-1/content", "/providers", "/usage"])
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_without_a_key_nothing_is_said(acme: Tenant, path: str, method: str) -> None:
     bodies = set()
     for key in ("", "wrong", "x" * 600, "fgw_" + "0" * 46):

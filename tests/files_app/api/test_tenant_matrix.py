@@ -28,6 +28,7 @@ from tests.files_app.rows import kept
 
 PREFIXES = ("v1/", "api/llm/v1/", "api/llm/", "openai/v1/", "openai/", "")
 OPEN_ROUTES = {"healthz", "readyz", "metrics", "openapi.json", "docs"}  # they know no organization
+OPEN_ROUTES |= {"", "favicon.ico", "docs/", "admin"}
 ADMIN = "admin/"  # staff, with a matrix of its own
 
 COLLECTIONS = {"^files/?$", "^providers/?$", "^usage/?$"}

@@ -1,0 +1,41 @@
+"""Pages of other origins: those in CORS_ALLOWED_ORIGINS may use the API, the others are told why not."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from corsheaders.middleware import CorsMiddleware
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from files_app.web.errors import ErrorAnswer
+
+_MAX_SHOWN = 200
+
+
+class CrossOriginMiddleware(CorsMiddleware):
+    """The library answers every preflight with success, and leaves the headers out to refuse it."""
+
+    def check_preflight(self, request: HttpRequest) -> HttpResponseBase | None:
+        """Return the answer to a preflight, None for any other request."""
+        answer = super().check_preflight(request)
+        if answer is None or self._is_allowed(request.headers.get("Origin", "")):
+            return answer
+        return _refusal(request.headers.get("Origin", ""))
+
+    def _is_allowed(self, origin: str) -> bool:
+        try:
+            return self.origin_found_in_white_lists(origin, urlsplit(origin))
+        except ValueError:
+            return False
+
+
+def _refusal(origin: str) -> HttpResponseBase:
+    return ErrorAnswer(
+        403,
+        f"Pages of the origin '{origin[:_MAX_SHOWN]}' may not use this API: the operator of the gateway "
+        "lists those that may in CORS_ALLOWED_ORIGINS.",
+        "permission_error",
+        param="Origin",
+        code="origin_not_allowed",
+    ).response()
