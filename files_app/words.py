@@ -28,6 +28,12 @@ def readable_bytes(size: int) -> str:
     return f"{size:,} bytes" if abs(size) < 1024 else f"{size:,} bytes ({short_bytes(size)})"
 
 
+def readable_seconds(seconds: int) -> str:
+    """Return a duration exactly and for people: `1,209,600 s (14 d)`."""
+    unit = next((unit for unit in ("d", "h", "min") if seconds % _SECONDS_IN[unit] == 0), "s")
+    return f"{seconds:,} s" + ("" if unit == "s" else f" ({seconds / _SECONDS_IN[unit]:.0f} {unit})")
+
+
 def exact_bytes(size: int) -> str:
     """Return a size in the largest unit that says it exactly: `100 GiB`, `1000 bytes`."""
     unit = "bytes"

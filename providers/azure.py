@@ -13,7 +13,7 @@ from providers.base import AccountConfig, Setting
 from providers.exceptions import CredentialsError, FileRejectedError, ProviderConfigurationError
 from providers.objects import Capabilities, Expiry, MiB, Operation
 from providers.openai_compatible import Dialect, OpenAICompatibleDriver
-from providers.parsing import path_segment
+from providers.parsing import parse_positive, path_segment
 from providers.transports.http import Request, Response, StreamBody
 
 ENTRA_SCOPE: Final = "https://cognitiveservices.azure.com/.default"
@@ -21,6 +21,8 @@ ENTRA_CREDENTIALS: Final = ("tenant_id", "client_id", "client_secret")
 
 #: A token is renewed this long before it ends, so that none ends on its way.
 RENEWAL_MARGIN_SECONDS: Final = 300
+
+MIN_EXPIRY_SECONDS: Final = 1_209_600
 
 _V1_VERSIONS: Final = frozenset({"v1", "preview"})
 
@@ -44,6 +46,13 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
         Setting("endpoint", "Endpoint", "https://NAME.openai.azure.com", "url", required=True),
         Setting("api_version", "API version", "v1, preview, or a date such as 2024-10-21.", default="v1"),
         Setting(
+            "min_expiry_seconds",
+            "Least expiry",
+            "Seconds that v1 wants an expiring file to live. 14 days are documented; some resources take 3.",
+            "integer",
+            default=MIN_EXPIRY_SECONDS,
+        ),
+        Setting(
             "authority",
             "Authority",
             "Where Entra ID gives out tokens.",
@@ -61,7 +70,7 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
         max_bytes=512 * MiB,
         max_bytes_by_purpose={"batch": 200 * MiB},
         extensions={"batch": (".jsonl",), "fine-tune": (".jsonl",)},
-        expiry=Expiry(native=True),
+        expiry=Expiry(native=True, min_seconds=MIN_EXPIRY_SECONDS),
         paging="after",
         source="https://learn.microsoft.com/azure/foundry/reference/rest",
         checked="2026-11-23",
@@ -73,10 +82,10 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
         self._token_lock = threading.Lock()
         version = self.text_option("api_version")
         self.dialect = Dialect(page_size=1_000, query={} if version == "v1" else {"api-version": version})
+        self.capabilities = replace(self.capabilities, expiry=self._expiry())
         if not self._is_v1:
-            # Whether the dated dialect refuses or ignores `expires_after` is not documented; its list has
-            # neither `has_more` nor a cursor: one answer is everything.
-            self.capabilities = replace(self.capabilities, expiry=Expiry(), paging="none")
+            # Its list has neither `has_more` nor a cursor: one answer is everything.
+            self.capabilities = replace(self.capabilities, paging="none")
             self.dialect = replace(self.dialect, page_size=None)
 
     @property
@@ -96,6 +105,7 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
 
     def check_configuration(self) -> None:
         super().check_configuration()
+        self._expiry()
         credentials = self.account.credentials
         given = [name for name in ENTRA_CREDENTIALS if credentials.get(name)]
         if credentials.get("api_key"):
@@ -135,6 +145,11 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
             if isinstance(request.body, StreamBody) and request.body.started:
                 raise
             return super().send(operation, request, expected=expected)
+
+    def _expiry(self) -> Expiry:
+        """Return how files expire; whether the dated dialect refuses or ignores it is not documented."""
+        least = parse_positive(self.option("min_expiry_seconds"), field="min_expiry_seconds")
+        return Expiry(native=True, min_seconds=least or MIN_EXPIRY_SECONDS) if self._is_v1 else Expiry()
 
     @property
     def _is_v1(self) -> bool:

@@ -30,7 +30,7 @@ from providers.objects import (
 )
 from providers.openai import OpenAIDriver
 from providers.openai_compatible import CHECKED, DAY_SECONDS, JSONL, Dialect, Member, OpenAICompatibleDriver
-from providers.parsing import check_header_value
+from providers.parsing import check_header_value, parse_positive
 from providers.transports.http import Response
 from providers.transports.multipart import FormPart
 
@@ -335,7 +335,7 @@ class GenericDriver(OpenAICompatibleDriver):
         for paging in _PAGING:
             if paging == self.text_option("paging"):
                 row = replace(row, paging=paging)
-        if max_bytes := _positive(self.option("max_bytes"), "max_bytes"):
+        if max_bytes := parse_positive(self.option("max_bytes"), field="max_bytes"):
             row = replace(row, max_bytes=max_bytes, max_bytes_by_purpose={})
         if expires_after := self.text_option("expires_after"):
             row = replace(row, expiry=replace(row.expiry, native=expires_after == "pass"))
@@ -352,7 +352,7 @@ class GenericDriver(OpenAICompatibleDriver):
         for name, value in headers.items():
             _check_header_name(name, field="extra_headers")
             check_header_value(value, field="extra_headers")
-        page_size = _positive(self.option("page_size"), "page_size") or row.page_size
+        page_size = parse_positive(self.option("page_size"), field="page_size") or row.page_size
         needs_size = self.text_option("paging") in {"token", "page"}
         return replace(
             row,
@@ -387,18 +387,6 @@ def _texts(value: object, field: str, *, known: tuple[str, ...]) -> list[str]:
     if not isinstance(value, list | tuple) or not set(map(str, value)) <= set(known):
         raise _bad(field, f"must be a list of: {', '.join(known)}")
     return [str(each) for each in value]
-
-
-def _positive(value: object, field: str) -> int | None:
-    if value is None:
-        return None
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | str)
-        or not re.fullmatch("[1-9][0-9]*", str(value))
-    ):
-        raise _bad(field, "must be a positive whole number")
-    return int(value)
 
 
 def _truth(value: object, field: str) -> bool:

@@ -92,8 +92,9 @@ def render_docs(drivers: Sequence[Row], flavors: Sequence[Row]) -> str:
         "## Limits",
         _limits_table(drivers),
         "A file is never larger than the organization's own limit. Where a provider cannot delete files "
-        "by itself, the gateway does when they are due. The column says what the provider would allow: "
-        "through the gateway, `expires_after` is 1 hour to 30 days everywhere.",
+        "by itself, the gateway does when they are due. `expires_after` outside of a provider's own bounds "
+        "is refused before a byte is sent; where the gateway deletes, 1 hour to 30 days are taken, and "
+        "`expires_at` says when a provider will delete sooner.",
         "## Each driver",
         *chain.from_iterable(_section(row) for row in drivers),
         "## Flavors of the driver `openai-compatible`",

@@ -42,6 +42,8 @@ class Expiry:
     """How long a provider keeps files.
 
     native: the provider takes `expires_after` itself; otherwise the gateway deletes the file when it is due.
+    min_seconds, max_seconds: which of them it takes. A provider that takes none and deletes every file after
+        a while has that as max_seconds: longer wishes are taken, and a file's `expires_at` says the truth.
     default_seconds: what the provider does unasked; None means that it keeps the file.
     """
 

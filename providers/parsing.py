@@ -147,3 +147,13 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
         except (ValueError, TypeError, OverflowError):
             continue
     return None
+
+
+def parse_positive(value: object, *, field: str) -> int | None:
+    """Read an option of kind integer, None where it is not set. Raises ProviderConfigurationError."""
+    if value is None:
+        return None
+    is_number = isinstance(value, int | str) and not isinstance(value, bool)
+    if not is_number or not re.fullmatch("[1-9][0-9]*", str(value)):
+        raise ProviderConfigurationError(f"'{field}' must be a positive whole number.", field=field)
+    return int(str(value))

@@ -89,6 +89,10 @@ _FILE_ID = OpenApiParameter(
     description="The file's id, or its s3:// or gs:// address, percent-encoded.",
 )
 _ANSWER_HEADERS = (_REQUEST_ID, _RETRY_AFTER, _SHOULD_RETRY)
+_EXPIRY_SECONDS = {
+    "type": "integer",
+    "description": "3,600 to 2,592,000, or the account's own bounds: `GET /v1/providers` lists them.",
+}
 _UPLOAD_FORM = {
     "type": "object",
     "properties": {
@@ -98,13 +102,13 @@ _UPLOAD_FORM = {
             "description": f"{', '.join(INPUT_PURPOSES)}; each account takes what `GET /v1/providers` lists.",
         },
         "expires_after[anchor]": {"type": "string", "enum": ["created_at"]},
-        "expires_after[seconds]": {"type": "integer", "minimum": 3_600, "maximum": 2_592_000},
+        "expires_after[seconds]": _EXPIRY_SECONDS,
         "expires_after": {
             "type": "object",
             "description": "The two fields above as one part of JSON.",
             "properties": {
                 "anchor": {"type": "string", "enum": ["created_at"]},
-                "seconds": {"type": "integer", "minimum": 3_600, "maximum": 2_592_000},
+                "seconds": _EXPIRY_SECONDS,
             },
             "required": ["anchor", "seconds"],
             "additionalProperties": False,

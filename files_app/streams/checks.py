@@ -10,12 +10,13 @@ from files_app.exceptions import FileTooLargeError, InvalidRequestError
 from files_app.filenames import extension_of
 from files_app.streams.jsonl import BatchLineChecker, LineLimits
 from files_app.streams.tokens import TokenCounter
-from files_app.words import readable_bytes
+from files_app.words import readable_bytes, readable_seconds
 from providers.objects import (
     INPUT_PURPOSES,
     Capabilities,
     Digest,
     ExpiresAfterPart,
+    Expiry,
     FilePart,
     PurposePart,
     UploadPart,
@@ -75,6 +76,18 @@ class UploadRules:
                 param="file",
             )
 
+    def check_expiry(self, seconds: int) -> None:
+        """Refuse a life that the provider cannot give a file; where it gives none, OpenAI's bounds hold."""
+        stated = self.capabilities.expiry
+        bounds = stated if stated.native else Expiry()
+        if not bounds.min_seconds <= seconds <= bounds.max_seconds:
+            least, most = readable_seconds(bounds.min_seconds), readable_seconds(bounds.max_seconds)
+            raise InvalidRequestError(
+                f"{self.provider_label} takes files that expire after {least} to {most}; "
+                f"{seconds} s were asked for.",
+                param="expires_after[seconds]",
+            )
+
     def check_size(self, size: int, purpose: str | None) -> None:
         """Refuse a file that is over the limit."""
         limit = self.max_bytes(purpose)
@@ -117,6 +130,7 @@ class UploadChecks:
                     self._take_purpose(value)
                     yield part
                 case ExpiresAfterPart(seconds):
+                    self._rules.check_expiry(seconds)
                     self.expires_after_seconds = seconds
                     yield part
                 case FilePart():

@@ -22,8 +22,6 @@ from files_app.streams.headers import (
 )
 from providers.objects import ExpiresAfterPart, FilePart, PurposePart, UploadPart
 
-MIN_EXPIRY_SECONDS = 3_600
-MAX_EXPIRY_SECONDS = 2_592_000
 _MAX_TEXT_BYTES = 8_192
 _PLAIN_ENCODINGS = frozenset({"", "binary", "8bit", "7bit"})
 _ANCHOR = "expires_after[anchor]"
@@ -168,10 +166,6 @@ def _expiry_of_fields(fields: dict[str, str]) -> ExpiresAfterPart:
 def _expires_after(anchor: object, seconds: int) -> ExpiresAfterPart:
     if anchor != "created_at":
         raise InvalidRequestError("The only anchor of expires_after is 'created_at'.", param=_ANCHOR)
-    if not MIN_EXPIRY_SECONDS <= seconds <= MAX_EXPIRY_SECONDS:
-        raise InvalidRequestError(
-            f"{_SECONDS} must be a whole number from {MIN_EXPIRY_SECONDS} (1 hour) "
-            f"to {MAX_EXPIRY_SECONDS} (30 days).",
-            param=_SECONDS,
-        )
+    if seconds < 0:
+        raise InvalidRequestError(f"{_SECONDS} must be a whole number.", param=_SECONDS)
     return ExpiresAfterPart(seconds)

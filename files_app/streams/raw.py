@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from files_app.exceptions import BodyIncompleteError, InvalidRequestError
+from files_app.exceptions import BodyIncompleteError
 from files_app.filenames import clean_filename
-from files_app.streams.form import MAX_EXPIRY_SECONDS, MIN_EXPIRY_SECONDS
 from files_app.streams.headers import parse_media_type
 from providers.objects import ExpiresAfterPart, FilePart, PurposePart, UploadPart
 
@@ -29,13 +28,9 @@ class RawSource:
     max_overhead_bytes: int = 0
 
     def parts(self) -> Iterator[UploadPart]:
-        """Yield the upload's parts. Raises InvalidRequestError and BodyIncompleteError."""
+        """Yield the upload's parts. Raises BodyIncompleteError."""
         yield PurposePart(self.purpose)
         if self.expires_after_seconds is not None:
-            if not MIN_EXPIRY_SECONDS <= self.expires_after_seconds <= MAX_EXPIRY_SECONDS:
-                raise InvalidRequestError(
-                    "A file can expire after 1 hour at the earliest and 30 days at the latest."
-                )
             yield ExpiresAfterPart(self.expires_after_seconds)
         media_type = str(parse_media_type(self.content_type))
         yield FilePart(clean_filename(self.filename), media_type, self._chunks())

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from files_app.words import age, short_bytes
+from files_app.words import age, readable_seconds, short_bytes
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,11 @@ from files_app.words import age, short_bytes
 )
 def test_sizes_are_readable(size: int, shown: str) -> None:
     assert short_bytes(size) == shown
+
+
+def test_durations_are_exact_and_readable() -> None:
+    said = [readable_seconds(seconds) for seconds in (3_599, 3_600, 1_209_600)]
+    assert said == ["3,599 s", "3,600 s (1 h)", "1,209,600 s (14 d)"]
 
 
 def test_ages_are_readable() -> None:

@@ -112,6 +112,14 @@ def test_the_request_id_is_azures() -> None:
     assert caught.value.request_id == "apim-7"
 
 
+@pytest.mark.parametrize("value", [0, "three days", True])
+def test_a_least_expiry_is_a_number_of_seconds(value: object) -> None:
+    options = {"endpoint": ENDPOINT, "min_expiry_seconds": value}
+    with pytest.raises(ProviderConfigurationError) as caught:
+        build(AzureOpenAIDriver, Answer(), options=options)
+    assert caught.value.field == "min_expiry_seconds"
+
+
 @pytest.mark.parametrize(
     ("credentials", "field"),
     [

@@ -325,7 +325,7 @@ def test_an_upload_streams_through_the_service(root: Client, own: World) -> None
         ({"purpose": "batch", "filename": "a.txt"}, ".jsonl"),
         ({"account": "unknown"}, "There is no provider account"),
         ({"organization": "77777"}, "Choose an organization"),
-        ({"expires_after_seconds": "5"}, "after 1 hour at the earliest"),
+        ({"expires_after_seconds": "5"}, "after 3,600 s (1 h) to 2,592,000 s (30 d)"),
     ],
 )
 def test_an_upload_is_refused_in_the_words_of_the_api(

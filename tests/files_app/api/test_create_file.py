@@ -152,6 +152,41 @@ def test_expiry_is_kept_by_the_gateway_where_the_provider_has_none(acme: Tenant,
     assert created["expires_at"] == created["created_at"] + seconds
 
 
+@pytest.mark.parametrize(
+    ("driver", "options", "least", "most"),
+    [
+        ("anthropic", {}, 3_600, 90 * 86_400),
+        ("openai-compatible", {"flavor": "ark"}, 86_400, 30 * 86_400),
+        ("azure-openai", {}, 14 * 86_400, 30 * 86_400),
+        ("azure-openai", {"min_expiry_seconds": 259_200}, 259_200, 30 * 86_400),
+    ],
+)
+def test_the_bounds_of_expiry_are_the_providers(
+    acme: Tenant, fake: FakeProvider, driver: str, options: dict[str, object], least: int, most: int
+) -> None:
+    dialect, setting = {
+        "anthropic": ("anthropic", "base_url"),
+        "openai-compatible": ("ark", "base_url"),
+        "azure-openai": ("azure_v1", "endpoint"),
+    }[driver]
+    url = f"{fake.root}/azure" if driver == "azure-openai" else fake.url(dialect)
+    make_account(
+        acme.organization,
+        "away",
+        driver,
+        options={setting: url, **options},
+        credentials={"api_key": VALID_KEY},
+    )
+    (shown,) = (each for each in acme.api.get("/providers").json()["data"] if each["name"] == "away")
+    assert (shown["expires_after"]["min_seconds"], shown["expires_after"]["max_seconds"]) == (least, most)
+    for seconds in (least - 1, most + 1):
+        reply = acme.api.upload(parts=[*expiry_parts(seconds), purpose_part(), file_part()], account="away")
+        assert (reply.status, reply.error["param"]) == (400, "expires_after[seconds]")
+    assert not fake.requests
+    created = acme.api.create(parts=[purpose_part(), *expiry_parts(most), file_part()], account="away")
+    assert abs(created["expires_at"] - created["created_at"] - most) < 60
+
+
 def test_expiry_counts_from_the_end_of_a_slow_upload(acme: Tenant) -> None:
     form = encode([*expiry_parts(3600), purpose_part(), file_part()])
     with time_machine.travel(timezone.now(), tick=False) as clock:

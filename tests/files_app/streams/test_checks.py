@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import repeat
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from files_app.exceptions import FileTooLargeError, InvalidRequestError
 from files_app.streams.checks import UploadChecks, UploadRules
-from providers.objects import Capabilities, ExpiresAfterPart, FilePart, KiB, PurposePart, UploadPart
+from providers.objects import Capabilities, ExpiresAfterPart, Expiry, FilePart, KiB, PurposePart, UploadPart
 
 LINE = json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": {}}).encode() + b"\n"
 
@@ -218,6 +219,27 @@ def test_an_expiry_is_noted() -> None:
     upload = [ExpiresAfterPart(3600), *parts(b"x", "user_data", file_first=True)]
     checks, _ = run(upload)
     assert checks.expires_after_seconds == 3600
+
+
+@pytest.mark.parametrize(
+    ("expiry", "taken", "refused"),
+    [
+        (Expiry(), (3_600, 2_592_000), (0, 3_599, 2_592_001)),
+        (Expiry(native=True, min_seconds=86_400), (86_400, 2_592_000), (86_399,)),
+        (Expiry(native=True, max_seconds=7_776_000), (3_600, 7_776_000), (7_776_001,)),
+        (Expiry(max_seconds=172_800, default_seconds=172_800), (172_801, 2_592_000), (2_592_001,)),
+    ],
+)
+def test_an_expiry_is_one_that_the_provider_can_give(
+    expiry: Expiry, taken: tuple[int, ...], refused: tuple[int, ...]
+) -> None:
+    under = replace(rules(), capabilities=Capabilities(expiry=expiry))
+    for seconds in taken:
+        run([ExpiresAfterPart(seconds), *parts(b"x", "user_data", file_first=True)], under)
+    for seconds in refused:
+        with pytest.raises(InvalidRequestError, match="Acme takes files that expire after") as caught:
+            run([ExpiresAfterPart(seconds)], under)
+        assert caught.value.param == "expires_after[seconds]"
 
 
 def test_the_early_limit_is_the_largest_that_may_hold() -> None:

@@ -226,8 +226,6 @@ def test_a_form_that_is_all_overhead_costs_little(parts: Iterable[Part], words: 
         (encode([Part("purpose", b"b" * 8193)]), "too long", "purpose"),
         (encode([expiry_parts()[0]]), "needs both", "expires_after"),
         (encode([expiry_parts()[1]]), "needs both", "expires_after"),
-        (encode(expiry_parts(3599)), "from 3600", "expires_after[seconds]"),
-        (encode(expiry_parts(2_592_001)), "2592000", "expires_after[seconds]"),
         (encode(expiry_parts("1e4")), "whole number", "expires_after[seconds]"),
         (encode(expiry_parts("-3600")), "whole number", "expires_after[seconds]"),
         (encode(expiry_parts("٣٦٠٠")), "whole number", "expires_after[seconds]"),
@@ -236,7 +234,7 @@ def test_a_form_that_is_all_overhead_costs_little(parts: Iterable[Part], words: 
         (encode([Part("expires_after", b"[" * 8000)]), "is a JSON object", "expires_after"),
         (encode([Part("expires_after", b'{"seconds": 3600}')]), "'anchor' and", "expires_after"),
         (encode([expiry_object(3600, days=1)]), "'anchor' and", "expires_after"),
-        (encode([expiry_object(3599)]), "from 3600", "expires_after[seconds]"),
+        (encode([expiry_object(-1)]), "whole number", "expires_after[seconds]"),
         (encode([expiry_object(True)]), "whole number", "expires_after[seconds]"),
         (encode([expiry_object("3600")]), "whole number", "expires_after[seconds]"),
         (encode([expiry_object(3600, anchor="x")]), "created_at", "expires_after[anchor]"),
@@ -250,11 +248,6 @@ def test_a_bad_form_is_refused_with_its_reason(body: bytes, words: str, param: s
     assert (caught.value.status, caught.value.param) == (400, param)
     with pytest.raises(InvalidRequestError):
         read(body, chunks=(1,))
-
-
-@pytest.mark.parametrize("seconds", [3600, 2_592_000])
-def test_the_edges_of_expiry_are_inside(seconds: int) -> None:
-    assert read(encode(expiry_parts(seconds))) == [("expires_after", seconds)]
 
 
 def test_an_expiry_as_one_json_part() -> None:
