@@ -49,6 +49,7 @@ class AnthropicDriver(RestDriver):
     )
     capabilities = Capabilities(
         purposes={purpose: purpose for purpose in ("assistants", "user_data", "vision")},
+        sealed_purposes=frozenset({"assistants", "user_data", "vision"}),
         max_bytes=500 * MiB,
         expiry=Expiry(native=True, max_seconds=7_776_000),
         paging="token",

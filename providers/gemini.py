@@ -55,6 +55,7 @@ class GeminiDriver(RestDriver):
     )
     capabilities = Capabilities(
         purposes={purpose: purpose for purpose in ("assistants", "batch", "user_data", "vision")},
+        sealed_purposes=frozenset({"assistants", "batch", "user_data", "vision"}),
         max_bytes=2 * GiB,
         expiry=Expiry(max_seconds=_LIFETIME_SECONDS, default_seconds=_LIFETIME_SECONDS),
         paging="token",

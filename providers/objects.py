@@ -81,6 +81,7 @@ class Capabilities:
     max_bytes: largest file, None where only the gateway's own limit holds; by purpose where it differs.
     extensions: purpose -> file name endings that the provider takes (lower case, with the dot).
     paging: how the provider's own list pages, for the docs and the admin.
+    sealed_purposes: purposes of files whose content the provider does not give back, as clients are told.
     content: whether a download gives the uploaded bytes back, or text that the provider made of them.
     text_fields_first: form fields must come before the file.
     needs_whole_file: the driver must see the whole file (or its checksum) before it sends the first byte.
@@ -102,6 +103,7 @@ class Capabilities:
     storage: Literal["provider", "s3", "gcs", "disk"] = "provider"
     mode: Literal["pass-through", "transformed", "object store"] = "pass-through"
     ranges: bool = False
+    sealed_purposes: frozenset[str] = frozenset()
     content: Literal["exact", "extracted"] = "exact"
     text_fields_first: bool = False
     needs_whole_file: bool = False
@@ -115,6 +117,10 @@ class Capabilities:
         if purpose is not None and purpose in self.max_bytes_by_purpose:
             return self.max_bytes_by_purpose[purpose]
         return self.max_bytes
+
+    def gives_content(self, purpose: str) -> bool:
+        """Whether the content of a file of this purpose, in OpenAI's words, can be had."""
+        return Operation.CONTENT in self.operations and purpose not in self.sealed_purposes
 
     def purpose_from(self, theirs: str | None) -> str | None:
         """Return OpenAI's word for a provider's purpose; one that is in no table stays as it is."""

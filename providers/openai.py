@@ -19,6 +19,7 @@ class OpenAIDriver(OpenAICompatibleDriver):
         Setting("project", "Project", "Sent as OpenAI-Project; without it the key's own project is used."),
     )
     capabilities = Capabilities(
+        sealed_purposes=frozenset({"assistants", "user_data"}),
         max_bytes=512 * MiB,
         max_bytes_by_purpose={"batch": 200 * MiB},
         extensions={"batch": JSONL, "fine-tune": JSONL},

@@ -6,20 +6,36 @@ Every path also answers with a trailing slash: a redirect would turn a POST into
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from files_app.api import views
+from files_app.api.anthropic.viewsets import AnthropicFileViewSet, speaks_anthropic
 from files_app.api.viewsets import FileViewSet
 
 _FILE_ID = r"(?P<file_id>(?:s3|gs)://.+?|[^/]+)"
 
+
+def files(**actions: str) -> Callable[..., HttpResponseBase]:
+    """Return a view of the files that answers in the client's dialect; actions by method."""
+    openai, anthropic = FileViewSet.as_view({**actions}), AnthropicFileViewSet.as_view({**actions})
+
+    @wraps(openai)
+    def view(request: HttpRequest, **kwargs: str) -> HttpResponseBase:
+        return (anthropic if speaks_anthropic(request) else openai)(request, **kwargs)
+
+    return view
+
+
 api: list[URLPattern | URLResolver] = [
-    re_path(r"^files/?$", FileViewSet.as_view({"get": "list", "post": "create"})),
-    re_path(
-        rf"^files/{_FILE_ID}/content/?$", FileViewSet.as_view({"get": "content", "head": "describe_content"})
-    ),
-    re_path(rf"^files/{_FILE_ID}/?$", FileViewSet.as_view({"get": "retrieve", "delete": "destroy"})),
+    re_path(r"^files/?$", files(get="list", post="create")),
+    re_path(rf"^files/{_FILE_ID}/content/?$", files(get="content", head="describe_content")),
+    re_path(rf"^files/{_FILE_ID}/?$", files(get="retrieve", delete="destroy")),
     re_path(r"^providers/?$", views.ProvidersView.as_view()),
     re_path(r"^usage/?$", views.UsageView.as_view()),
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -29,8 +31,10 @@ from files_app.services.uploads.request import UploadRequest
 from files_app.services.upstream import schedule
 from files_app.services.upstream.retrieve import get_file
 from files_app.services.upstream.status import with_fresh_status
+from files_app.streams.form import FormReader
 from files_app.web import content
 from files_app.web.bodies import body_source
+from files_app.web.errors import ErrorAnswer
 from files_app.web.representation import file_object
 
 SYNC_HEADER = "x-files-gateway-sync"
@@ -42,6 +46,7 @@ class FileViewSet(GenericViewSet[File]):
     lookup_url_kwarg = "file_id"
     filter_backends = (FileFilter,)
     pagination_class = FilePagination
+    form_reader = FormReader
 
     def get_queryset(self) -> FileQuerySet:
         """Return the organization's files in every state; with an account named, only those there."""
@@ -56,10 +61,10 @@ class FileViewSet(GenericViewSet[File]):
     @schema.list_files
     def list(self, request: Request) -> Response:
         """List the organization's files."""
-        parameters.refuse_unknown(request.query_params)
+        self.check_query(request)
         sync = schedule.sync_before_list(self.named_account) if self.named_account is not None else ""
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or ()
-        response = self.get_paginated_response([file_object(file) for file in page])
+        response = self.get_paginated_response([self.represent(file) for file in page])
         if sync:
             response.headers[SYNC_HEADER] = sync
         return response
@@ -69,7 +74,7 @@ class FileViewSet(GenericViewSet[File]):
         """Upload a file."""
         upload = UploadRequest(
             caller=caller_of(request),
-            source=body_source(request),
+            source=body_source(request, self.form_reader),
             account_name=parameters.provider_name(request),
             metadata=parameters.metadata(request),
             sdk_retry_count=parameters.sdk_retry_count(request),
@@ -78,20 +83,20 @@ class FileViewSet(GenericViewSet[File]):
         key = request.META.get("HTTP_IDEMPOTENCY_KEY")
         with throttle.upload_slot(upload.caller):
             if key is not None:
-                return Response(idempotency.upload_once(upload, key, file_object))
-            return Response(file_object(upload_file(upload)))
+                return Response(idempotency.upload_once(upload, key, self.represent))
+            return Response(self.represent(upload_file(upload)))
 
     @schema.retrieve_file
     def retrieve(self, request: Request, file_id: str) -> Response:
         """Retrieve a file object."""
-        return Response(file_object(with_fresh_status(self.get_object())))
+        return Response(self.represent(with_fresh_status(self.get_object())))
 
     @schema.delete_file
     def destroy(self, request: Request, file_id: str) -> Response:
         """Delete a file."""
         file = self.get_object()
         outbox.delete_file(file, caller=caller_of(request))
-        return Response({"id": file.file_id, "object": "file", "deleted": True})
+        return Response(self.represent_deleted(file))
 
     @schema.download_file
     @action(detail=True)
@@ -103,7 +108,7 @@ class FileViewSet(GenericViewSet[File]):
         byte_range = content.requested_range(request, file)
         if byte_range is not None and not content.is_satisfiable(byte_range, file):
             if downloads.require_content(file).capabilities.ranges:
-                return content.range_not_satisfiable(file)
+                return self.refuse(content.range_not_satisfiable(file))
             byte_range = None  # whoever has no ranges ignores them
         opened = downloads.open_file(file, caller=caller_of(request), byte_range=byte_range)
         return content.content_response(file, opened)
@@ -116,6 +121,26 @@ class FileViewSet(GenericViewSet[File]):
         if content.is_unmodified(request, file):
             return content.unmodified(file)
         return content.description(file, can)
+
+    # -- what another dialect says otherwise -----------------------------------------------------------
+
+    def check_query(self, request: Request) -> None:
+        """Refuse a list's parameters that make no sense. Raises InvalidRequestError."""
+        parameters.refuse_unknown(request.query_params)
+
+    def represent(self, file: File) -> Mapping[str, Any]:
+        """Return a file as clients see it."""
+        return file_object(file)
+
+    def represent_deleted(self, file: File) -> Mapping[str, Any]:
+        """Return the answer to a delete."""
+        return {"id": file.file_id, "object": "file", "deleted": True}
+
+    def refuse(self, answer: ErrorAnswer) -> HttpResponse:
+        """Return an error in the dialect's envelope."""
+        return answer.response()
+
+    # -- which files -----------------------------------------------------------------------------------
 
     def get_object(self) -> File:
         """Return the file of the address, adopted from its provider where that is safe."""

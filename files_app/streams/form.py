@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from files_app.exceptions import InvalidRequestError
 from files_app.filenames import DEFAULT_FILENAME, clean_filename
@@ -26,30 +27,17 @@ _MAX_TEXT_BYTES = 8_192
 _PLAIN_ENCODINGS = frozenset({"", "binary", "8bit", "7bit"})
 _ANCHOR = "expires_after[anchor]"
 _SECONDS = "expires_after[seconds]"
-_NAMES = frozenset({"file", "purpose", "expires_after", _ANCHOR, _SECONDS})
-_FIELDS = f"file, purpose, {_ANCHOR} and {_SECONDS}"
-
-
-@dataclass(frozen=True, slots=True)
-class BodySource:
-    """Where a body comes from. `length` is the Content-Length, None for a chunked body."""
-
-    read: Callable[[int], bytes]
-    boundary: str
-    length: int | None
-    chunk_bytes: int = 262_144
-    max_overhead_bytes: int = 65_536
-
-    def parts(self) -> Iterator[UploadPart]:
-        """Yield the parts of the form."""
-        return iter(FormReader(self))
 
 
 class FormReader:
     """Yields the parts of an upload form in the order of arrival.
 
-    Raises InvalidRequestError, and BodyIncompleteError for a form without its end.
+    A subclass has other fields. Raises InvalidRequestError, and BodyIncompleteError for a form without its
+    end.
     """
+
+    names: ClassVar = frozenset({"file", "purpose", "expires_after", _ANCHOR, _SECONDS})
+    described: ClassVar = f"file, purpose, {_ANCHOR} and {_SECONDS}"
 
     def __init__(self, source: BodySource) -> None:
         self._envelope = Envelope(
@@ -72,14 +60,26 @@ class FormReader:
             )
 
     def _read(self, part: Part) -> UploadPart | None:
-        """Return what a part is; None for the first half of an expiry."""
         disposition = _disposition_of(part)
         name = self._admit(disposition.name)
         if part.headers.get("content-transfer-encoding", "").lower() not in _PLAIN_ENCODINGS:
             raise InvalidRequestError("Send part bodies as they are, without transfer encoding.", param=name)
         if name == "file":
-            return _file_part(part, disposition)
-        text = self._text(part, name)
+            return self.file_part(part, disposition)
+        return self.field(name, self._text(part, name))
+
+    def file_part(self, part: Part, disposition: Disposition) -> FilePart:
+        """Return the file that a part holds."""
+        given_type = part.headers.get("content-type", "")
+        media_type = parse_media_type(given_type)
+        if disposition.filename is None:
+            _refuse_text(given_type, media_type.type)
+        return FilePart(
+            clean_filename(disposition.filename or DEFAULT_FILENAME), str(media_type), part.chunks
+        )
+
+    def field(self, name: str, text: str) -> UploadPart | None:
+        """Return what a field says; None for the first half of an expiry."""
         if name == "purpose":
             return PurposePart(text)
         if name == "expires_after":
@@ -88,9 +88,9 @@ class FormReader:
         return _expiry_of_fields(self._expiry) if len(self._expiry) == 2 else None
 
     def _admit(self, name: str) -> str:
-        if name not in _NAMES:
+        if name not in self.names:
             raise InvalidRequestError(
-                f"Unknown form field '{name[:64]}'. The fields are {_FIELDS}.", param=name[:64]
+                f"Unknown form field '{name[:64]}'. The fields are {self.described}.", param=name[:64]
             )
         seen = self._seen | {name}
         if name in self._seen or ("expires_after" in seen and seen & {_ANCHOR, _SECONDS}):
@@ -111,22 +111,26 @@ class FormReader:
             raise InvalidRequestError(f"The field '{name}' is not UTF-8 text.", param=name) from None
 
 
+@dataclass(frozen=True, slots=True)
+class BodySource:
+    """Where a body comes from. `length` is the Content-Length, None for a chunked body."""
+
+    read: Callable[[int], bytes]
+    boundary: str
+    length: int | None
+    reader: type[FormReader] = FormReader
+    chunk_bytes: int = 262_144
+    max_overhead_bytes: int = 65_536
+
+    def parts(self) -> Iterator[UploadPart]:
+        """Yield the parts of the form."""
+        return iter(self.reader(self))
+
+
 def _disposition_of(part: Part) -> Disposition:
     if "content-disposition" not in part.headers:
         raise MalformedFormError("a part has no Content-Disposition")
     return parse_disposition(part.headers["content-disposition"])
-
-
-def _file_part(part: Part, disposition: Disposition) -> FilePart:
-    given_type = part.headers.get("content-type", "")
-    media_type = parse_media_type(given_type)
-    if disposition.filename is None:
-        _refuse_text(given_type, media_type.type)
-    return FilePart(
-        clean_filename(disposition.filename or DEFAULT_FILENAME),
-        str(media_type),
-        part.chunks,
-    )
 
 
 def _refuse_text(given_type: str, media_type: str) -> None:

@@ -10,18 +10,22 @@ from django.http import HttpRequest
 
 from files_app.exceptions import BodyIncompleteError, BodyStalledError, InvalidRequestError
 from files_app.observability import context
-from files_app.streams.form import BodySource
+from files_app.streams.form import BodySource, FormReader
 from files_app.streams.headers import boundary_of
 
 
-def body_source(request: HttpRequest) -> BodySource:
-    """Return the raw body of an upload; nothing else may read it. Raises InvalidRequestError."""
+def body_source(request: HttpRequest, reader: type[FormReader] = FormReader) -> BodySource:
+    """Return the raw body of an upload; nothing else may read it. Raises InvalidRequestError.
+
+    reader: knows the form's fields.
+    """
     if request.META.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
         raise InvalidRequestError("Send the body without Content-Encoding.", param="Content-Encoding")
     return BodySource(
         read=body_reader(request),
         boundary=boundary_of(request.META.get("CONTENT_TYPE", "")),
         length=content_length(request),
+        reader=reader,
         chunk_bytes=settings.UPLOAD_CHUNK_BYTES,
         max_overhead_bytes=settings.MULTIPART_OVERHEAD_BYTES,
     )

@@ -136,15 +136,15 @@ def is_satisfiable(byte_range: ByteRange, file: File) -> bool:
     return byte_range.first < file.bytes
 
 
-def range_not_satisfiable(file: File) -> HttpResponse:
-    """Return 416 in OpenAI's envelope."""
+def range_not_satisfiable(file: File) -> ErrorAnswer:
+    """Return what 416 says."""
     return ErrorAnswer(
         416,
         f"The range is outside of the file's {file.bytes} bytes.",
         param="Range",
         code="range_not_satisfiable",
         headers={"Content-Range": f"bytes */{file.bytes}"},
-    ).response()
+    )
 
 
 class _ClosingStream:
