@@ -1,21 +1,22 @@
-"""Lets the tests inside of openai's own SDK distribution run against a server that keeps files.
+"""Lets the tests inside of a vendor's own SDK distribution run against a server that keeps files.
 
 They are written for a mock: every id in them is the literal `file_id`. Before each test this plugin uploads
-a file, and it puts that file's id into the outgoing URL. Environment: TEST_API_BASE_URL, TEST_API_KEY.
+a file, and it puts that file's id into the outgoing URL. Environment: TEST_SDK (`openai` or `anthropic`),
+TEST_API_BASE_URL, TEST_API_KEY.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
-import openai
 import pytest
-from openai._base_client import BaseClient
 
+SDK = os.environ["TEST_SDK"]
 PLACEHOLDER = "/files/file_id"
 BOUNDARY = "live-plugin"
 
@@ -43,21 +44,28 @@ def upload() -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    prepare_url = BaseClient._prepare_url
+    base = importlib.import_module(f"{SDK}._base_client").BaseClient
+    prepare_url = base._prepare_url
     authorization = {"Authorization": f"Bearer {os.environ['TEST_API_KEY']}"}
 
     def swapped(self: Any, url: str) -> Any:
         return prepare_url(self, url.replace(PLACEHOLDER, f"/files/{current_id}") if current_id else url)
 
-    BaseClient._prepare_url = swapped  # type: ignore[method-assign]
-    for client in (openai.OpenAI, openai.AsyncOpenAI):
-        client._auth_headers = lambda self, security: authorization  # type: ignore[method-assign,assignment]
+    base._prepare_url = swapped
+    sdk = importlib.import_module(SDK)
+    if SDK == "anthropic":
+        for client in (sdk.Anthropic, sdk.AsyncAnthropic):
+            client._api_key_auth = property(lambda self: authorization)
+    else:
+        for client in (sdk.OpenAI, sdk.AsyncOpenAI):
+            client._auth_headers = lambda self, security: authorization
 
 
 @pytest.fixture(autouse=True)
 def fresh_file(request: pytest.FixtureRequest) -> Iterator[None]:
     """Give the test a file of its own; one that mocks the wire keeps the placeholder."""
     global current_id
-    current_id = "" if "respx2_mock" in request.fixturenames else upload()
+    is_mocked = {"respx_mock", "respx2_mock"} & set(request.fixturenames)
+    current_id = "" if is_mocked else upload()
     yield
     current_id = ""
