@@ -252,7 +252,7 @@ CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "DELETE"]
 CORS_ALLOW_HEADERS = [
     "*",
     "Authorization",
-]  # there are no cookies to protect; `*` stands for all but this one
+]  # `*` stands for all but this one; there are no cookies to protect
 CORS_EXPOSE_HEADERS = ["*"]
 CSRF_FAILURE_VIEW = "files_app.web.errors.csrf_failure"
 PROXY_COUNT = integer("PROXY_COUNT", 0)  # our own proxies in front: so many elements of PROXY_HEADER are true

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from django.conf import settings
+
 from files_app.models import ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.sharing import prove_access
@@ -46,7 +48,7 @@ def check_connection(
     """Yield each step as it ends; the first one that fails is the last.
 
     upload: also store a small file, as a client's would be, and delete it. round_trip: read it back before.
-    is_remembered: write down that the account has access to where it leads, which decides who may adopt there.
+    is_remembered: write down that the account has access to where it leads: it decides who may adopt there.
     """
     check = _Check(account, upload=upload or round_trip, read_back=round_trip, is_remembered=is_remembered)
     return check.run()
