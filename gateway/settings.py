@@ -249,10 +249,7 @@ CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
 CORS_ALLOWED_ORIGINS = words("CORS_ALLOWED_ORIGINS")
 CORS_URLS_REGEX = r"/(v1/|api/llm/(v1/)?|openai/(v1/)?)?(files|providers|usage)(/|$)"
 CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "DELETE"]
-CORS_ALLOW_HEADERS = [
-    "*",
-    "Authorization",
-]  # `*` stands for all but this one; there are no cookies to protect
+CORS_ALLOW_HEADERS = ["*", "Authorization"]  # `*` stands for all but this one; cookies are not at stake
 CORS_EXPOSE_HEADERS = ["*"]
 CSRF_FAILURE_VIEW = "files_app.web.errors.csrf_failure"
 PROXY_COUNT = integer("PROXY_COUNT", 0)  # our own proxies in front: so many elements of PROXY_HEADER are true
