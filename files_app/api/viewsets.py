@@ -47,6 +47,7 @@ class FileViewSet(GenericViewSet[File]):
     filter_backends = (FileFilter,)
     pagination_class = FilePagination
     form_reader = FormReader
+    dialect = ""
 
     def get_queryset(self) -> FileQuerySet:
         """Return the organization's files in every state; with an account named, only those there."""
@@ -77,6 +78,7 @@ class FileViewSet(GenericViewSet[File]):
             source=body_source(request, self.form_reader),
             account_name=parameters.provider_name(request),
             metadata=parameters.metadata(request),
+            dialect=self.dialect,
             sdk_retry_count=parameters.sdk_retry_count(request),
             placement=parameters.placement(request),
         )

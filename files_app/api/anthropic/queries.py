@@ -44,13 +44,7 @@ def is_legacy(request: HttpRequest) -> bool:
 def list_query(request: HttpRequest) -> ListQuery:
     """Return what a list asks for. Raises InvalidRequestError."""
     query, legacy = request.GET, is_legacy(request)
-    for name in query:
-        if name not in (_LEGACY_NAMES if legacy else _NAMES):
-            raise InvalidRequestError(f"{name[:64]}: this parameter is not known.", param=name[:64])
-        if (name != "ids[]" and len(query.getlist(name)) > 1) or any(
-            "\0" in each for each in query.getlist(name)
-        ):
-            raise InvalidRequestError(f"{name}: it is not valid.", param=name)
+    _check_names(query, _LEGACY_NAMES if legacy else _NAMES)
     limit = _limit(query)
     if legacy:
         return _legacy_query(query, limit)
@@ -67,6 +61,16 @@ def list_query(request: HttpRequest) -> ListQuery:
 def page_token(file_id: str) -> str:
     """Return the opaque cursor of the page behind a file."""
     return _PAGE_PREFIX + base64.urlsafe_b64encode(file_id.encode()).decode().rstrip("=")
+
+
+def _check_names(query: QueryDict, known: frozenset[str]) -> None:
+    for name, values in query.lists():
+        if name not in known:
+            raise InvalidRequestError(f"{name[:64]}: this parameter is not known.", param=name[:64])
+        if name != "ids[]" and len(values) > 1:
+            raise InvalidRequestError(f"{name}: it was sent twice.", param=name)
+        if any("\0" in value for value in values):  # PostgreSQL refuses to be asked for it
+            raise InvalidRequestError(f"{name}: it is not valid.", param=name)
 
 
 def _legacy_query(query: QueryDict, limit: int) -> ListQuery:

@@ -34,6 +34,7 @@ class AnthropicFileViewSet(FileViewSet):
 
     pagination_class = AnthropicPagination  # type: ignore[assignment]  # another kind of page
     form_reader = AnthropicFormReader
+    dialect = "anthropic-files"
 
     def check_query(self, request: Request) -> None:
         queries.list_query(request)

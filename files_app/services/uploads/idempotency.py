@@ -179,4 +179,6 @@ def _fingerprint(checks: UploadChecks, account: ProviderAccount, request: Upload
         checks.digest.sha256,
         sorted(request.metadata.items()),
     ]
+    if request.dialect:
+        facts.append(request.dialect)
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -21,6 +21,7 @@ class UploadRequest:
 
     account_name: None takes the default account.
     sdk_retry_count: above 0 when an SDK says that it sends the same file again.
+    dialect: whose shapes the answer has, empty for OpenAI's: in another one it is another request.
     placement: bucket or region that the client asks for, by header name.
     """
 
@@ -29,6 +30,7 @@ class UploadRequest:
     account_name: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     sdk_retry_count: int = 0
+    dialect: str = ""
     placement: Mapping[str, str] = field(default_factory=dict)
 
 

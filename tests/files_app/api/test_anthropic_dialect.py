@@ -178,6 +178,14 @@ def test_a_query_that_makes_no_sense_is_refused(acme: Tenant, query: Any, header
     assert_is_anthropics(acme.api.get("/files", headers=headers, query=query), 400, "invalid_request_error")
 
 
+def test_an_idempotency_key_gets_its_answer_again_and_not_in_another_dialect(acme: Tenant) -> None:
+    keyed = {"Idempotency-Key": "nightly"}
+    first = upload(acme, headers={**VERSION, **keyed}).json()
+    assert upload(acme, headers={**VERSION, **keyed}).json() == first
+    assert acme.api.upload(headers=keyed).error["code"] == "idempotency_key_reused"
+    assert counters(acme.organization) == (5, 0, 1)
+
+
 def test_errors_are_in_anthropics_envelope(acme: Tenant, other: Tenant) -> None:
     theirs = uploaded(other, 1)[0]
     unknown = acme.api.get(f"/files/{theirs}", headers=VERSION)
