@@ -21,6 +21,9 @@ from gateway.slow_clients.sockets import Reading
 
 #: Younger stillness is no reason to end a connection, however many there are.
 SETTLED_SECONDS = 1.0
+#: A request at work and its connection move bytes at most so far apart, on a busy machine: each connection of
+#: its address that moved within that time may be the one.
+NEAR_SECONDS = 2.0
 #: A read that waits longer than a client's patience by this factor is not that of a connection which has just
 #: been ended for being slow: its thread has heard of the end by then.
 BLAME_FACTOR = 1.25
@@ -142,7 +145,15 @@ class Judge:
         if surplus <= 0 and longest < self._bounds.patience_seconds:
             return faults
         carried = carriers(*self._without_moving_uploads(readings, requests))
-        idle = sorted(((self._idle_seconds(one, carried), one.inode) for one in settled), reverse=True)
+        working = [request for request in requests if not request.waits_for_client]
+        idle = sorted(
+            (
+                (self._idle_seconds(one, carried), one.inode)
+                for one in settled
+                if not _may_carry(one, working)
+            ),
+            reverse=True,
+        )
         for number, (seconds, inode) in enumerate(idle):
             if seconds >= self._bounds.patience_seconds:
                 faults[inode] = Fault.STILL
@@ -194,11 +205,18 @@ class Judge:
         return reading.still_seconds
 
 
+def _may_carry(reading: Reading, working: Iterable[Request]) -> bool:
+    return any(
+        request.address == reading.address
+        and abs(request.still_seconds - reading.still_seconds) <= NEAR_SECONDS
+        for request in working
+    )
+
+
 def carriers(readings: Iterable[Reading], requests: Iterable[Request]) -> dict[int, Request]:
     """Return by inode which connections carry the requests.
 
-    Nothing says which they are. Taken are those of the same address that moved bytes when the request did:
-    the two are milliseconds apart.
+    Nothing says which they are. Taken are those of the same address that moved bytes when the request did.
     """
     connections: defaultdict[str, list[Reading]] = defaultdict(list)
     for reading in readings:

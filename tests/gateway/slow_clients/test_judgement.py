@@ -112,6 +112,16 @@ def test_a_request_that_waits_for_a_thread_is_not_its_clients_fault() -> None:
     assert faults == {1: Fault.STILL, 2: Fault.STILL, 4: Fault.STILL}
 
 
+def test_a_download_that_the_provider_holds_up_is_not_taken_for_an_idle_connection() -> None:
+    """On a busy machine its last bytes left later than those of another answer, which is complete."""
+    paused, idle = (replace(NEW, inode=inode, received=500, sent=9_000) for inode in (1, 2))
+    readings = [replace(paused, still_seconds=68.9), replace(idle, still_seconds=70)]
+    at_work = Request(NEW.address, 70, waits_for_client=False)
+    assert 1 not in judged(readings, [at_work])
+    later = [replace(reading, still_seconds=reading.still_seconds + 2) for reading in readings]
+    assert judged(later, []) == {1: Fault.STILL, 2: Fault.STILL}
+
+
 @pytest.mark.parametrize("full", [False, True])
 def test_a_slow_upload_is_not_taken_for_one_that_stalls(full: bool) -> None:
     """Its read waits for minutes while its bytes come, and another connection for a provider as long."""
