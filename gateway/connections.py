@@ -3,35 +3,47 @@
 from pathlib import Path
 from typing import Any
 
-import environ
+from gateway.addresses import database_config
 
-DATABASE_DEFAULTS: dict[str, dict[str, Any]] = {
-    "django.db.backends.sqlite3": {
-        # Transactions take the write lock when they begin: one that read first and upgrades later fails at
-        # once when another writer was faster, whatever the timeout.
-        # FULL, because an answered upload has to survive a power cut.
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": (
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; "
-            "PRAGMA journal_size_limit=67108864"
-        ),
-    },
-    "django.db.backends.postgresql": {
-        "pool": {"min_size": 1, "max_size": 16, "timeout": 5},
-        "connect_timeout": 5,
-        "options": "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s",
-    },
+SQLITE_OPTIONS: dict[str, Any] = {
+    # Transactions take the write lock when they begin: one that read first and upgrades later fails at
+    # once when another writer was faster, whatever the timeout.
+    # FULL, because an answered upload has to survive a power cut.
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    "init_command": (
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; "
+        "PRAGMA journal_size_limit=67108864"
+    ),
+}
+POSTGRESQL_OPTIONS: dict[str, Any] = {
+    # After `reconnect_timeout` our backend begins anew: psycopg would double its pauses, up to minutes after
+    # the server is back.
+    "pool": {"min_size": 1, "max_size": 16, "timeout": 5, "reconnect_timeout": 0.5},
+    "connect_timeout": 5,
+    "options": "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s",
 }
 
 
-def database(url: str) -> dict[str, Any]:
-    """Return Django's configuration for the URL; options in its query string win over ours."""
-    config: dict[str, Any] = dict(environ.Env.db_url_config(url))
-    defaults = DATABASE_DEFAULTS.get(config["ENGINE"], {})
-    config["OPTIONS"] = {**defaults, **config.get("OPTIONS", {})}
-    # A pool lends a connection for one request. SQLite has none; opening its file is slow.
-    config["CONN_MAX_AGE"] = 0 if "pool" in config["OPTIONS"] else None
+def database(url: str, *, behind_pooler: bool = False) -> dict[str, Any]:
+    """Return Django's configuration for the URL; options in its query string win over ours.
+
+    behind_pooler: a pooler between us and PostgreSQL gives each transaction another session.
+    """
+    config = database_config("DATABASE_URL", url)
+    is_postgresql = config["ENGINE"].endswith(".postgresql")
+    defaults = dict(POSTGRESQL_OPTIONS if is_postgresql else SQLITE_OPTIONS)
+    if is_postgresql:
+        config["ENGINE"] = "gateway.postgresql"
+    if behind_pooler:
+        defaults.pop("options", None)  # poolers refuse them: they would hold for the sessions of others
+        config["DISABLE_SERVER_SIDE_CURSORS"] = True
+    own = config["OPTIONS"]
+    if own.get("pool", False) is True:
+        del own["pool"]
+    config["OPTIONS"] = {**defaults, **own}
+    # A connection is lent for one request, by our pool or a pooler. SQLite's file is slow to open.
+    config["CONN_MAX_AGE"] = 0 if is_postgresql else None
     return config
 
 

@@ -3,7 +3,8 @@
 Secrets marked * may also be given as NAME_FILE, the path of a file that holds the value.
 
     where it runs       BIND, PORT, WEB_WORKERS, WEB_THREADS, WORKER_CONCURRENCY, SHUTDOWN_GRACE_SECONDS
-    state               DATA_DIR, SPOOL_DIR, DATABASE_URL*, CELERY_BROKER_URL*, STATIC_ROOT
+    state               DATA_DIR, SPOOL_DIR, DATABASE_URL*, DATABASE_BEHIND_POOLER, CELERY_BROKER_URL*,
+                        STATIC_ROOT
     secrets             SECRET_KEY*, FIELD_ENCRYPTION_KEYS*, API_KEY_PEPPERS*, METRICS_TOKEN*
     first start         BOOTSTRAP_API_KEY*, BOOTSTRAP_ADMIN_PASSWORD*
     HTTP                ALLOWED_HOSTS, CSRF_TRUSTED_ORIGINS, CORS_ALLOWED_ORIGINS, BEHIND_TLS_PROXY,
@@ -83,7 +84,12 @@ SPOOL_DIR = directory("SPOOL_DIR", DATA_DIR / "spool")
 METRICS_DIR = directory("PROMETHEUS_MULTIPROC_DIR", DATA_DIR / "metrics")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS_DIR)
 
-DATABASES = {"default": database(secret("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'gateway.sqlite3'}")}
+DATABASES = {
+    "default": database(
+        secret("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'gateway.sqlite3'}",
+        behind_pooler=boolean("DATABASE_BEHIND_POOLER"),
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- secrets ---------------------------------------------------------------------------------------

@@ -25,12 +25,12 @@ def database_time(*, plus_seconds: float) -> Combinable:
 
 
 def release_connection() -> None:
-    """Give the thread's connection back to its pool before bytes move.
+    """Give the thread's connection back, to our pool or to PostgreSQL, before bytes move.
 
-    SQLite has no pool: an idle connection to it costs nothing and opening one does.
+    SQLite's stays: while idle it costs nothing, and opening one does.
     """
-    pooled = bool(connection.settings_dict["OPTIONS"].get("pool"))
-    if pooled and not connection.in_atomic_block:
+    is_lent = connection.settings_dict["CONN_MAX_AGE"] == 0
+    if is_lent and not connection.in_atomic_block:
         connection.close()
 
 

@@ -1,0 +1,1 @@
+"""Django's PostgreSQL backend, where a connection that the server has closed costs no request its answer."""

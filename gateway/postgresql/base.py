@@ -1,0 +1,110 @@
+"""The database backend that `DATABASE_URL=postgres://...` names.
+
+A server that restarts, a failover and a pooler close connections while they wait in our pool. To look whether
+the other end has closed one costs no round trip, so no such connection is lent out or written to. One that
+ends later, with a statement under way, shows in the error: what changes nothing is then sent again, once.
+"""
+
+import re
+import select
+from typing import Any
+
+import psycopg
+from django.db.backends.postgresql import base
+from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
+from django.db.utils import InterfaceError, OperationalError
+from psycopg_pool import PoolTimeout
+
+from gateway.postgresql.pool import PooledConnection, keep_connecting
+
+#: Statements that leave nothing behind when the connection ends under them.
+_CHANGES_NOTHING = re.compile(r"[\s(]*(SELECT|BEGIN)\b")
+
+
+def is_cut(connection: "psycopg.Connection[Any]") -> bool:
+    """Return whether the other end has closed an idle connection, or is about to.
+
+    An idle connection has nothing to say but its end.
+    """
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+class Reconnecting:
+    """Mixed into a cursor wrapper, goes on with a fresh connection where nothing is lost with the old one."""
+
+    cursor: Any
+    db: "DatabaseWrapper"
+
+    def _execute(self, sql: Any, params: Any, *context: Any) -> Any:
+        try:
+            return super()._execute(sql, params, *context)  # type: ignore[misc]  # Django's cursor wrapper
+        except (OperationalError, InterfaceError):
+            if not (_changes_nothing(sql) and self.db.is_free_and_cut()):
+                raise
+        self._reconnect()
+        return super()._execute(sql, params, *context)  # type: ignore[misc]
+
+    def _reconnect(self) -> None:
+        name = getattr(self.cursor, "name", None)  # of a server-side cursor
+        self.db.close()
+        self.db.connect()
+        self.cursor = self.db.create_cursor(name)
+
+
+def _changes_nothing(sql: Any) -> bool:
+    return isinstance(sql, str) and _CHANGES_NOTHING.match(sql) is not None
+
+
+class Cursor(Reconnecting, CursorWrapper):
+    """The cursor of every statement."""
+
+
+class DebugCursor(Reconnecting, CursorDebugWrapper):
+    """The same, where Django counts or logs statements."""
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    def __init__(self, settings_dict: dict[str, Any], alias: str = "default") -> None:
+        super().__init__(settings_dict, alias)
+        if pool := settings_dict["OPTIONS"].get("pool"):
+            ours = {"connection_class": PooledConnection, "reconnect_failed": keep_connecting}
+            settings_dict["OPTIONS"]["pool"] = {**pool, **ours}
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> "psycopg.Connection[Any]":
+        """Return a connection; of the pool's, one that still has another end."""
+        try:
+            connection = super().get_new_connection(conn_params)
+            while self.pool and is_cut(connection):
+                connection.close()
+                self.pool.putconn(connection)  # which puts a new one in its place
+                connection = super().get_new_connection(conn_params)
+        except PoolTimeout as error:
+            raise PoolTimeout(PooledConnection.failure or str(error)) from error
+        return connection
+
+    def close_if_health_check_failed(self) -> None:
+        """Do without a connection that has ended, in front of each statement and transaction."""
+        if self.is_free_and_cut():
+            self.close()
+
+    def is_free_and_cut(self) -> bool:
+        """Return whether the connection has ended, and no transaction with it."""
+        return self.connection is not None and not self.in_atomic_block and is_cut(self.connection)
+
+    def _start_transaction_under_autocommit(self) -> None:
+        """Send BEGIN by itself, where it can be sent again; psycopg would send it with the first statement.
+
+        Either way it is a round trip of its own.
+        """
+        with self.cursor() as cursor:
+            cursor.execute("BEGIN")
+
+    def make_cursor(self, cursor: Any) -> Cursor:
+        return Cursor(cursor, self)
+
+    def make_debug_cursor(self, cursor: Any) -> DebugCursor:
+        return DebugCursor(cursor, self)
