@@ -10,7 +10,17 @@ import pytest
 from django.dispatch import receiver
 from django.test.signals import setting_changed
 
-from tests.servers import PostgreSQL, RabbitMQ, Redis, Server, find_postgresql, find_rabbitmq, find_redis
+from tests.servers import (
+    PgBouncer,
+    PostgreSQL,
+    RabbitMQ,
+    Redis,
+    Server,
+    find_pgbouncer,
+    find_postgresql,
+    find_rabbitmq,
+    find_redis,
+)
 from tests.stack import Stack
 
 
@@ -25,6 +35,7 @@ def find_chromium() -> str:
 
 SERVICES: dict[str, Callable[[], str]] = {
     "PostgreSQL": find_postgresql,
+    "PgBouncer": find_pgbouncer,
     "Redis": find_redis,
     "RabbitMQ": find_rabbitmq,
     "nginx": lambda: shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "",
@@ -107,6 +118,15 @@ def postgresql(
 def postgresql_url(postgresql: PostgreSQL, request: pytest.FixtureRequest) -> str:
     """The URL of an empty database of this test's own."""
     return postgresql.create_database(f"t{abs(hash(request.node.nodeid))}")
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(
+    need_service: Callable[[str], str], postgresql: PostgreSQL, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A PgBouncer in transaction mode, in front of the session's PostgreSQL."""
+    need_service("PgBouncer")
+    yield from _running(PgBouncer(tmp_path_factory.mktemp("pgbouncer"), postgresql))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Real PostgreSQL, Redis and RabbitMQ: instances of the tests' own, which they may freeze and kill."""
+"""Real PostgreSQL, PgBouncer, Redis and RabbitMQ: instances of the tests' own, which they may freeze and kill."""
 
 import os
 import shutil
@@ -13,6 +13,10 @@ def find_postgresql() -> str:
     packaged = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     found = str(packaged[-1]) if packaged else shutil.which("initdb")
     return str(Path(found).parent) if found else ""
+
+
+def find_pgbouncer() -> str:
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or ""
 
 
 def find_redis() -> str:
@@ -57,16 +61,11 @@ class Server:
             self.process.kill()
 
 
-class PostgreSQL(Server):
-    """A cluster of its own; as root it runs as the user postgres, since the server refuses root."""
+class NoRootServer(Server):
+    """A server that refuses to be root; then it runs as the user postgres."""
 
     def _as_owner(self, *command: str) -> list[str]:
         return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else list(command)
-
-    def command(self) -> list[str]:
-        arguments = ["-D", str(self.directory / "data"), "-p", str(self.port), "-k", ""]
-        speed = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "listen_addresses=127.0.0.1"]
-        return self._as_owner(f"{find_postgresql()}/postgres", *arguments, *speed)
 
     def _let_owner_in(self) -> None:
         """Open pytest's directories to the user postgres; another run of pytest closes them again."""
@@ -79,6 +78,15 @@ class PostgreSQL(Server):
     def start(self) -> None:
         self._let_owner_in()
         super().start()
+
+
+class PostgreSQL(NoRootServer):
+    """A cluster of its own."""
+
+    def command(self) -> list[str]:
+        arguments = ["-D", str(self.directory / "data"), "-p", str(self.port), "-k", ""]
+        speed = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "listen_addresses=127.0.0.1"]
+        return self._as_owner(f"{find_postgresql()}/postgres", *arguments, *speed)
 
     def prepare(self) -> None:
         self._let_owner_in()
@@ -105,6 +113,40 @@ class PostgreSQL(Server):
         command = ["createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "gateway", name]
         subprocess.run([f"{find_postgresql()}/{command[0]}", *command[1:]], check=True, capture_output=True)
         return f"postgres://gateway@127.0.0.1:{self.port}/{name}"
+
+
+class PgBouncer(NoRootServer):
+    """A pooler that gives each transaction another session of PostgreSQL's, and refuses what that breaks."""
+
+    def __init__(self, directory: Path, postgresql: PostgreSQL) -> None:
+        self._postgresql_port = postgresql.port
+        super().__init__(directory)
+
+    def command(self) -> list[str]:
+        return self._as_owner(find_pgbouncer(), str(self.directory / "pgbouncer.ini"))
+
+    def prepare(self) -> None:
+        options = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": self.port,
+            "unix_socket_dir": "",
+            "auth_type": "trust",
+            "auth_file": self.directory / "users",
+            "pool_mode": "transaction",
+            "min_pool_size": 4,
+            "default_pool_size": 4,
+            "server_round_robin": 1,  # or one client alone would meet the same session again and again
+        }
+        lines = [f"* = host=127.0.0.1 port={self._postgresql_port}", "[pgbouncer]"]
+        lines += [f"{name} = {value}" for name, value in options.items()]
+        texts = {"users": '"gateway" ""', "pgbouncer.ini": "\n".join(["[databases]", *lines])}
+        for name, text in texts.items():
+            (self.directory / name).write_text(text + "\n")
+            (self.directory / name).chmod(0o644)  # the gateway's settings have closed the umask
+
+    def in_front_of(self, url: str) -> str:
+        """Return the URL of the same database by way of the pooler."""
+        return url.replace(f":{self._postgresql_port}/", f":{self.port}/")
 
 
 class Redis(Server):
