@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line, with a bad setting reported in one line instead of a traceback."""
+"""Django's command line, with a bad setting or an absent database reported in one line, not a traceback."""
 
 import os
 import sys
@@ -10,6 +10,7 @@ def main() -> None:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
+        from django.db import InterfaceError, OperationalError
     except ModuleNotFoundError:
         sys.exit(
             "error: Django is not installed here. Run `make run` once, then use .venv/bin/python manage.py"
@@ -18,7 +19,14 @@ def main() -> None:
         import gateway.settings  # noqa: F401 - read before Django would wrap the failure
     except ImproperlyConfigured as error:
         sys.exit(f"error: {error}")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except (OperationalError, InterfaceError) as error:
+        if "--traceback" in sys.argv:
+            raise
+        from gateway.connections import explained
+
+        sys.exit(f"error: {explained(error)}")
 
 
 if __name__ == "__main__":

@@ -47,6 +47,14 @@ def database(url: str, *, behind_pooler: bool = False) -> dict[str, Any]:
     return config
 
 
+def explained(error: Exception) -> str:
+    """Return in one line why the database could not be used, and what to do."""
+    reason = str(error).strip().partition("\n")[0]
+    if "unsupported startup parameter" in reason:
+        reason += ". Behind a connection pooler set DATABASE_BEHIND_POOLER=true"
+    return f"the database that DATABASE_URL names: {reason}."
+
+
 def broker_transport_options(url: str, data_dir: Path) -> dict[str, Any]:
     """Return what the broker's transport needs so that nothing waits for it much longer than a second."""
     if url.startswith("filesystem:"):

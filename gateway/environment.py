@@ -11,10 +11,25 @@ import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+import environ
 from django.core.exceptions import ImproperlyConfigured
 
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off"})
+
+
+#: What every database stores in a column of whole numbers, and every clock can add.
+LARGEST = 2**53
+
+
+def read_file(path: Path) -> None:
+    """Take the variables in a file of lines NAME=VALUE; those that are set already stay as they are."""
+    if not path.is_file():
+        return
+    try:
+        environ.Env.read_env(path)
+    except UnicodeDecodeError:  # it quotes the bytes
+        raise ImproperlyConfigured(f"{path} holds no text in UTF-8") from None
 
 
 def text(name: str, default: str = "", *, choices: Collection[str] = ()) -> str:
@@ -34,7 +49,7 @@ def boolean(name: str, default: bool = False) -> bool:
     raise ImproperlyConfigured(f"{name} must be true or false; it is {value!r}")
 
 
-def integer(name: str, default: int, *, minimum: int = 0) -> int:
+def integer(name: str, default: int, *, minimum: int = 0, maximum: int = LARGEST) -> int:
     value = os.environ.get(name, "").strip()
     if not value:
         return default
@@ -42,14 +57,54 @@ def integer(name: str, default: int, *, minimum: int = 0) -> int:
         number = int(value)
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be a whole number; it is {value!r}") from None
-    if number < minimum:
-        raise ImproperlyConfigured(f"{name} must be at least {minimum}; it is {number}")
+    if not minimum <= number <= maximum:
+        bound = f"at least {minimum}" if number < minimum else f"at most {maximum}"
+        raise ImproperlyConfigured(f"{name} must be {bound}; it is {number}")
     return number
 
 
-def words(name: str, default: str = "") -> list[str]:
-    """Return a list written with commas: `a.example, b.example`."""
-    return _split(text(name, default))
+def host_names(name: str, default: str = "") -> list[str]:
+    """Return a list of names without scheme, port and path: `a.example, .b.example, [::1]`."""
+    return _matching(
+        name,
+        _split(text(name, default)),
+        r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]",
+        "names of hosts without scheme, port and path, such as files.example.com",
+    )
+
+
+def origins(name: str) -> list[str]:
+    """Return a list of origins as browsers send them: `https://a.example, https://*.b.example:8443`."""
+    return _matching(
+        name,
+        _split(text(name)),
+        r"https?://(\*\.)?([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?",
+        "origins without path and final slash, such as https://files.example.com",
+    )
+
+
+def _matching(name: str, words: list[str], pattern: str, meaning: str) -> list[str]:
+    for word in words:
+        if not re.fullmatch(pattern, word):
+            raise ImproperlyConfigured(f"{name} must have {meaning}; it has {word!r}")
+    return words
+
+
+def url_path(name: str, default: str, *, taken: Collection[str]) -> str:
+    """Return a path without slashes around it, which is none of ours.
+
+    taken: first words of paths that something else answers.
+    """
+    value = text(name, default).strip("/")
+    if not re.fullmatch(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*", value):
+        raise ImproperlyConfigured(
+            f"{name} must be a path of letters, digits, - and _, such as {default}; it is {value!r}"
+        )
+    if value.partition("/")[0] in taken:
+        raise ImproperlyConfigured(
+            f"{name} must not begin with {', '.join(sorted(taken))}: {value!r} would hide what is there"
+        )
+    return value
 
 
 def switch_or_networks(name: str) -> bool | tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
@@ -100,6 +155,8 @@ def _secret(name: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ImproperlyConfigured(f"{name}_FILE: cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError:  # it quotes the bytes
+        raise ImproperlyConfigured(f"{name}_FILE: {path} holds no text in UTF-8") from None
 
 
 def secret_words(name: str, *, least: int = 0) -> list[str]:

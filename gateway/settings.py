@@ -34,43 +34,49 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from gateway.addresses import BROKER_SCHEMES, THROTTLE_SCHEMES, message_url
+from gateway.api_settings import API_PATHS, REST_FRAMEWORK, SPECTACULAR_SETTINGS  # noqa: F401 - they are settings too
 from gateway.connections import broker_transport_options, database
 from gateway.environment import (
     boolean,
     directory,
     generated_secret,
     header_name,
+    host_names,
     integer,
+    origins,
+    read_file,
     retired,
     secret,
     secret_words,
     switch_or_networks,
     text,
-    words,
+    url_path,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-environ.Env.read_env(BASE_DIR / ".env")
+read_file(BASE_DIR / ".env")
 
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
+DAY = 86_400  # seconds; sockets count milliseconds, in 31 bits
+YEAR = 365 * DAY
 
 # -- where it runs ---------------------------------------------------------------------------------
 
 DEBUG = boolean("DEBUG", False)
 BIND = text("BIND", "127.0.0.1")
-PORT = integer("PORT", 8000, minimum=1)
+PORT = integer("PORT", 8000, minimum=1, maximum=65_535)
 IS_LOOPBACK = BIND in {"127.0.0.1", "localhost", "::1"}
 WEB_WORKERS = integer("WEB_WORKERS", 2, minimum=1)
 WEB_THREADS = integer("WEB_THREADS", 64, minimum=2)  # one transfer holds one thread, which mostly waits
 # granian counts idle connections too: at this many it accepts no other, not even a health check.
 CONNECTIONS_PER_WORKER = 1024
 WORKER_CONCURRENCY = integer("WORKER_CONCURRENCY", 2, minimum=1)
-SHUTDOWN_GRACE_SECONDS = integer("SHUTDOWN_GRACE_SECONDS", 30, minimum=1)
+SHUTDOWN_GRACE_SECONDS = integer("SHUTDOWN_GRACE_SECONDS", 30, minimum=1, maximum=DAY)
 
 # Whatever any of our processes writes (databases, files, spools, counters) is for its own user alone.
 os.umask(0o077)
@@ -139,30 +145,32 @@ MULTIPART_OVERHEAD_BYTES = 64 * KIB  # what a form may hold around its file
 UPLOAD_CHUNK_BYTES = 256 * KIB  # smaller reads cost CPU, larger ones memory for each transfer
 DOWNLOAD_CHUNK_BYTES = 256 * KIB
 CLIENT_LEAST_RATE = integer("CLIENT_LEAST_RATE", KIB)  # bytes a second, either way; 0: any
-CLIENT_IDLE_SECONDS = integer("CLIENT_IDLE_SECONDS", 60, minimum=1)
-UPLOAD_LEASE_SECONDS = integer("UPLOAD_LEASE_SECONDS", 120, minimum=1)
+CLIENT_IDLE_SECONDS = integer("CLIENT_IDLE_SECONDS", 60, minimum=1, maximum=DAY)
+UPLOAD_LEASE_SECONDS = integer("UPLOAD_LEASE_SECONDS", 120, minimum=1, maximum=DAY)
 REFUSED_BODY_BYTES = integer("REFUSED_BODY_BYTES", 17 * MIB)  # with a good key, MAX_FILE_BYTES more
-REFUSED_BODY_SECONDS = integer("REFUSED_BODY_SECONDS", 30, minimum=1)
+REFUSED_BODY_SECONDS = integer("REFUSED_BODY_SECONDS", 30, minimum=1, maximum=DAY)
 REFUSED_BODY_THREADS = integer("REFUSED_BODY_THREADS", max(1, WEB_THREADS // 8))  # of each web process
-SDK_RETRY_WINDOW_SECONDS = integer("SDK_RETRY_WINDOW_SECONDS", 900)
-IDEMPOTENCY_TTL_SECONDS = integer("IDEMPOTENCY_TTL_SECONDS", 86_400)
+SDK_RETRY_WINDOW_SECONDS = integer("SDK_RETRY_WINDOW_SECONDS", 900, maximum=YEAR)
+IDEMPOTENCY_TTL_SECONDS = integer("IDEMPOTENCY_TTL_SECONDS", 86_400, maximum=YEAR)
 WRONG_KEYS_PER_MINUTE = integer("WRONG_KEYS_PER_MINUTE", 60)  # from one address; 0: no limit
 SIGN_INS_PER_MINUTE = integer("SIGN_INS_PER_MINUTE", 20)  # passwords of staff from one address; 0: no limit
 UPLOADS_PER_MINUTE = integer("UPLOADS_PER_MINUTE", 1_000)  # of one organization, as OpenAI's; 0: no limit
 UPLOADS_AT_ONCE = integer("UPLOADS_AT_ONCE", 48)  # of one key in one web process; 0: no limit
-THROTTLE_STORAGE_URL = secret("THROTTLE_STORAGE_URL") or "memory://"  # redis://host counts for all processes
-PROVIDER_CONNECT_TIMEOUT_SECONDS = integer("PROVIDER_CONNECT_TIMEOUT_SECONDS", 5, minimum=1)
-PROVIDER_READ_TIMEOUT_SECONDS = integer("PROVIDER_READ_TIMEOUT_SECONDS", 300, minimum=1)
-PROVIDER_WRITE_TIMEOUT_SECONDS = integer("PROVIDER_WRITE_TIMEOUT_SECONDS", 60, minimum=1)
+THROTTLE_STORAGE_URL = message_url(  # redis://host counts for all processes
+    "THROTTLE_STORAGE_URL", secret("THROTTLE_STORAGE_URL") or "memory://", THROTTLE_SCHEMES
+)
+PROVIDER_CONNECT_TIMEOUT_SECONDS = integer("PROVIDER_CONNECT_TIMEOUT_SECONDS", 5, minimum=1, maximum=DAY)
+PROVIDER_READ_TIMEOUT_SECONDS = integer("PROVIDER_READ_TIMEOUT_SECONDS", 300, minimum=1, maximum=DAY)
+PROVIDER_WRITE_TIMEOUT_SECONDS = integer("PROVIDER_WRITE_TIMEOUT_SECONDS", 60, minimum=1, maximum=DAY)
 ALLOW_PRIVATE_UPSTREAMS = switch_or_networks("ALLOW_PRIVATE_UPSTREAMS")  # of operators' accounts alone
 
 # -- sync and clean-up -----------------------------------------------------------------------------
 
-LIST_FRESHNESS_SECONDS = integer("LIST_FRESHNESS_SECONDS", 30)
+LIST_FRESHNESS_SECONDS = integer("LIST_FRESHNESS_SECONDS", 30, maximum=YEAR)
 SYNC_WAIT_SECONDS = 5.0  # how long a list waits for its provider; then the index answers, the sync goes on
-SYNC_INTERVAL_SECONDS = integer("SYNC_INTERVAL_SECONDS", 300)
-CLEANUP_PROTECTION_SECONDS = integer("CLEANUP_PROTECTION_SECONDS", 86_400)
-AUDIT_RETENTION_DAYS = integer("AUDIT_RETENTION_DAYS", 365)  # 0: for ever
+SYNC_INTERVAL_SECONDS = integer("SYNC_INTERVAL_SECONDS", 300, maximum=YEAR)
+CLEANUP_PROTECTION_SECONDS = integer("CLEANUP_PROTECTION_SECONDS", 86_400, maximum=YEAR)
+AUDIT_RETENTION_DAYS = integer("AUDIT_RETENTION_DAYS", 365, maximum=36_500)  # 0: for ever
 
 # Variables of earlier versions, which nobody reads any more: the start names those that are set.
 RETIRED_VARIABLES = retired(
@@ -210,7 +218,7 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "gateway.urls"
 WSGI_APPLICATION = "gateway.wsgi.application"
-ADMIN_PATH = text("ADMIN_PATH", "admin").strip("/") + "/"
+ADMIN_PATH = url_path("ADMIN_PATH", "admin", taken=API_PATHS) + "/"
 APPEND_SLASH = False  # a redirect would turn a client's POST into a GET
 
 TEMPLATES = [
@@ -250,9 +258,9 @@ USE_TZ = True
 
 # -- security --------------------------------------------------------------------------------------
 
-ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost, 127.0.0.1, [::1]")
-CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
-CORS_ALLOWED_ORIGINS = words("CORS_ALLOWED_ORIGINS")
+ALLOWED_HOSTS = host_names("ALLOWED_HOSTS", "localhost, 127.0.0.1, [::1]")
+CSRF_TRUSTED_ORIGINS = origins("CSRF_TRUSTED_ORIGINS")
+CORS_ALLOWED_ORIGINS = origins("CORS_ALLOWED_ORIGINS")
 CORS_URLS_REGEX = r"/(v1/|api/llm/(v1/)?|openai/(v1/)?)?(files|providers|usage)(/|$)"
 CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "DELETE"]
 CORS_ALLOW_HEADERS = ["*", "Authorization"]  # `*` stands for all but this one; cookies are not at stake
@@ -322,39 +330,12 @@ UNFOLD = {
     "ACCOUNT": {"navigation": "files_app.admin.navigation.account_links"},
 }
 
-# -- API -------------------------------------------------------------------------------------------
-
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["files_app.api.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["files_app.api.permissions.HasApiKey"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "files_app.api.negotiation.IgnoreAccept",
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_METADATA_CLASS": None,  # OPTIONS is for preflights, which never reach a view
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "files_app.web.exception_handler.exception_handler",
-    "UNAUTHENTICATED_USER": None,
-}
-
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Files gateway",
-    "DESCRIPTION": "One OpenAI-compatible Files API in front of every LLM provider.",
-    "VERSION": "1",
-    "PREPROCESSING_HOOKS": ["files_app.api.schema.select_endpoints"],
-    "POSTPROCESSING_HOOKS": ["files_app.api.schema.tidy"],
-    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SERVE_AUTHENTICATION": [],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
-}
-
 # -- Celery ----------------------------------------------------------------------------------------
 
 
-CELERY_BROKER_URL = secret("CELERY_BROKER_URL") or "filesystem://localhost"
+CELERY_BROKER_URL = message_url(
+    "CELERY_BROKER_URL", secret("CELERY_BROKER_URL") or "filesystem://localhost", BROKER_SCHEMES
+)
 CELERY_BROKER_TRANSPORT_OPTIONS = broker_transport_options(CELERY_BROKER_URL, DATA_DIR)
 CELERY_BROKER_CONNECTION_TIMEOUT = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

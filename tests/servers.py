@@ -1,4 +1,4 @@
-"""Real PostgreSQL, PgBouncer, Redis and RabbitMQ: instances of the tests' own, which they may freeze and kill."""
+"""Real PostgreSQL, PgBouncer, Redis and RabbitMQ of the tests' own, which they may freeze and kill."""
 
 import os
 import shutil

@@ -29,7 +29,8 @@ README = PROJECT / "README.md"
 DOCS = PROJECT / "docs"
 PAGES = [*sorted(PROJECT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 READERS = {
-    *("boolean", "directory", "header_name", "integer", "switch_or_networks", "text", "words"),
+    *("boolean", "directory", "header_name", "host_names", "integer", "origins", "switch_or_networks"),
+    *("text", "url_path"),
     *("secret", "secret_or_generated", "secret_words"),
 }
 UNITS = {"KIB": 1024, "MIB": 1024**2, "GIB": 1024**3}

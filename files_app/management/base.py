@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, connection
 
 from files_app.exceptions import GatewayError
 from files_app.management.output import Progress, printable, write_json
@@ -152,6 +152,10 @@ def plain_errors() -> Iterator[None]:
         raise CommandError(printable(str(exc))) from exc
     except (DatabaseError, InterfaceError) as exc:
         reason = printable(str(exc).strip().partition("\n")[0])
+        if connection.connection is None:
+            raise CommandError(
+                f"The database cannot be reached: {reason}. Check DATABASE_URL, and that its server runs."
+            ) from exc
         raise CommandError(
             f"The database cannot do this: {reason}. `manage.py migrate` brings it up to date; "
             "`manage.py doctor` says what else is wrong."

@@ -16,6 +16,7 @@ QUIET_LOGGERS = {
     "django.security": "CRITICAL",
     "celery": "WARNING",
     "kombu": "WARNING",
+    "psycopg.pool": "ERROR",  # a line for each try to connect; the requests that wait for it say why it fails
     "axes": "WARNING",
     "urllib3": "WARNING",
     "requests": "WARNING",

@@ -77,7 +77,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> "psycopg.Connection[Any]":
         """Return a connection; of the pool's, one that still has another end."""
         try:
-            connection = super().get_new_connection(conn_params)
+            connection: psycopg.Connection[Any] = super().get_new_connection(conn_params)
             while self.pool and is_cut(connection):
                 connection.close()
                 self.pool.putconn(connection)  # which puts a new one in its place

@@ -1,6 +1,8 @@
 """How settings are read from the environment."""
 
+import re
 import stat
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
 from itertools import count
@@ -8,8 +10,11 @@ from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import URLPattern, URLResolver
 
 from gateway import environment
+from gateway.api_settings import API_PATHS
+from gateway.urls import urlpatterns
 
 
 @pytest.mark.parametrize(("value", "expected"), [("true", True), ("ON", True), ("0", False), ("", False)])
@@ -58,7 +63,7 @@ def test_a_number_that_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch
 def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIMIT", "")
     assert environment.integer("LIMIT", 5) == 5
-    assert environment.words("LIMIT", "a, b") == ["a", "b"]
+    assert environment.host_names("LIMIT", "a, b") == ["a", "b"]
 
 
 def test_an_unknown_choice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,3 +141,59 @@ def test_processes_that_start_together_agree_on_a_generated_secret(tmp_path: Pat
     assert len(set(made)) == 1
     assert stat.S_IMODE((tmp_path / "new" / "key").stat().st_mode) == 0o600
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["key"]
+
+
+@pytest.mark.parametrize("value", ["https://files.example.com", "a.example/", "a.example:8000", "a b", "a*"])
+def test_a_host_with_more_than_its_name_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("HOSTS", value)
+    with pytest.raises(ImproperlyConfigured, match="HOSTS must have names of hosts"):
+        environment.host_names("HOSTS")
+
+
+def test_hosts_are_names_addresses_and_domains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOSTS", "localhost, .example.com, 127.0.0.1, [::1], *")
+    assert environment.host_names("HOSTS") == ["localhost", ".example.com", "127.0.0.1", "[::1]", "*"]
+
+
+@pytest.mark.parametrize("value", ["https://a.example/", "https://a.example/admin", "a.example", "ftp://a"])
+def test_an_origin_that_no_browser_sends_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("ORIGINS", value)
+    with pytest.raises(ImproperlyConfigured, match="ORIGINS must have origins without path"):
+        environment.origins("ORIGINS")
+
+
+def test_origins_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORIGINS", "https://a.example, http://127.0.0.1:8000, https://*.b.example")
+    assert len(environment.origins("ORIGINS")) == 3
+
+
+@pytest.mark.parametrize("value", ["v1", "/api/", "docs/admin", "a//b", "/", "<x>", "..", "a b"])
+def test_a_path_that_would_hide_another_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("ADMIN", value)
+    with pytest.raises(ImproperlyConfigured, match="ADMIN must"):
+        environment.url_path("ADMIN", "admin", taken=API_PATHS)
+
+
+def test_the_paths_that_are_taken_are_those_of_the_routes() -> None:
+    first_words = {re.split(r"[/^?]+", str(entry.pattern).lstrip("^"))[0] for entry in _routes(urlpatterns)}
+    assert first_words - {"admin"} == API_PATHS - {"static"}
+
+
+def _routes(entries: Sequence[URLPattern | URLResolver]) -> Iterator[URLPattern | URLResolver]:
+    """Yield the routes, and those that are included where they are."""
+    for entry in entries:
+        if isinstance(entry, URLResolver) and not str(entry.pattern):
+            yield from _routes(entry.url_patterns)
+        else:
+            yield entry
+
+
+def test_a_file_that_is_no_text_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_bytes(b"hunter2\xff")
+    monkeypatch.setenv("TOKEN_FILE", str(tmp_path / "secret"))
+    for read in (lambda: environment.secret("TOKEN"), lambda: environment.read_file(tmp_path / "secret")):
+        with pytest.raises(ImproperlyConfigured, match="holds no text in UTF-8") as refusal:
+            read()
+        assert "hunter2" not in str(refusal.value)

@@ -1,12 +1,14 @@
 """Settings that depend on others, each read in a fresh interpreter."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
@@ -97,6 +99,65 @@ def test_postgresql_gets_a_pool_and_time_limits_that_its_url_may_change(tmp_path
     assert database["OPTIONS"]["connect_timeout"] == 2
     assert "statement_timeout" in database["OPTIONS"]["options"]
     assert database["CONN_MAX_AGE"] == 0
+
+
+def start(directory: Path, *command: str, **environment: str) -> str:
+    """Start a command that has to fail, and return all that it says."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *command],
+        cwd=PROJECT,
+        env={**inherited_environment(), "DATA_DIR": str(directory), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgres://u:s3cr?etpart@h/db"),
+        ("CELERY_BROKER_URL", "redis://:s3cr?etpart@h/0"),
+        ("THROTTLE_STORAGE_URL", "bogus://"),
+        ("ADMIN_PATH", "v1"),
+        ("PORT", "80000"),
+        ("ALLOWED_HOSTS", "https://files.example.com"),
+        ("CSRF_TRUSTED_ORIGINS", "https://files.example.com/"),
+        ("PROVIDER_READ_TIMEOUT_SECONDS", "9999999999"),
+        ("IDEMPOTENCY_TTL_SECONDS", "99999999999999"),
+        ("AUDIT_RETENTION_DAYS", "9999999999"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ImproperlyConfigured, match=name) as refusal:
+        runpy.run_module("gateway.settings")
+    assert "s3cr" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgres://u:s3cr?etpart@h/db"),
+        ("BOOTSTRAP_API_KEY", "fgw_" + "s3cr" * 10 + "abcdef"),
+    ],
+)
+def test_a_refusal_is_one_line(tmp_path: Path, name: str, value: str) -> None:
+    said = start(tmp_path, "bootstrap", **{name: value}).strip()
+    assert name in said
+    assert "\n" not in said
+    assert "s3cr" not in said
+
+
+@pytest.mark.parametrize("command", [("bootstrap",), ("files", "list")], ids=" ".join)
+def test_a_database_that_is_not_there_is_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
+    said = start(tmp_path, *command, DATABASE_URL="postgres://u:s3cr@127.0.0.1:1/db?pool=false").strip()
+    assert "\n" not in said
+    assert "DATABASE_URL" in said
+    assert "Connection refused" in said
+    assert "s3cr" not in said
 
 
 @pytest.mark.parametrize("environment", [{"BIND": "0.0.0.0"}, {"BEHIND_TLS_PROXY": "true"}])  # noqa: S104

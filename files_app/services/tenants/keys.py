@@ -30,6 +30,7 @@ from files_app.services.index.callers import Caller
 
 KEY_PREFIX = "fgw_"
 MIN_SUPPLIED_CHARACTERS = 32
+MAX_CHARACTERS = 512
 _ALPHABET = string.digits + string.ascii_letters
 _RANDOM_CHARACTERS = 40
 _CACHE_SECONDS = 5.0
@@ -70,14 +71,11 @@ def create_key(
 ) -> tuple[ApiKey, str]:
     """Create a key and return it with its plaintext, which nothing can show again.
 
-    key: a key chosen by an operator, at least 32 characters. Raises InvalidRequestError.
+    key: a key chosen by an operator, 32 to 512 characters. Raises InvalidRequestError.
     """
+    if key is not None:
+        _check_supplied(key)
     plain = generate_key() if key is None else key
-    if key is not None and (len(key) < MIN_SUPPLIED_CHARACTERS or not key.isascii() or not key.isprintable()):
-        raise InvalidRequestError(
-            f"A supplied API key needs at least {MIN_SUPPLIED_CHARACTERS} printable ASCII characters.",
-            param="key",
-        )
     wanted = sorted(set(scopes)) if scopes is not None else all_scopes()
     if not wanted or not set(wanted) <= set(all_scopes()):
         raise InvalidRequestError(f"The scopes are: {', '.join(all_scopes())}.", param="scopes")
@@ -96,6 +94,23 @@ def create_key(
         row.save(force_insert=True)
         audit.record(caller, AuditAction.KEY_CREATE, object_type="api_key", object_id=str(row), scopes=wanted)
     return row, plain
+
+
+def _check_supplied(key: str) -> None:
+    """Refuse a key that could be guessed, and one that no request could use. Raises InvalidRequestError."""
+    is_long_enough = MIN_SUPPLIED_CHARACTERS <= len(key) <= MAX_CHARACTERS
+    if not is_long_enough or not key.isascii() or not key.isprintable() or key != key.strip():
+        raise InvalidRequestError(
+            f"A supplied API key needs at least {MIN_SUPPLIED_CHARACTERS} printable ASCII characters, "
+            f"{MAX_CHARACTERS} at most, and no space around them.",
+            param="key",
+        )
+    if not _checksum_fits(key):
+        raise InvalidRequestError(
+            f"A supplied API key of the gateway's own form ({KEY_PREFIX}...) has to be one that it made: the "
+            "last characters of this one do not fit the others. Copy it again, or choose another form.",
+            param="key",
+        )
 
 
 def check_new_key(row: ApiKey) -> None:
@@ -138,7 +153,7 @@ def rotate_key(row: ApiKey, *, caller: Caller) -> tuple[ApiKey, str]:
 
 def verify_key(plain: str) -> VerifiedKey:
     """Return the key's identity. Raises InvalidKeyError, the same for unknown, revoked and expired keys."""
-    if not plain or len(plain) > 512 or not _checksum_fits(plain):
+    if not plain or len(plain) > MAX_CHARACTERS or not _checksum_fits(plain):
         raise _refused()
     digests = [digest_of(plain, pepper) for pepper in settings.API_KEY_PEPPERS]
     verified = _cache.get(digests[0]) or _look_up(digests)

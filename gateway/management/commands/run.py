@@ -95,6 +95,8 @@ def check_port_is_free(host: str, port: int) -> None:
     try:
         with socket.create_server((host, port), family=_family(host)):
             pass
+    except UnicodeError:  # the resolver's word for what can be no name
+        raise CommandError(f"cannot listen on {host}: set BIND to an address of this machine") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             reason = "something else listens there: stop it, or choose another port with PORT"

@@ -161,3 +161,17 @@ def test_use_is_noted_once_a_minute(organization: Organization) -> None:
             verify_key(plain)
         row.refresh_from_db()
         assert (row.last_used_at != first) is is_noted
+
+
+@pytest.mark.parametrize(
+    "key", ["fgw_" + "0" * 46, "k" * 513, " " + "k" * 40], ids=["checksum", "length", "space"]
+)
+def test_a_supplied_key_that_no_request_could_use_is_refused(organization: Organization, key: str) -> None:
+    with pytest.raises(InvalidRequestError, match="A supplied API key") as refusal:
+        make(organization, key=key)
+    assert key not in str(refusal.value)
+
+
+def test_a_key_that_the_gateway_made_may_be_supplied(organization: Organization) -> None:
+    _, plain = make(organization, key=generate_key())
+    assert verify_key(plain).name == "ci"
