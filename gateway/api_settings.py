@@ -2,7 +2,7 @@
 
 #: Where routes of our own begin (`gateway/urls.py`): the admin there would hide them.
 API_PATHS = frozenset(
-    {"v1", "api", "files", "providers", "usage", "openapi.json", "docs"}
+    {"v1", "api", "openai", "files", "providers", "usage", "openapi.json", "docs", "favicon.ico"}
     | {"healthz", "readyz", "metrics", "static"}
 )
 
