@@ -19,7 +19,8 @@ Secrets marked * may also be given as NAME_FILE, the path of a file that holds t
     rate limits         WRONG_KEYS_PER_MINUTE, SIGN_INS_PER_MINUTE, UPLOADS_PER_MINUTE, UPLOADS_AT_ONCE,
                         THROTTLE_STORAGE_URL*
     providers           PROVIDER_CONNECT_TIMEOUT_SECONDS, PROVIDER_READ_TIMEOUT_SECONDS,
-                        PROVIDER_WRITE_TIMEOUT_SECONDS, ALLOW_PRIVATE_UPSTREAMS
+                        PROVIDER_WRITE_TIMEOUT_SECONDS, ALLOW_PRIVATE_UPSTREAMS, PROVIDER_PROXY*,
+                        CA_BUNDLE
     sync and clean-up   LIST_FRESHNESS_SECONDS, SYNC_INTERVAL_SECONDS, CLEANUP_PROTECTION_SECONDS,
                         AUDIT_RETENTION_DAYS
 
@@ -38,7 +39,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from gateway.addresses import BROKER_SCHEMES, THROTTLE_SCHEMES, message_url
 from gateway.api_settings import API_PATHS, REST_FRAMEWORK, SPECTACULAR_SETTINGS  # noqa: F401 - they are settings too
+from gateway.authorities import amqps_options, trusting, verified_redis
 from gateway.connections import broker_transport_options, database
+from gateway.egress import ca_bundle, provider_proxies
 from gateway.environment import (
     boolean,
     directory,
@@ -55,6 +58,7 @@ from gateway.environment import (
     text,
     url_path,
 )
+from gateway.unfold import UNFOLD as UNFOLD
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 read_file(BASE_DIR / ".env")
@@ -90,10 +94,14 @@ SPOOL_DIR = directory("SPOOL_DIR", DATA_DIR / "spool")
 METRICS_DIR = directory("PROMETHEUS_MULTIPROC_DIR", DATA_DIR / "metrics")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS_DIR)
 
+CA_BUNDLE = ca_bundle(text("CA_BUNDLE"))
 DATABASES = {
-    "default": database(
-        secret("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'gateway.sqlite3'}",
-        behind_pooler=boolean("DATABASE_BEHIND_POOLER"),
+    "default": trusting(
+        database(
+            secret("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'gateway.sqlite3'}",
+            behind_pooler=boolean("DATABASE_BEHIND_POOLER"),
+        ),
+        CA_BUNDLE,
     )
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -156,12 +164,15 @@ WRONG_KEYS_PER_MINUTE = integer("WRONG_KEYS_PER_MINUTE", 60)  # from one address
 SIGN_INS_PER_MINUTE = integer("SIGN_INS_PER_MINUTE", 20)  # passwords of staff from one address; 0: no limit
 UPLOADS_PER_MINUTE = integer("UPLOADS_PER_MINUTE", 1_000)  # of one organization, as OpenAI's; 0: no limit
 UPLOADS_AT_ONCE = integer("UPLOADS_AT_ONCE", 48)  # of one key in one web process; 0: no limit
-THROTTLE_STORAGE_URL = message_url(  # redis://host counts for all processes
-    "THROTTLE_STORAGE_URL", secret("THROTTLE_STORAGE_URL") or "memory://", THROTTLE_SCHEMES
+# redis://host counts for all processes
+THROTTLE_STORAGE_URL = verified_redis(
+    message_url("THROTTLE_STORAGE_URL", secret("THROTTLE_STORAGE_URL") or "memory://", THROTTLE_SCHEMES),
+    CA_BUNDLE,
 )
 PROVIDER_CONNECT_TIMEOUT_SECONDS = integer("PROVIDER_CONNECT_TIMEOUT_SECONDS", 5, minimum=1, maximum=DAY)
 PROVIDER_READ_TIMEOUT_SECONDS = integer("PROVIDER_READ_TIMEOUT_SECONDS", 300, minimum=1, maximum=DAY)
 PROVIDER_WRITE_TIMEOUT_SECONDS = integer("PROVIDER_WRITE_TIMEOUT_SECONDS", 60, minimum=1, maximum=DAY)
+PROVIDER_PROXIES = provider_proxies(secret("PROVIDER_PROXY"))
 ALLOW_PRIVATE_UPSTREAMS = switch_or_networks("ALLOW_PRIVATE_UPSTREAMS")  # of operators' accounts alone
 
 # -- sync and clean-up -----------------------------------------------------------------------------
@@ -315,27 +326,14 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "files_app.observability.redaction.ReporterF
 # -- admin -----------------------------------------------------------------------------------------
 
 LOGIN_REDIRECT_URL = f"/{ADMIN_PATH}"
-UNFOLD = {
-    "SITE_TITLE": "Files Gateway",
-    "SITE_HEADER": "Files Gateway",
-    "SITE_SUBHEADER": "One Files API, every provider",
-    "SITE_ICON": lambda request: f"{STATIC_URL}files_app/icon.svg",
-    "SITE_URL": None,
-    "SITE_FAVICONS": [{"rel": "icon", "href": lambda request: f"{STATIC_URL}files_app/icon.svg"}],
-    "SHOW_HISTORY": True,
-    "SHOW_BACK_BUTTON": True,
-    "STYLES": [lambda request: f"{STATIC_URL}files_app/admin.css"],
-    "SCRIPTS": [lambda request: f"{STATIC_URL}files_app/admin.js"],
-    "SIDEBAR": {"show_search": False, "navigation": "files_app.admin.navigation.sidebar"},
-    "ACCOUNT": {"navigation": "files_app.admin.navigation.account_links"},
-}
 
 # -- Celery ----------------------------------------------------------------------------------------
 
-
-CELERY_BROKER_URL = message_url(
-    "CELERY_BROKER_URL", secret("CELERY_BROKER_URL") or "filesystem://localhost", BROKER_SCHEMES
+CELERY_BROKER_URL = verified_redis(
+    message_url("CELERY_BROKER_URL", secret("CELERY_BROKER_URL") or "filesystem://localhost", BROKER_SCHEMES),
+    CA_BUNDLE,
 )
+CELERY_BROKER_USE_SSL = amqps_options(CELERY_BROKER_URL, CA_BUNDLE)
 CELERY_BROKER_TRANSPORT_OPTIONS = broker_transport_options(CELERY_BROKER_URL, DATA_DIR)
 CELERY_BROKER_CONNECTION_TIMEOUT = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

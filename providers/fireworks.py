@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from providers.base import Setting
 from providers.objects import (
@@ -22,7 +22,7 @@ from providers.objects import (
     RemoteFile,
     Upload,
 )
-from providers.parsing import parse_size, parse_text, parse_time, parse_words, path_segment
+from providers.parsing import parse_size, parse_text, parse_time, parse_words, path_segment, split_url
 from providers.rest_driver import RestDriver, was_refused
 from providers.transports.http import StreamBody
 from providers.transports.multipart import FormFile
@@ -170,7 +170,7 @@ def signed_headers(url: str, length: int) -> dict[str, str]:
     Those that it did not sign would make the storage refuse the upload (seen in public clients of the API,
     read 2026-11-23; the reference does not name them).
     """
-    signed = parse_qs(urlsplit(url).query).get("X-Goog-SignedHeaders", [""])[0].lower().split(";")
+    signed = parse_qs(split_url(url).query).get("X-Goog-SignedHeaders", [""])[0].lower().split(";")
     values = {
         "content-type": "application/octet-stream",
         "x-goog-content-length-range": f"{length},{length}",

@@ -78,7 +78,8 @@ class VertexDriver(CloudStoreDriver):
             token_uri = read_service_account(self._key).get("token_uri", "")
         except ValueError:
             raise ProviderConfigurationError(
-                "'service_account_json' must hold the JSON key of a service account.",
+                "'service_account_json' must hold the JSON key of a service account whose universe_domain, "
+                "if it has one, is googleapis.com.",
                 field="service_account_json",
             ) from None
         check_endpoint(token_uri, field="service_account_json")

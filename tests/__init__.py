@@ -21,6 +21,7 @@ To share, not to write again:
     files_app/pooled.py   this process on PostgreSQL with its pool
     browsers.py           Chromium
     fake_provider/        every provider's API on loopback, with a script of what goes wrong
+    authority.py          a private certificate authority; relays.py: TLS, IPv6 and forward proxies in between
     servers.py            PostgreSQL, Redis and RabbitMQ of the tests' own; stack.py: the gateway as processes
 
 One room: `make test ARGS="tests/files_app/services/uploads"`. Tests run in random order and on several

@@ -71,9 +71,12 @@ def build_drivers_anew(setting: str, **kwargs: object) -> None:
     """A driver keeps what the settings were when the first one was built."""
     from files_app.services.accounts import drivers
 
-    if setting in {"ALLOW_PRIVATE_UPSTREAMS", "DATA_DIR", "DOWNLOAD_CHUNK_BYTES"} or setting.startswith(
-        "PROVIDER_"
-    ):
+    if setting in {
+        "ALLOW_PRIVATE_UPSTREAMS",
+        "CA_BUNDLE",
+        "DATA_DIR",
+        "DOWNLOAD_CHUNK_BYTES",
+    } or setting.startswith("PROVIDER_"):
         drivers.environment.cache_clear()
         drivers.shared_transport.cache_clear()
 

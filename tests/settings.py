@@ -27,6 +27,8 @@ os.environ.update(
     BOOTSTRAP_ADMIN_PASSWORD="",
     ALLOWED_HOSTS="testserver, localhost, 127.0.0.1",
     ALLOW_PRIVATE_UPSTREAMS="true",
+    CA_BUNDLE="",
+    PROVIDER_PROXY="",
     WRONG_KEYS_PER_MINUTE="0",  # the suite tries thousands
     LOG_FORMAT="json",
     LOG_LEVEL="INFO",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import Final, TypeAlias
 
 from providers.exceptions import ProviderError
@@ -37,6 +39,8 @@ _METADATA: Final = tuple(
         ),
     )
 )
+
+_LOOPBACK_NAME: Final = re.compile(r"(.+\.)?localhost\.?", re.IGNORECASE)
 
 
 class BlockedAddressError(ProviderError):
@@ -102,6 +106,20 @@ def check_url(url: str, *, allow_private: PrivateNetworks) -> None:
         addresses = addresses_of(host, parts.port)
     except socket.gaierror:  # it may be there later
         addresses = []
+    is_encrypted = parts.scheme == "https"
+    check_addresses(host, addresses, allow_private=allow_private, is_encrypted=is_encrypted)
+
+
+def check_literal(url: str, *, allow_private: PrivateNetworks) -> None:
+    """Raise BlockedAddressError for a `url` that no connection may reach, as far as it says so itself.
+
+    Its name is not resolved: a proxy does that, and what it finds may differ.
+    """
+    parts = split_url(url)
+    host = parts.hostname or ""
+    addresses = ["127.0.0.1"] if _LOOPBACK_NAME.fullmatch(host) else []
+    with suppress(ValueError):
+        addresses = [str(_parsed(host))]
     is_encrypted = parts.scheme == "https"
     check_addresses(host, addresses, allow_private=allow_private, is_encrypted=is_encrypted)
 

@@ -11,14 +11,15 @@ from typing import Final, TypeVar
 
 import google.auth
 import requests
-from google.auth.credentials import AnonymousCredentials, Credentials
+from google.auth.credentials import DEFAULT_UNIVERSE_DOMAIN, AnonymousCredentials, Credentials
 from google.auth.transport.requests import AuthorizedSession, Request
 from google.cloud.storage import Client
 from google.oauth2 import service_account
 from storages.backends.gcloud import GoogleCloudStorage
 
+from providers.exceptions import CredentialsError
 from providers.transports.addresses import PrivateNetworks
-from providers.transports.guard import GuardedAdapter
+from providers.transports.guard import GuardedAdapter, ProxyingAdapter
 from providers.transports.http import TransportLimits
 
 # google-cloud-storage 3.17 reads each bucket once in the background, for telemetry: an account that may use
@@ -63,13 +64,19 @@ class ConfiguredStorage(GoogleCloudStorage):  # type: ignore[misc]  # django-sto
 
     @cached_property
     def client(self) -> Client:
-        """The client for everything but bytes."""
-        return Client(
-            project=self.project_id,
-            credentials=self.credentials,
-            client_options={"api_endpoint": self.endpoint},
-            _http=self.session,
-        )
+        """The client for everything but bytes. Raises CredentialsError for those of another universe."""
+        try:
+            return Client(
+                project=self.project_id,
+                credentials=self.credentials,
+                client_options={"api_endpoint": self.endpoint},
+                _http=self.session,
+            )
+        except ValueError as exc:
+            raise CredentialsError(
+                "Google's client does not take the account's credentials: they have to be for "
+                "googleapis.com, and a GOOGLE_CLOUD_UNIVERSE_DOMAIN too."
+            ) from exc
 
     @cached_property
     def session(self) -> AuthorizedSession:
@@ -90,13 +97,12 @@ class ConfiguredStorage(GoogleCloudStorage):  # type: ignore[misc]  # django-sto
         session = requests.Session()
         if self._has_key:
             return _guarded(session, self._limits, allow_private=self._limits.allow_private)
-        session.trust_env = False
-        return session
+        return _mounted(session, self._limits, ProxyingAdapter(self._limits.proxies))
 
 
 @lru_cache(maxsize=64)
 def read_service_account(text: str) -> Mapping[str, str]:
-    """Read the JSON key of a service account. Raises ValueError for any other kind of credentials.
+    """Read the JSON key of a service account of Google's own cloud. Raises ValueError for anything else.
 
     The other kinds name files, commands and URLs that would be read, run and called on this machine. Checking
     an RSA key takes some 50 ms, so answers are kept.
@@ -104,6 +110,8 @@ def read_service_account(text: str) -> Mapping[str, str]:
     info = json.loads(text)
     if not isinstance(info, Mapping) or info.get("type") != "service_account":
         raise ValueError("not the key of a service account")
+    if info.get("universe_domain", DEFAULT_UNIVERSE_DOMAIN) != DEFAULT_UNIVERSE_DOMAIN:
+        raise ValueError("the key of another universe, which the client would refuse at the first call")
     _service_account(info)
     return info
 
@@ -125,7 +133,15 @@ def _credentials(config: GCSConfig) -> Credentials:
 
 
 def _guarded(session: SessionT, limits: TransportLimits, *, allow_private: PrivateNetworks) -> SessionT:
-    adapter = GuardedAdapter(allow_private=allow_private, write_timeout_seconds=limits.write_timeout_seconds)
+    adapter = GuardedAdapter(
+        allow_private=allow_private,
+        write_timeout_seconds=limits.write_timeout_seconds,
+        proxies=limits.proxies,
+    )
+    return _mounted(session, limits, adapter)
+
+
+def _mounted(session: SessionT, limits: TransportLimits, adapter: ProxyingAdapter) -> SessionT:
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     session.trust_env = False

@@ -1,7 +1,8 @@
 """urllib3 connections that reach allowed addresses only, bound their writes and notice early answers.
 
 The check is made on the resolved address that is then connected to: checking a name first and
-connecting later loses to DNS rebinding.
+connecting later loses to DNS rebinding. Where a proxy connects, only the URL can be checked here: where its
+name leads to is for the proxy to judge.
 """
 
 from __future__ import annotations
@@ -9,18 +10,41 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+from collections.abc import Mapping
 from typing import Any
 
+from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import create_connection
 
-from providers.transports.addresses import PrivateNetworks, addresses_of, check_addresses
+from providers.transports.addresses import PrivateNetworks, addresses_of, check_addresses, check_literal
+from providers.transports.proxies import Proxies
 
 
-class GuardedAdapter(HTTPAdapter):
+class ProxyingAdapter(HTTPAdapter):
+    """Sends through the proxy that there is for each URL, whatever the session or the environment says."""
+
+    def __init__(self, proxies: Proxies, **kwargs: Any) -> None:
+        self.proxies = proxies
+        super().__init__(max_retries=0, **kwargs)
+
+    def send(
+        self,
+        request: PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> Response:
+        chosen = self.proxies.by_scheme(request.url or "")
+        return super().send(request, stream, timeout, verify, cert, chosen)
+
+
+class GuardedAdapter(ProxyingAdapter):
     """Mounts the guarded connections in a requests session.
 
     requests lets the connect timeout bound the writes of a body too; `write_timeout_seconds` replaces that
@@ -28,18 +52,33 @@ class GuardedAdapter(HTTPAdapter):
     """
 
     def __init__(
-        self, *, allow_private: PrivateNetworks, write_timeout_seconds: float, pool_size: int = 64
+        self,
+        *,
+        allow_private: PrivateNetworks,
+        write_timeout_seconds: float,
+        proxies: Proxies,
+        pool_size: int = 64,
     ) -> None:
-        self._connection_classes = _connection_classes(allow_private, write_timeout_seconds)
-        super().__init__(pool_connections=32, pool_maxsize=pool_size, max_retries=0)
+        self._allow_private = allow_private
+        self._pools = _pool_classes(allow_private, write_timeout_seconds)
+        # The operator chose the proxy, which is most often inside.
+        self._pools_of_proxies = _pool_classes(True, write_timeout_seconds)
+        super().__init__(proxies, pool_connections=32, pool_maxsize=pool_size)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        http, https = self._connection_classes
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": type("GuardedHTTPPool", (HTTPConnectionPool,), {"ConnectionCls": http}),
-            "https": type("GuardedHTTPSPool", (HTTPSConnectionPool,), {"ConnectionCls": https}),
-        }
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> ProxyManager:
+        manager: ProxyManager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = self._pools_of_proxies
+        return manager
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        """Send; what a proxy will connect to is checked as far as the URL says it."""
+        if self.proxies.proxy_for(request.url or ""):
+            check_literal(request.url or "", allow_private=self._allow_private)
+        return super().send(request, *args, **kwargs)
 
 
 class GuardedConnection(HTTPConnection):
@@ -116,11 +155,12 @@ def _is_readable(sock: socket.socket) -> bool:
     return bool(poller.poll(0))
 
 
-def _connection_classes(
-    allow_private: PrivateNetworks, write_timeout_seconds: float
-) -> tuple[type[HTTPConnection], type[HTTPSConnection]]:
+def _pool_classes(allow_private: PrivateNetworks, write_timeout_seconds: float) -> dict[str, type[Any]]:
+    """Return pools of guarded connections by scheme."""
     members = {"allow_private": allow_private, "write_timeout_seconds": write_timeout_seconds}
-    return (
-        type("GuardedHTTPConnection", (_WatchfulConnection,), members),
-        type("GuardedHTTPSConnection", (_WatchfulConnection, HTTPSConnection), members),
-    )
+    http = type("GuardedHTTPConnection", (_WatchfulConnection,), members)
+    https = type("GuardedHTTPSConnection", (_WatchfulConnection, HTTPSConnection), members)
+    return {
+        "http": type("GuardedHTTPPool", (HTTPConnectionPool,), {"ConnectionCls": http}),
+        "https": type("GuardedHTTPSPool", (HTTPSConnectionPool,), {"ConnectionCls": https}),
+    }

@@ -22,6 +22,7 @@ from providers.parsing import retry_after_seconds, split_url
 from providers.transports.addresses import PrivateNetworks
 from providers.transports.guard import GuardedAdapter
 from providers.transports.http_errors import FOREIGN, error_of_reading, error_of_sending
+from providers.transports.proxies import Proxies
 
 _RETRIED_STATUSES: Final = frozenset({429, 500, 502, 503, 504, 529})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -30,7 +31,10 @@ _MAX_REDIRECTS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class TransportLimits:
-    """Bounds of every call. A read timeout bounds the wait for the next bytes, not the whole transfer."""
+    """Bounds of every call. A read timeout bounds the wait for the next bytes, not the whole transfer.
+
+    ca_bundle: a file in PEM of the authorities to trust; None for the public ones that `certifi` lists.
+    """
 
     connect_timeout_seconds: float = 5.0
     read_timeout_seconds: float = 300.0
@@ -40,6 +44,7 @@ class TransportLimits:
     max_retry_wait_seconds: float = 2.0
     allow_private: PrivateNetworks = False
     ca_bundle: str | None = None
+    proxies: Proxies = field(default_factory=Proxies)
 
 
 @dataclass(slots=True)
@@ -181,6 +186,7 @@ class HTTPTransport:
         adapter = GuardedAdapter(
             allow_private=self.limits.allow_private,
             write_timeout_seconds=self.limits.write_timeout_seconds,
+            proxies=self.limits.proxies,
         )
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)

@@ -27,6 +27,12 @@ class _Row(NamedTuple):
 #: While a request is sent and its answer awaited. The first row counts that fits what was raised or anything
 #: that it wraps.
 _SENDING: Final = (
+    _Row(
+        (requests.exceptions.ProxyError,),
+        ProviderUnavailableError,
+        "The proxy did not connect to {host}: PROVIDER_PROXY names it, and it decides where to.",
+        True,
+    ),
     _Row((requests.ConnectTimeout,), ProviderTimeoutError, "Could not connect to {host} in time.", True),
     _Row(
         (urllib3.exceptions.NewConnectionError,),

@@ -18,6 +18,8 @@ from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshabl
 from botocore.exceptions import NoCredentialsError
 from storages.backends.s3 import S3Storage
 
+from providers.locations import s3_endpoint
+from providers.transports.addresses import PrivateNetworks, check_literal
 from providers.transports.guard import GuardedConnection
 from providers.transports.http import TransportLimits
 
@@ -70,6 +72,7 @@ class _ConfiguredStorage(S3Storage):  # type: ignore[misc]  # django-storages sh
 
     def _create_session(self) -> boto3.Session:
         session: boto3.Session = super()._create_session()
+        _connect_alike(session, self._config)
         if self._config.role_arn:
             _assume_role(session, self._config.role_arn, self._config.region)
         return session
@@ -88,10 +91,25 @@ def _client_config(config: S3Config) -> Config:
         read_timeout=_READ_TIMEOUT_SECONDS,
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         max_pool_connections=64,
-        proxies={},
+        proxies=config.limits.proxies.by_scheme(_endpoint(config)),
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         user_agent_extra="files-gateway/1",
+    )
+
+
+def _endpoint(config: S3Config) -> str:
+    """Return where the buckets are: a proxy is chosen for that, whatever names virtual hosts have."""
+    return config.endpoint_url or s3_endpoint(config.region or "")
+
+
+def _connect_alike(session: boto3.Session, config: S3Config) -> None:
+    """Let the clients that ask for credentials trust the same authorities as ours, and use the proxy."""
+    core = session._session
+    if config.limits.ca_bundle:
+        core.set_config_variable("ca_bundle", config.limits.ca_bundle)
+    core.set_default_client_config(
+        Config(proxies=config.limits.proxies.by_scheme("https://sts.amazonaws.com"))
     )
 
 
@@ -117,18 +135,26 @@ def _assume_role(session: boto3.Session, role_arn: str, region: str | None) -> N
 def _bound_connections(client: S3Client, config: S3Config) -> None:
     """Make the client's connections those of `guard`: checked addresses, and a timeout for writes.
 
-    Without it a part must leave within the connect timeout. botocore has no public way to choose its
-    connections; a version that moved these attributes fails here and not silently. Only an endpoint that was
-    configured is checked: AWS's own names may lead to private addresses (VPC endpoints).
+    Behind a proxy only the endpoint itself can be checked. Without such connections a part must leave within
+    the connect timeout. botocore has no public way to choose them; a version that moved these attributes
+    fails here and not silently. Only an endpoint that was configured is checked: AWS's own names may lead to
+    private addresses (VPC endpoints).
     """
-    members = {
-        "allow_private": config.endpoint_url is None or config.limits.allow_private,
-        "write_timeout_seconds": config.limits.write_timeout_seconds,
-    }
+    limits = config.limits
+    allow_private = config.endpoint_url is None or limits.allow_private
+    session: Any = client._endpoint.http_session  # type: ignore[attr-defined]  # see above
+    session._manager.pool_classes_by_scheme = _pool_classes(allow_private, limits.write_timeout_seconds)
+    # Those of a proxy, which the operator chose and which is most often inside.
+    session._pool_classes_by_scheme = _pool_classes(True, limits.write_timeout_seconds)
+    if limits.proxies.proxy_for(_endpoint(config)):
+        check_literal(_endpoint(config), allow_private=allow_private)
+
+
+def _pool_classes(allow_private: PrivateNetworks, write_timeout_seconds: float) -> dict[str, type[Any]]:
+    members = {"allow_private": allow_private, "write_timeout_seconds": write_timeout_seconds}
     http = type("S3Connection", (GuardedConnection, AWSHTTPConnection), members)
     https = type("S3SConnection", (GuardedConnection, AWSHTTPSConnection), members)
-    session: Any = client._endpoint.http_session  # type: ignore[attr-defined]  # see above
-    session._manager.pool_classes_by_scheme = {
+    return {
         "http": type("S3Pool", (AWSHTTPConnectionPool,), {"ConnectionCls": http}),
         "https": type("S3SPool", (AWSHTTPSConnectionPool,), {"ConnectionCls": https}),
     }

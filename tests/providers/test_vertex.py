@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -379,6 +380,7 @@ def test_a_refused_key_is_the_accounts_fault(wire: responses.RequestsMock) -> No
         '{"type": "external_account", "credential_source": {"executable": {"command": "id"}}}',
         '{"type": "service_account"}',
         service_account(token_uri="file:///etc/passwd"),
+        service_account(universe_domain="another.cloud"),
     ],
 )
 def test_other_keys_are_refused(key: str) -> None:
@@ -394,6 +396,18 @@ def strict_account(url: str) -> VertexDriver:
     driver = build_driver("vertex", AccountConfig("strict", options, key, environment))
     assert isinstance(driver, VertexDriver)
     return driver
+
+
+def test_the_platforms_credentials_of_another_universe_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = tmp_path / "key.json"
+    key.write_text(service_account(universe_domain="another.cloud"))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
+    place = {"bucket": BUCKETS[0], "prefix": "another-universe"}
+    driver = build_driver("vertex", AccountConfig("gcs", place, {}, LOOPBACK, is_operators=True))
+    with pytest.raises(CredentialsError, match=r"googleapis\.com"):
+        driver.list_files()
 
 
 def test_a_private_token_server_is_not_connected_to() -> None:

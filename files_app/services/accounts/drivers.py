@@ -27,6 +27,8 @@ def environment(is_operators: bool) -> Environment:
         read_timeout_seconds=settings.PROVIDER_READ_TIMEOUT_SECONDS,
         write_timeout_seconds=settings.PROVIDER_WRITE_TIMEOUT_SECONDS,
         allow_private=is_operators and settings.ALLOW_PRIVATE_UPSTREAMS,
+        ca_bundle=settings.CA_BUNDLE,
+        proxies=settings.PROVIDER_PROXIES,
     )
     return Environment(
         limits=limits, data_dir=Path(settings.DATA_DIR), chunk_bytes=settings.DOWNLOAD_CHUNK_BYTES

@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import structlog
 from django.conf import settings
+from django.db import DatabaseError
 
 from files_app.models import ProviderAccount
 from files_app.services.accounts.drivers import driver_for
@@ -28,6 +30,8 @@ from providers.exceptions import (
 )
 from providers.objects import Digest, FilePart, Operation, PurposePart, Upload
 from providers.transports.reach import reach
+
+log = structlog.get_logger(__name__)
 
 _DELETE = "Delete it"
 _NAMESPACE_OF_SHARED = "connection-test"
@@ -177,13 +181,17 @@ def _timed(name: str, work: Callable[[], str]) -> CheckStep:
         detail, ok = f"{exc.message} {hint}".strip(), False
     except ProviderConfigurationError as exc:
         detail, ok = str(exc), False
+    except DatabaseError:
+        raise  # is no account's fault
+    except Exception as exc:  # one account's oddity must not keep the others from being checked
+        log.exception("connection_test_failed_unexpectedly", step=name)
+        detail, ok = f"{type(exc).__name__}, which nobody expected: the log has it.", False
     return CheckStep(name, ok, time.perf_counter() - started, detail)
 
 
 def _reached(endpoint: str, driver: Driver) -> str:
     release_connection()
-    limits = driver.account.environment.limits
-    return reach(endpoint, allow_private=limits.allow_private, timeout_seconds=limits.connect_timeout_seconds)
+    return reach(endpoint, driver.account.environment.limits)
 
 
 def _probe(driver: Driver) -> tuple[str, str, bytes]:
