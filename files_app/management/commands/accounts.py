@@ -5,7 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
+import structlog
 from django.core.management.base import CommandError
+from django.db import DatabaseError
 
 from files_app.management.arguments import add_dry_run, add_organization
 from files_app.management.base import GroupCommand, command_caller
@@ -21,6 +23,8 @@ from files_app.services.upstream.reconcile import Finding, Orders, reconcile_acc
 from files_app.services.upstream.sync import SyncReport, sync_account
 from files_app.words import age
 from providers.exceptions import ProviderConfigurationError, ProviderError
+
+log = structlog.get_logger(__name__)
 
 
 class Command(GroupCommand):
@@ -163,6 +167,11 @@ class Command(GroupCommand):
             return result | self._sync(account)
         except (ProviderError, ProviderConfigurationError) as exc:
             return result | {"error": str(exc)}
+        except DatabaseError:
+            raise
+        except Exception as exc:  # one account's oddity must not keep the others waiting
+            log.exception("sync_failed_unexpectedly", account=account.name)
+            return result | {"error": f"{type(exc).__name__}, which nobody expected: the log has it."}
 
     def _sync(self, account: ProviderAccount) -> dict[str, Any]:
         with self.progress(f"syncing {account.full_name}") as progress:
