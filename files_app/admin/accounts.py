@@ -41,6 +41,7 @@ from files_app.services.accounts.saving import save_account, switch_account
 from files_app.services.accounts.sharing import confirm_exclusive
 from files_app.services.index import audit
 from files_app.services.operations.connection_test import check_connection
+from files_app.services.operations.heartbeats import lacks
 from providers.base import Driver
 from providers.exceptions import ProviderConfigurationError
 from providers.objects import Operation
@@ -219,6 +220,9 @@ class ProviderAccountAdmin(GatewayAdmin):
         """Save through the service, which fingerprints the upstream and encrypts."""
         credentials = form.new_credentials() if form.changes_credentials else None
         save_account(obj, credentials, kept=form.kept_credentials())
+        if reach_for(request).sees_all:
+            for lack in lacks([obj.full_name]):
+                messages.warning(request, str(lack))
 
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None

@@ -31,10 +31,16 @@ class StaffAccess(models.Model):
 
 
 class Heartbeat(models.Model):
-    """When a background process last did its work: `name` is the process, `worker`."""
+    """When a process was last alive: `name` is its kind and host, `worker@host` or `web@host`.
 
-    name = models.CharField(max_length=32, unique=True)
+    unreadable: references to credentials (`env:NAME`, `file:/path`) that it cannot resolve. variables: what
+    tells which variables its environment has; `accounts/references.py` makes and reads it.
+    """
+
+    name = models.CharField(max_length=100, unique=True)
     seen_at = models.DateTimeField()
+    unreadable = models.JSONField(default=list, db_default=[])
+    variables = models.JSONField(default=list, db_default=[])
 
     def __str__(self) -> str:
         return f"{self.name} at {self.seen_at:%Y-%m-%d %H:%M:%S}"

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.request
@@ -182,3 +183,16 @@ def test_a_short_key_is_refused(environment: dict[str, str]) -> None:
 def test_a_second_gateway_on_the_same_data_is_refused(running: Running) -> None:
     line = fail({**running.environment, "PORT": str(free_port())})
     assert line.startswith("CommandError: a gateway is already running on")
+
+
+def test_each_running_part_says_that_it_is_there(running: Running) -> None:
+    database = Path(running.environment["DATA_DIR"]) / "gateway.sqlite3"
+
+    def kinds() -> set[str]:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            return {
+                name.partition("@")[0]
+                for (name,) in connection.execute("SELECT name FROM files_app_heartbeat")
+            }
+
+    wait_until(lambda: kinds() == {"web", "worker"}, seconds=60, what="web and worker to beat")

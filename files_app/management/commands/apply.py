@@ -10,6 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from files_app.management.base import GatewayCommand
 from files_app.management.output import printable
+from files_app.services.operations.heartbeats import lacks
 from files_app.services.tenants.configuration import apply_configuration
 from files_app.services.tenants.configuration_file import ConfigurationFileError
 
@@ -48,12 +49,19 @@ class Command(GatewayCommand):
             raise CommandError(printable(f"{arguments.file}: {exc} Nothing was applied.")) from None
         if arguments.json:
             self.write_json({"changes": applied.changes, "new_keys": applied.new_keys})
+            self._warn(arguments)
             return
         would = "would have " if arguments.dry_run else ""
         for change in applied.changes or ["nothing changed"]:
             self.stdout.write(f"{would if applied.changes else ''}{change}")
         for name, key in applied.new_keys.items():
             self.stdout.write(f"API key {name}, shown only now: {key}")
+        self._warn(arguments)
+
+    def _warn(self, arguments: Namespace) -> None:
+        """Say what the running gateway lacks, which this shell may have."""
+        for lack in [] if arguments.dry_run else lacks():
+            self.say(f"Warning: {lack}")
 
 
 def _read(name: str) -> str:

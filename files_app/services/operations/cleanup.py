@@ -10,6 +10,7 @@ from django.utils import timezone
 from files_app.models import AuditEvent, IdempotencyRecord, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.isolation import on_its_own
+from files_app.services.operations import heartbeats
 from files_app.services.uploads.failure import give_up_stuck
 from files_app.services.upstream.lost_answers import search_unconfirmed
 
@@ -37,6 +38,7 @@ def prune_records() -> int:
     """Remove what has served its time: old idempotency records and, after their retention, audit events."""
     now = timezone.now()
     kept = timedelta(seconds=settings.IDEMPOTENCY_TTL_SECONDS)
+    heartbeats.forget_silent()
     removed, _ = IdempotencyRecord.objects.filter(created_at__lt=now - kept).delete()
     if settings.AUDIT_RETENTION_DAYS:
         removed += AuditEvent.objects.prune(now - timedelta(days=settings.AUDIT_RETENTION_DAYS))

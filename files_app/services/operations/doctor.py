@@ -20,6 +20,7 @@ from files_app.services.index.transactions import in_batches
 from files_app.services.operations import health, heartbeats, tenancy
 from files_app.services.operations.connection_test import check_connection
 from files_app.services.operations.findings import SHOWN_NAMES, Finding, ok, problem, shortened, warning
+from files_app.services.operations.heartbeats import LACK_FIX
 from files_app.services.operations.overview import CRITICAL_PERCENT, WARNING_PERCENT, usage_of
 from files_app.services.upstream.schedule import is_stale
 from files_app.words import age, readable_bytes
@@ -162,6 +163,15 @@ def _worker() -> Iterator[Finding]:
     )
 
 
+def _references() -> Iterator[Finding]:
+    """Compare with what the running processes said: this shell may have other variables and files."""
+    lacking = heartbeats.lacks()
+    for lack in lacking:
+        yield problem("credentials", f"{lack.process} cannot read {shortened(lack.references)}", LACK_FIX)
+    if not lacking:
+        yield ok("credentials", "no running process has said that it lacks one")
+
+
 # -- what is in the database ---------------------------------------------------------------------------
 
 
@@ -265,6 +275,7 @@ def _uploads() -> Iterator[Finding]:
 
 _QUICK_CHECKS: tuple[Check, ...] = (
     _worker,
+    _references,
     _encryption,
     _deletes,
     _uploads,

@@ -1,5 +1,9 @@
 """`manage.py bootstrap`: migrate, and create what a first start needs, without starting anything."""
 
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -14,18 +18,31 @@ class Command(BaseCommand):
     help = "Migrate the database and create the first organization, account, API key and admin user."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        first_start = prepare()
+        first_start = prepare(say=self.stderr.write)
         key, password = shown(first_start)
         self.stdout.write(f"API key  {key}\nAdmin    user admin, password {password}")
 
 
-def prepare() -> FirstStart:
-    """Migrate and bootstrap. Raises CommandError with one line."""
-    call_command("migrate", verbosity=0, interactive=False)
-    try:
-        return bootstrap()
-    except InvalidRequestError as error:
-        raise CommandError(str(error)) from error
+def prepare(*, say: Callable[[str], object]) -> FirstStart:
+    """Migrate and bootstrap, alone on this DATA_DIR. Raises CommandError with one line."""
+    with _alone(Path(settings.DATA_DIR), say):
+        call_command("migrate", verbosity=0, interactive=False)
+        try:
+            return bootstrap()
+        except InvalidRequestError as error:
+            raise CommandError(str(error)) from error
+
+
+@contextmanager
+def _alone(directory: Path, say: Callable[[str], object]) -> Iterator[None]:
+    """Hold the directory's lock: two that migrate one SQLite file at a time both fail half-way."""
+    with (directory / "bootstrap.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"Another bootstrap is at work on {directory}: waiting for its end.")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def shown(first_start: FirstStart) -> tuple[str, str]:

@@ -56,7 +56,7 @@ class Command(BaseCommand):
     def run_all(self) -> None:
         with data_directory_lock(settings.DATA_DIR):
             clear_metrics(settings.METRICS_DIR)
-            first_start = prepare()
+            first_start = prepare(say=self.stderr.write)
             check_encryption_keys_fit()
             connections.close_all()  # the children open their own
             programs = [program() for program in supervisor.PROGRAMS.values()]

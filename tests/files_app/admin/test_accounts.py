@@ -14,6 +14,7 @@ from files_app.models import AuditEvent, Organization, ProviderAccount
 from files_app.services.accounts import credentials
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.saving import save_account
+from files_app.services.operations import heartbeats
 from files_app.services.upstream.sync import sync_account
 from providers.registry import DRIVERS, driver_class
 from tests.files_app.admin.conftest import SignIn, World, body_of
@@ -119,6 +120,16 @@ def test_references_are_shown_as_such(root: Client, own: World, monkeypatch: pyt
     save_account(account, {"api_key": "env:OUR_OPENAI_KEY"})
     page = root.get(change(account)).content.decode()
     assert "env:OUR_OPENAI_KEY" in page and SECRET not in page
+
+
+def test_a_reference_that_a_worker_lacks_is_a_warning_at_once(
+    root: Client, openai: ProviderAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heartbeats.beat(heartbeats.WORKER)
+    monkeypatch.setenv("OUR_OPENAI_KEY", SECRET)
+    page = root.post(change(openai), fields(credential_api_key="env:OUR_OPENAI_KEY"), follow=True)
+    (warning,) = [str(each) for each in page.context["messages"] if each.level_tag == "warning"]
+    assert "worker@" in warning and "cannot read env:OUR_OPENAI_KEY" in warning
 
 
 def test_bound_staff_may_not_refer_to_the_gateways_own_secrets(own: World, sign_in: SignIn) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from files_app.models import Organization
+from files_app.services.operations import heartbeats
 from files_app.services.tenants.keys import verify_key
 from tests.files_app.management.shell import failing, good
 
@@ -72,3 +73,18 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     assert "Cannot read" in failing("apply", str(tmp_path / "nothing.yaml")).err
     (tmp_path / "binary").write_bytes(b"\xff\xfe\xff")
     assert "Cannot read" in failing("apply", str(tmp_path / "binary")).err
+
+
+def test_a_credential_that_the_running_server_lacks_is_a_warning_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heartbeats.beat(heartbeats.WEB)
+    monkeypatch.setenv("KEY_OF_THE_SHELL", "value-of-the-shell")
+    config = tmp_path / "config.yaml"
+    account = "{name: near, driver: openai, credentials: {api_key: env:KEY_OF_THE_SHELL}}"
+    config.write_text(f"organizations:\n  - {{name: acme, provider_accounts: [{account}]}}\n")
+    done = good("apply", str(config), "--json")
+    assert done.json["changes"]
+    assert "Warning: web@" in done.err
+    assert "cannot read env:KEY_OF_THE_SHELL" in done.err
+    assert "value-of-the-shell" not in done.out + done.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections import namedtuple
 from datetime import timedelta
 from pathlib import Path
@@ -26,7 +27,7 @@ from files_app.models import (
 from files_app.services.accounts.sharing import mark_shared
 from files_app.services.operations import health, heartbeats
 from tests.fake_provider import FakeProvider
-from tests.files_app.cast import Tenant, openai_account
+from tests.files_app.cast import Tenant, make_account, openai_account
 from tests.files_app.management.shell import failing, good, manage
 from tests.files_app.rows import force
 
@@ -102,6 +103,38 @@ def test_an_account_that_cannot_connect_is_a_problem(acme: Tenant, fake: FakePro
     asked = len(fake.requests)
     good("doctor", "--offline", "--strict")
     assert len(fake.requests) == asked
+
+
+def test_an_account_that_breaks_the_check_does_not_end_it(
+    acme: Tenant, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openai_account(acme.organization, fake, "broken", base_url="http://oddity.example/v1")
+    openai_account(acme.organization, fake, "refused", key="wrong-key")
+    resolved = socket.getaddrinfo
+
+    def resolve(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host == "oddity.example":
+            raise ValueError("secret in the words of a library")
+        return resolved(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    details = [finding["detail"] for finding in findings() if finding["area"] == "accounts"]
+    assert details[0].startswith("acme/broken: Network failed: ValueError, which nobody expected")
+    assert details[1].startswith("acme/refused: List files failed")
+    assert "words of a library" not in details[0]
+
+
+def test_a_credential_that_a_running_server_lacks_is_a_problem(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heartbeats.beat(heartbeats.WEB)
+    monkeypatch.setenv("KEY_OF_THE_SHELL", "value")
+    make_account(
+        acme.organization, "near", "openai", options={}, credentials={"api_key": "env:KEY_OF_THE_SHELL"}
+    )
+    lacking = [finding for finding in findings("--offline") if finding["area"] == "credentials"]
+    assert [finding["detail"].partition("@")[0] for finding in lacking] == ["web", "worker"]
+    assert "cannot read env:KEY_OF_THE_SHELL" in lacking[0]["detail"]
 
 
 def test_a_sync_that_fails_or_is_stale_is_a_warning(acme: Tenant) -> None:
