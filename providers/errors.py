@@ -4,27 +4,56 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final, NamedTuple
 
 from providers.exceptions import (
+    ConfigurationRefusedError,
     CredentialsError,
+    FileRejectedError,
     InvalidResponseError,
+    ProviderBusyError,
     ProviderError,
     ProviderTimeoutError,
     ProviderUnavailableError,
     RateLimitedError,
     RemoteFileNotFoundError,
-    refusal_of,
 )
-from providers.objects import JSONObject, JSONValue, Operation
+from providers.objects import ALL_OPERATIONS, JSONObject, JSONValue, Operation
 from providers.parsing import retry_after_seconds
 from providers.transports.http import Response
 
 #: What is read of a text. The driver's door cuts it shorter, once it has struck out what is secret: a secret
 #: that is cut in two would not be found.
 _MAX_READ_CHARACTERS = 8_000
+
+
+class _Row(NamedTuple):
+    """What statuses mean in some operations; an answer's first row counts."""
+
+    statuses: Container[int]
+    kind: type[ProviderError]
+    operations: frozenset[Operation] = ALL_OPERATIONS
+
+
+#: Whose fault an answer is. The client's are only what another file or other fields could have changed: the
+#: gateway made everything else of the request, from the account.
+_TABLE: Final = (
+    _Row({401, 403}, CredentialsError),
+    _Row({404, 410}, ConfigurationRefusedError, frozenset({Operation.CREATE, Operation.LIST})),
+    _Row({404, 410}, RemoteFileNotFoundError),
+    _Row({409}, ProviderBusyError, frozenset({Operation.DELETE})),  # the file is in use just now
+    _Row({423, 425}, ProviderBusyError),
+    _Row({416}, FileRejectedError, frozenset({Operation.CONTENT})),
+    _Row({400, 402, 409, 413, 415, 422}, FileRejectedError),
+    _Row({408, 504}, ProviderTimeoutError),
+    _Row({429}, RateLimitedError),
+    _Row(range(400, 500), ConfigurationRefusedError),  # 405, 406, 411 and others: not this endpoint
+    _Row(range(500, 1_000), ProviderUnavailableError),
+    _Row(range(400), InvalidResponseError),  # a redirect or an informational answer where none belongs
+)
 
 #: Google writes the largest int64 where waiting will not help (Gemini's storage quota, read 2026-11-23).
 _LONGEST_RETRY_DELAY_SECONDS = 86_400
@@ -139,20 +168,19 @@ def error_from_response(
     response: Response,
     *,
     operation: Operation,
-    missing_statuses: frozenset[int] = frozenset({404, 410}),
+    missing_statuses: frozenset[int] = frozenset(),
     kind_of: Callable[[int, ErrorDetails], type[ProviderError] | None] = lambda status, details: None,
 ) -> ProviderError:
     """Read and close an answer that is not a success, and return the error that it means.
 
+    missing_statuses: what says that the file is gone, besides 404 and 410 in an operation on a file.
     kind_of: what this provider means by a status and a body, None where the status says it.
     """
     try:
         details = parse_error_body(response.body().decode("utf-8", "replace"))
     except (InvalidResponseError, ProviderUnavailableError):
         details = ErrorDetails()  # the status still says enough
-    kind = kind_of(response.status, details) or _classify(response.status, missing_statuses)
-    if operation == Operation.DELETE and response.status == 409:
-        kind = ProviderUnavailableError  # the file is in use just now
+    kind = kind_of(response.status, details) or _classify(operation, response.status, missing_statuses)
     return _built(kind, details, response)
 
 
@@ -175,7 +203,7 @@ def error_in_success(body: JSONObject, response: Response, *, success_code: str 
     else:
         return None
     status = next((_STATUS_WORDS[word] for value in found if (word := str(value)) in _STATUS_WORDS), None)
-    kind = InvalidResponseError if status is None else _classify(status, frozenset({404, 410}))
+    kind = InvalidResponseError if status is None else _classify(Operation.RETRIEVE, status)
     return _built(kind, _from_json(body), response)
 
 
@@ -209,20 +237,12 @@ def _retry_after(response: Response, details: ErrorDetails) -> float | None:
     return details.retry_after_seconds if seconds is None else seconds
 
 
-def _classify(status: int, missing_statuses: frozenset[int]) -> type[ProviderError]:
+def _classify(
+    operation: Operation, status: int, missing_statuses: Container[int] = frozenset()
+) -> type[ProviderError]:
     if status in missing_statuses:
         return RemoteFileNotFoundError
-    if status in {401, 403}:
-        return CredentialsError
-    if status == 429:
-        return RateLimitedError
-    if status in {408, 504}:
-        return ProviderTimeoutError
-    if status >= 500 or status in {423, 425}:
-        return ProviderUnavailableError
-    if status >= 400:
-        return refusal_of(status)
-    return InvalidResponseError  # a redirect or an informational answer where none belongs
+    return next(row.kind for row in _TABLE if status in row.statuses and operation in row.operations)
 
 
 def _reason(status: int) -> str:

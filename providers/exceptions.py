@@ -3,11 +3,12 @@
 ProviderError                     provider, operation, status_code, request_id, retryable, retry_after_seconds
  |- UnsupportedOperationError      declared unsupported, before any request; or not there for this file
  |- CredentialsError               401, 403: the account's key is bad, not the client's
+ |- ConfigurationRefusedError      how the account is set up: endpoint, bucket, encryption key, billing
  |- RemoteFileNotFoundError        404, 410
  |- FileRejectedError              400, 402, 409, 413, 415, 422: the provider refused this request
- |- RequestFormError               405, 411, 431...: it refused how the gateway asks, whatever is asked
  |- RateLimitedError               429; retryable, after retry_after_seconds
  |- ProviderUnavailableError       timeout, connection, 5xx; retryable
+ |   |- ProviderBusyError          something else has to end first, which waiting helps against
  |   `- ProviderTimeoutError       the provider did not answer in time
  `- InvalidResponseError           a success that could not be understood
 ProviderConfigurationError         an ImproperlyConfigured, outside the tree so that no handler swallows it
@@ -69,25 +70,19 @@ class CredentialsError(ProviderError):
     """The provider does not accept the account's credentials."""
 
 
+class ConfigurationRefusedError(ProviderError):
+    """The provider refuses what every request of the account has in common, whoever sends which file.
+
+    Its endpoint, bucket, encryption key or billing is at fault, neither the client nor the credentials.
+    """
+
+
 class RemoteFileNotFoundError(ProviderError):
     """The provider does not have the file (any more)."""
 
 
 class FileRejectedError(ProviderError):
     """The provider refused the file or the request, and would refuse it again."""
-
-
-class RequestFormError(ProviderError):
-    """The provider does not take requests of the form that the gateway sends: an operator has to look."""
-
-
-#: Statuses about a request's form between two hops: its method, framing, headers, protocol.
-_FORM_STATUSES = frozenset({405, 406, 407, 411, 414, 417, 421, 426, 428, 431})
-
-
-def refusal_of(status: int) -> type[ProviderError]:
-    """Return what a 4xx means that is about neither credentials, nor load, nor a file that is gone."""
-    return RequestFormError if status in _FORM_STATUSES else FileRejectedError
 
 
 class RateLimitedError(ProviderError):
@@ -100,6 +95,10 @@ class ProviderUnavailableError(ProviderError):
     """The provider failed, could not be reached, or the connection broke."""
 
     retryable = True
+
+
+class ProviderBusyError(ProviderUnavailableError):
+    """Something else has to end before the provider does what was asked."""
 
 
 class ProviderTimeoutError(ProviderUnavailableError):

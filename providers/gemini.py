@@ -15,7 +15,12 @@ from typing import Final
 
 from providers.base import Setting
 from providers.errors import ErrorDetails
-from providers.exceptions import CredentialsError, ProviderError, RemoteFileNotFoundError
+from providers.exceptions import (
+    ConfigurationRefusedError,
+    CredentialsError,
+    ProviderError,
+    RemoteFileNotFoundError,
+)
 from providers.http_driver import with_json
 from providers.objects import (
     OPENAI_BATCH_LINES,
@@ -41,6 +46,16 @@ from providers.transports.http import Request, Response, StreamBody
 _LIFETIME_SECONDS: Final = 48 * 3600
 _BLOCK_BYTES: Final = 8 * MiB
 _MAX_GRANULARITY_BYTES: Final = 32 * MiB
+#: Reasons of google.rpc.ErrorInfo, from googleapis/google/api/error_reason.proto, read 2026-11-25.
+_PROJECT_REASONS: Final = frozenset(
+    {
+        "BILLING_DISABLED",
+        "CONSUMER_INVALID",
+        "CONSUMER_SUSPENDED",
+        "LOCATION_POLICY_VIOLATED",
+        "SERVICE_DISABLED",
+    }
+)
 _STATUSES: Final[Mapping[str | None, FileStatus]] = {"ACTIVE": "processed", "FAILED": "error"}
 
 
@@ -87,13 +102,18 @@ class GeminiDriver(RestDriver):
     def error_kind(
         self, operation: Operation, status: int, details: ErrorDetails
     ) -> type[ProviderError] | None:
-        """A bad key is a 400 here, and a file that does not exist is a 403 that says that it may not."""
+        """A bad key is a 400 here, and a file that does not exist is a 403 that says that it may not.
+
+        A 403 with a reason of its own is about the project behind the key: without billing, say, or gone.
+        """
         if (details.code or "").startswith("API_KEY_"):
             return CredentialsError
+        if status != 403:
+            return None
+        if details.code in _PROJECT_REASONS:
+            return ConfigurationRefusedError
         is_about_file = operation not in {Operation.CREATE, Operation.LIST}
-        if status == 403 and is_about_file and "may not exist" in (details.message or ""):
-            return RemoteFileNotFoundError
-        return None
+        return RemoteFileNotFoundError if is_about_file and _names_file(details) else None
 
     def _create_file(self, upload: Upload) -> RemoteFile:
         file = upload.open_file()
@@ -175,6 +195,11 @@ class GeminiDriver(RestDriver):
             uri=parse_text(body.get("uri"), limit=1024),
             sha256=_hex_digest(body.get("sha256Hash")),
         )
+
+
+def _names_file(details: ErrorDetails) -> bool:
+    """Whether a refusal is about a file; "or it may not exist" alone is also said of projects."""
+    return bool(re.search(r"\bFile \S+ or it may not exist", details.message or ""))
 
 
 def _is_generated(body: JSONObject) -> bool:

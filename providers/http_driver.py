@@ -17,7 +17,7 @@ from providers.parsing import check_endpoint, check_header_value, parse_content_
 from providers.transports.http import HTTPTransport, Request, Response, StreamBody
 from providers.transports.multipart import FormField, FormFile, FormPart, MultipartForm
 
-#: Operations on one file: only there does a 404 say that the file is gone, elsewhere that the URL is wrong.
+#: Operations on one file, which alone can be told that the file is gone.
 _FILE_OPERATIONS = frozenset({Operation.RETRIEVE, Operation.CONTENT, Operation.DELETE})
 
 
@@ -28,7 +28,8 @@ class HTTPDriver(Driver):
     """Speaks HTTP with the transport it was given, or one of its own."""
 
     credentials: ClassVar[tuple[Setting, ...]] = (API_KEY,)
-    missing_statuses: frozenset[int] = frozenset({404, 410})
+    #: What says that a file is gone, besides 404 and 410.
+    missing_statuses: ClassVar[frozenset[int]] = frozenset()
 
     def __init__(self, account: AccountConfig) -> None:
         super().__init__(account)

@@ -37,7 +37,7 @@ class MistralDriver(OpenAICompatibleDriver):
     )
     dialect = Dialect(page_size=100)
     # Ids are declared as UUIDs; anything else is most likely refused with 422 instead of 404.
-    missing_statuses = frozenset({404, 410, 422})
+    missing_statuses = frozenset({422})
 
     def output_purpose(self, body: JSONObject) -> str | None:
         """Tell the results of batches from their inputs, which have the same purpose."""

@@ -13,9 +13,11 @@ from django.views import csrf, defaults
 
 from files_app.exceptions import GatewayError
 from providers.exceptions import (
+    ConfigurationRefusedError,
     CredentialsError,
     FileRejectedError,
     InvalidResponseError,
+    ProviderBusyError,
     ProviderConfigurationError,
     ProviderError,
     ProviderTimeoutError,
@@ -66,8 +68,8 @@ def answer_for_gateway_error(error: GatewayError) -> ErrorAnswer:
 def answer_for_provider_error(error: ProviderError) -> ErrorAnswer:
     """Return the answer to a provider's error.
 
-    A provider's own 4xx keeps its status and words; a refused credential is ours to repair, not the
-    client's; whatever the provider did wrong is 502 or 504.
+    A provider's own 4xx keeps its status and words; a refused credential or configuration is ours to repair,
+    not the client's; whatever the provider did wrong is 502 or 504, and 503 where waiting helps.
     """
     status, kind, code, should_retry = _translation(error)
     seconds = error.retry_after_seconds
@@ -79,12 +81,15 @@ def answer_for_provider_error(error: ProviderError) -> ErrorAnswer:
     if error.request_id and error.request_id.isascii() and error.request_id.isprintable():
         headers["x-provider-request-id"] = error.request_id
     message = error.message
-    if isinstance(error, CredentialsError) and error.code == "bucket_not_found":
-        code = error.code
-    elif isinstance(error, CredentialsError):
+    if isinstance(error, CredentialsError):
         message = (
             f"The provider account '{error.provider}' was not accepted by its provider: ask the operator of "
-            f"the gateway to check its credentials. The provider says: {error.message}"
+            f"the gateway to check its credentials and what they may do. The provider says: {error.message}"
+        )
+    elif isinstance(error, ConfigurationRefusedError):
+        message = (
+            f"The provider account '{error.provider}' cannot be used as it is set up: ask the operator of "
+            f"the gateway. The provider says: {error.message}"
         )
     return ErrorAnswer(status, message, kind, error.param, code, headers)
 
@@ -95,6 +100,8 @@ def _translation(error: ProviderError) -> tuple[int, str, str | None, bool | Non
             return 400, "invalid_request_error", "unsupported_operation", False
         case CredentialsError():
             return 502, "server_error", "provider_auth_error", False
+        case ConfigurationRefusedError():
+            return 502, "server_error", _configuration_code(error), False
         case RemoteFileNotFoundError():
             return 404, "invalid_request_error", error.code, None
         case RateLimitedError():
@@ -103,12 +110,18 @@ def _translation(error: ProviderError) -> tuple[int, str, str | None, bool | Non
             return _rejection(error)
         case ProviderTimeoutError():
             return 504, "server_error", "provider_timeout", None
+        case ProviderBusyError():
+            return 503, "server_error", "provider_busy", None
         case ProviderUnavailableError():
             return 502, "server_error", error.code or "provider_unavailable", None
         case InvalidResponseError():
             return 502, "server_error", "bad_provider_response", False
         case _:
             return 502, "server_error", error.code or "provider_error", False
+
+
+def _configuration_code(error: ConfigurationRefusedError) -> str:
+    return "bucket_not_found" if error.code == "bucket_not_found" else "provider_configuration_error"
 
 
 def _rejection(error: FileRejectedError) -> tuple[int, str, str | None, bool | None]:

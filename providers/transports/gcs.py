@@ -17,14 +17,15 @@ from typing import Final
 from urllib.parse import quote
 
 import requests
+from google.api_core.exceptions import TooManyRequests
 from google.cloud.storage import Blob
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from providers.exceptions import InvalidResponseError, ProviderError, RemoteFileNotFoundError
-from providers.objects import ByteRange, Download
+from providers.objects import ByteRange, Download, Operation
 from providers.transports.details import Details, facts, unpack_details
 from providers.transports.gcs_client import ConfiguredStorage, GCSConfig
-from providers.transports.gcs_errors import bucket_error, error_of_status, gcs_errors
+from providers.transports.gcs_errors import MAX_BODY_BYTES, bucket_error, error_of_answer, gcs_errors
 from providers.transports.objects import (
     ObjectPage,
     ObjectStore,
@@ -41,6 +42,10 @@ _READ_TIMEOUT_SECONDS: Final = 60
 _ATTEMPTS: Final = 3
 _PAGE_SIZE: Final = 500
 _RETRY: Final = DEFAULT_RETRY.with_timeout(10.0)
+#: Where nothing has been sent yet, a client does better to wait as long as the store says.
+_RETRY_OF_START: Final = _RETRY.with_predicate(
+    lambda exc: DEFAULT_RETRY._predicate(exc) and not isinstance(exc, TooManyRequests)
+)
 
 
 @lru_cache(maxsize=64)
@@ -131,7 +136,9 @@ class GCSStore(ObjectStore):
 
     def _download(self, response: requests.Response, byte_range: ByteRange | None) -> Download:
         if response.status_code not in {200, 206}:
-            raise error_of_status(response.status_code, response)
+            with gcs_errors():
+                body = response.raw.read(MAX_BODY_BYTES, decode_content=True)
+            raise error_of_answer(response.status_code, response.headers, body, Operation.CONTENT)
         length = response.headers.get("Content-Length", "")
         if not length.isdigit() or response.headers.get("Content-Encoding", "identity") != "identity":
             raise InvalidResponseError("The store compresses this object on its way, so its size is unknown.")
@@ -240,7 +247,9 @@ class _GCSWriting(PartWriting):
         if response.status_code != 308:
             # 404 and 410 both say that the session is gone, not that a file is.
             gone = response.status_code == 404
-            raise error_of_status(410 if gone else response.status_code, response)
+            raise error_of_answer(
+                410 if gone else response.status_code, response.headers, response.content, Operation.CREATE
+            )
         stored = re.fullmatch(r"bytes=0-(\d+)", response.headers.get("Range", ""))
         position = int(stored[1]) + 1 if stored else 0
         if not self._part_first <= position <= end:
@@ -251,14 +260,14 @@ class _GCSWriting(PartWriting):
         blob = self._store.blob(self._bucket, self._key)
         blob.metadata = self._metadata(self._details)
         try:
-            with gcs_errors():
+            with gcs_errors(Operation.CREATE):
                 return str(
                     blob.create_resumable_upload_session(
                         content_type=content_type_of(self._key),
                         timeout=self._store.timeout,
                         checksum=None,
                         if_generation_match=0,
-                        retry=_RETRY,
+                        retry=_RETRY_OF_START,
                     )
                 )
         except RemoteFileNotFoundError as exc:

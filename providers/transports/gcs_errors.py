@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import re
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeAlias
 
 import requests
 import urllib3
@@ -12,29 +14,65 @@ from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.auth import exceptions as auth
 
 from providers.exceptions import (
+    ConfigurationRefusedError,
     CredentialsError,
+    FileRejectedError,
     InvalidResponseError,
+    ProviderBusyError,
     ProviderError,
     ProviderTimeoutError,
     ProviderUnavailableError,
     RateLimitedError,
     RemoteFileNotFoundError,
-    refusal_of,
 )
+from providers.objects import Operation
 from providers.parsing import retry_after_seconds
 from providers.transports.objects import exists_error, range_error
 
-#: Status -> ours, with words that name neither bucket nor principal. Read in the JSON API's reference,
-#: seen on fake-gcs-server, 2026-11-23.
-_BY_STATUS: Final[Mapping[int, tuple[type[ProviderError], str]]] = {
-    401: (CredentialsError, "The store does not accept the provider account's credentials."),
-    403: (CredentialsError, "The provider account's credentials may not do this in its bucket."),
-    404: (RemoteFileNotFoundError, "The store does not have the file (any more)."),
-    408: (ProviderTimeoutError, "The store gave up waiting."),
-    410: (ProviderUnavailableError, "The store gave the upload up."),
-    429: (RateLimitedError, "The store asks to slow down."),
-    504: (ProviderTimeoutError, "The store did not answer in time."),
+_CREDENTIALS: Final = "The provider account's credentials may not do this in its bucket ({})."
+_BUCKET: Final = "The store does not do this for the account's bucket or project as it is set up ({})."
+_SLOWER: Final = "The store asks to slow down ({})."
+_KEPT: Final = "The bucket keeps this file from being deleted for now ({})."
+
+_Meaning: TypeAlias = tuple[type[ProviderError], str]
+
+#: Whose fault an answer is: the `reason` in its body -> ours, and words for the reason that name neither
+#: bucket nor principal. Only a size and a range can be the client's. Read in the JSON API's reference, 2026-11-25.
+_BY_REASON: Final[Mapping[str, _Meaning]] = {
+    **dict.fromkeys(
+        (
+            "accountDisabled",
+            "orgPolicyConstraintFailed",
+            "UserProjectAccountProblem",
+            "UserProjectInconsistent",
+            "UserProjectInvalid",
+            "UserProjectMissing",
+        ),
+        (ConfigurationRefusedError, _BUCKET),
+    ),
+    **dict.fromkeys(
+        ("quotaExceeded", "rateLimitExceeded", "userRateLimitExceeded"), (RateLimitedError, _SLOWER)
+    ),
+    **dict.fromkeys(("objectUnderActiveHold", "retentionPolicyNotMet"), (ProviderBusyError, _KEPT)),
 }
+#: The same by status, for answers without such a reason. Seen on fake-gcs-server, 2026-11-23.
+_BY_STATUS: Final[tuple[tuple[Container[int], _Meaning], ...]] = (
+    ({401}, (CredentialsError, "The store does not accept the provider account's credentials ({}).")),
+    ({403}, (CredentialsError, _CREDENTIALS)),
+    ({404}, (RemoteFileNotFoundError, "The store does not have the file (any more).")),
+    ({408}, (ProviderTimeoutError, "The store gave up waiting ({}).")),
+    ({409}, (ProviderBusyError, "The store is busy with this file or bucket ({}).")),
+    ({410}, (ProviderUnavailableError, "The store gave the upload up ({}).")),
+    ({413}, (FileRejectedError, "The store does not take so large a file ({}).")),
+    ({429}, (RateLimitedError, _SLOWER)),
+    (range(400, 500), (ConfigurationRefusedError, _BUCKET)),
+    ({504}, (ProviderTimeoutError, "The store did not answer in time ({}).")),
+    (range(500, 1_000), (ProviderUnavailableError, "The store failed ({}).")),
+    (range(400), (InvalidResponseError, "The store answered {}.")),
+)
+_REASON: Final = re.compile(r"[A-Za-z]{1,64}")
+#: What is read of an error's body; the reasons are at its start.
+MAX_BODY_BYTES: Final = 65_536
 #: What the libraries themselves raise -> ours; the first that fits. False: bytes may have arrived.
 _BY_EXCEPTION: Final[tuple[tuple[type[Exception], type[ProviderError], str, bool], ...]] = (
     (auth.RefreshError, CredentialsError, "No token can be had with the account's credentials.", True),
@@ -57,41 +95,68 @@ _FOREIGN: Final = (
 
 
 @contextmanager
-def gcs_errors() -> Iterator[None]:
-    """Turn what the libraries raise into a ProviderError."""
+def gcs_errors(operation: Operation | None = None) -> Iterator[None]:
+    """Turn what the libraries raise into a ProviderError; `operation` as in `error_of_answer`."""
     try:
         yield
+    except RetryError as exc:
+        if isinstance(exc.cause, GoogleAPICallError):
+            raise _error_of_call(exc.cause, operation) from exc
+        raise _error_of_library(exc) from exc
     except GoogleAPICallError as exc:
-        raise error_of_status(int(exc.code or 0), exc.response) from exc
+        raise _error_of_call(exc, operation) from exc
     except _FOREIGN as exc:
-        _, kind, message, answered = next(row for row in _BY_EXCEPTION if isinstance(exc, row[0]))
-        raise kind(message, answered=answered) from exc
+        raise _error_of_library(exc) from exc
 
 
-def error_of_status(status: int, response: requests.Response | None = None) -> ProviderError:
-    """Return the error that an answer's status means."""
-    if status == 412:
+def error_of_answer(
+    status: int, headers: Mapping[str, str], body: bytes, operation: Operation | None = None
+) -> ProviderError:
+    """Return the error that an answer means.
+
+    operation: create where the request has the precondition of a first write, content where it may have a
+    range; nothing else can find the one unmet or the other outside of the file.
+    """
+    reason = _reason(body)
+    if operation == Operation.CREATE and status == 412 and reason not in _BY_REASON:
         return exists_error()
-    if status == 416:
+    # A compressed object has no ranges, so that any of them lies outside (docs/transcoding, read 2026-11-25).
+    is_compressed = headers.get("x-goog-stored-content-encoding", "identity") != "identity"
+    if operation == Operation.CONTENT and status == 416 and not is_compressed:
         return range_error()
-    kind, message = _BY_STATUS.get(status) or (_kind_of(status), f"The store answered {status}.")
-    headers = {} if response is None else response.headers
+    kind, words = _BY_REASON.get(reason) or next(
+        meaning for statuses, meaning in _BY_STATUS if status in statuses
+    )
     return kind(
-        message,
+        words.format(reason or status),
         status_code=status or None,
         request_id=headers.get("x-guploader-uploadid"),
-        retry_after_seconds=retry_after_seconds(headers) if status in {429, 503} else None,
+        retry_after_seconds=retry_after_seconds(headers) if kind.retryable else None,
     )
 
 
-def bucket_error() -> CredentialsError:
+def _error_of_call(exc: GoogleAPICallError, operation: Operation | None) -> ProviderError:
+    response: requests.Response | None = exc.response
+    headers, body = ({}, b"") if response is None else (response.headers, response.content)
+    return error_of_answer(int(exc.code or 0), headers, body, operation)
+
+
+def _error_of_library(exc: Exception) -> ProviderError:
+    _, kind, message, answered = next(row for row in _BY_EXCEPTION if isinstance(exc, row[0]))
+    return kind(message, answered=answered)
+
+
+def _reason(body: bytes) -> str:
+    """Return the reason of the first of an answer's `error.errors`; empty where there is none."""
+    try:
+        reason = json.loads(body[:MAX_BODY_BYTES])["error"]["errors"][0]["reason"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return reason if isinstance(reason, str) and _REASON.fullmatch(reason) else ""
+
+
+def bucket_error() -> ConfigurationRefusedError:
     """Return the error for a bucket that is not there."""
-    return CredentialsError(
+    return ConfigurationRefusedError(
         "The bucket of this provider account does not exist.", status_code=404, code="bucket_not_found"
     )
-
-
-def _kind_of(status: int) -> type[ProviderError]:
-    if status >= 500:
-        return ProviderUnavailableError
-    return refusal_of(status) if status >= 400 else InvalidResponseError

@@ -162,6 +162,15 @@ def exists_error() -> FileRejectedError:
     )
 
 
+def archived_error() -> FileRejectedError:
+    """Return the error for a file whose bytes its store has put away."""
+    return FileRejectedError(
+        "The store has archived this file. It can be read once it has been restored there.",
+        status_code=409,
+        code="file_archived",
+    )
+
+
 def size_error(stored: int, sent: int) -> InvalidResponseError:
     """Return the error for a store that confirms another size than was sent."""
     return InvalidResponseError(f"The store holds {stored} bytes of {sent} that were sent.")

@@ -3,74 +3,120 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeAlias
 
 from botocore import exceptions
 from botocore.parsers import ResponseParserError
+from requests.structures import CaseInsensitiveDict
 
 from providers.exceptions import (
+    ConfigurationRefusedError,
     CredentialsError,
+    FileRejectedError,
     InvalidResponseError,
+    ProviderBusyError,
     ProviderError,
     ProviderTimeoutError,
     ProviderUnavailableError,
     RateLimitedError,
     RemoteFileNotFoundError,
-    refusal_of,
 )
-from providers.transports.objects import exists_error, range_error
-
-_ACCOUNT_AT_FAULT: Final = "The store refuses the provider account's credentials or configuration ({code})."
+from providers.parsing import retry_after_seconds
+from providers.transports.objects import archived_error, exists_error, range_error
 
 _CODE: Final = re.compile(r"[A-Za-z0-9.]{1,64}")
 
-#: S3's error code -> ours. Codes read in the S3 API reference and seen on SeaweedFS, 2026-11-23.
-_BY_CODE: Final[Mapping[str, type[ProviderError]]] = {
+_CREDENTIALS: Final = (
+    "The store does not accept the provider account's credentials, or they may not do this ({})."
+)
+_BUCKET: Final = "The store does not do this for the account's bucket as it is set up ({})."
+_KEY: Final = "The encryption key of the bucket or the account cannot be used ({})."
+_PLACE: Final = "The bucket is not where the provider account says: region or endpoint are wrong ({})."
+_WAIT: Final = "The store is busy with this file or bucket ({})."
+_ERROR: Final = "The store answered with {}."
+_GONE: Final = "The store does not have the file (any more)."
+
+_Meaning: TypeAlias = tuple[type[ProviderError], str]
+
+#: Whose fault an answer is: S3's error code -> ours, and words for the code. Only a size, metadata and a
+#: range can be the client's. Codes read in the S3 API reference and seen on SeaweedFS, 2026-11-23. The codes of KMS
+#: come with a prefix, for which `_meaning` has the last word.
+_BY_CODE: Final[Mapping[str, _Meaning]] = {
     **dict.fromkeys(
         (
             "AccessDenied",
             "AccountProblem",
             "AllAccessDisabled",
-            "AuthorizationHeaderMalformed",
             "ExpiredToken",
             "InvalidAccessKeyId",
             "InvalidToken",
-            "KMS.DisabledException",
-            "KMS.NotFoundException",
-            "NoSuchBucket",
-            "NotImplemented",
-            "PermanentRedirect",
-            "RequestTimeTooSkewed",
             "SignatureDoesNotMatch",
         ),
-        CredentialsError,
-    ),
-    **dict.fromkeys(("NoSuchKey", "NotFound", "404"), RemoteFileNotFoundError),
-    **dict.fromkeys(
-        ("SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"),
-        RateLimitedError,
+        (CredentialsError, _CREDENTIALS),
     ),
     **dict.fromkeys(
-        ("BadDigest", "ConditionalRequestConflict", "InternalError", "RequestTimeout"),
-        ProviderUnavailableError,
+        ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"),
+        (ConfigurationRefusedError, _PLACE),
+    ),
+    "RequestTimeTooSkewed": (
+        ConfigurationRefusedError,
+        "The clock of the gateway's host differs too much from the store's ({}).",
+    ),
+    "NotImplemented": (ConfigurationRefusedError, "The store lacks a feature that this needs ({})."),
+    "InvalidBucketState": (ConfigurationRefusedError, _BUCKET),
+    **dict.fromkeys(("NoSuchKey", "NotFound"), (RemoteFileNotFoundError, _GONE)),
+    **dict.fromkeys(
+        (
+            "KMS.ThrottlingException",
+            "RequestLimitExceeded",
+            "SlowDown",
+            "Throttling",
+            "ThrottlingException",
+            "TooManyRequestsException",
+        ),
+        (RateLimitedError, "The store asks to slow down ({})."),
+    ),
+    **dict.fromkeys(
+        (
+            "BadDigest",
+            "InternalError",
+            "KMS.DependencyTimeoutException",
+            "KMS.KMSInternalException",
+            "RequestTimeout",
+        ),
+        (ProviderUnavailableError, _ERROR),
     ),
 }
-_BY_STATUS: Final[Mapping[int, type[ProviderError]]] = {
-    301: CredentialsError,
-    401: CredentialsError,
-    403: CredentialsError,
-    404: RemoteFileNotFoundError,
-    408: ProviderTimeoutError,
-    429: RateLimitedError,
+_BY_STATUS: Final[tuple[tuple[Container[int], _Meaning], ...]] = (
+    ({301, 307}, (ConfigurationRefusedError, _PLACE)),
+    ({401, 403}, (CredentialsError, _CREDENTIALS)),
+    ({404}, (RemoteFileNotFoundError, _GONE)),
+    ({408}, (ProviderTimeoutError, _ERROR)),
+    ({409}, (ProviderBusyError, _WAIT)),
+    ({429}, (RateLimitedError, "The store asks to slow down ({}).")),
+    (range(400, 500), (ConfigurationRefusedError, _BUCKET)),
+    (range(500, 1_000), (ProviderUnavailableError, _ERROR)),
+    (range(400), (InvalidResponseError, _ERROR)),
+)
+#: What is written only where no object is yet.
+_CONDITIONAL: Final = frozenset({"PutObject", "CompleteMultipartUpload"})
+#: S3's error code -> status, code and words for a file that it does not take.
+_REFUSED_FILES: Final[Mapping[str, tuple[int, str, str]]] = {
+    "EntityTooLarge": (413, "file_too_large", "The store does not take so large a file."),
+    "MetadataTooLarge": (400, "metadata_too_large", "The store cannot hold so much metadata."),
 }
 #: What the library itself raises -> ours; the first that fits.
 _BY_EXCEPTION: Final[tuple[tuple[type[Exception], type[ProviderError], str], ...]] = (
     (exceptions.NoCredentialsError, CredentialsError, "No AWS credentials were found for this account."),
     (exceptions.PartialCredentialsError, CredentialsError, "The account's AWS credentials are incomplete."),
     (exceptions.CredentialRetrievalError, CredentialsError, "The account's AWS credentials cannot be had."),
-    (exceptions.ParamValidationError, CredentialsError, "The store's client refuses the request."),
+    (
+        exceptions.ParamValidationError,
+        ConfigurationRefusedError,
+        "The store's client refuses the account's options.",
+    ),
     (exceptions.ConnectTimeoutError, ProviderTimeoutError, "Could not connect to the store in time."),
     (exceptions.ReadTimeoutError, ProviderTimeoutError, "The store did not answer in time."),
     (exceptions.EndpointConnectionError, ProviderUnavailableError, "Could not connect to the store."),
@@ -96,40 +142,54 @@ def s3_errors() -> Iterator[None]:
 
 
 def _from_answer(exc: exceptions.ClientError) -> ProviderError:
-    code = exc.response.get("Error", {}).get("Code", "")
-    code = code if _CODE.fullmatch(code) else ""
+    found = exc.response.get("Error", {}).get("Code", "")
     answer = exc.response.get("ResponseMetadata", {})
     status = answer.get("HTTPStatusCode", 0)
-    if code == "PreconditionFailed" or status == 412:
-        return exists_error()
-    if code == "InvalidRange" or status == 416:
-        return range_error()
-    kind = _BY_CODE.get(code) or _BY_STATUS.get(status) or _kind_of(status)
+    # An answer without a body, as to HEAD, has the status in the place of the code.
+    code = found if _CODE.fullmatch(found) and not found.isdigit() else ""
+    if (error := _clients_fault(exc.operation_name, code, status)) is not None:
+        return error
+    kind, words = _meaning(code, status)
+    is_bucket = code == "NoSuchBucket"
     return kind(
-        _message(kind, code),
+        "The bucket of this provider account does not exist." if is_bucket else words.format(code or status),
         status_code=status or None,
-        code="bucket_not_found" if code == "NoSuchBucket" else None,
+        code="bucket_not_found" if is_bucket else None,
         request_id=answer.get("RequestId"),
+        retry_after_seconds=_retry_after(answer.get("HTTPHeaders", {})) if kind.retryable else None,
     )
 
 
-def _kind_of(status: int) -> type[ProviderError]:
-    if status >= 500:
-        return ProviderUnavailableError
-    return refusal_of(status) if status >= 400 else InvalidResponseError
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    return retry_after_seconds(CaseInsensitiveDict(headers))
 
 
-def _message(kind: type[ProviderError], code: str) -> str:
+def _clients_fault(action: str, code: str, status: int) -> FileRejectedError | None:
+    """Return the error where S3 refuses what the client chose, or a file for what it is, else None."""
+    if action in _CONDITIONAL and (code == "PreconditionFailed" or status == 412):
+        return exists_error()
+    if action == "GetObject" and (code == "InvalidRange" or status == 416):
+        return range_error()
+    if action == "GetObject" and code == "InvalidObjectState":
+        return archived_error()
+    refused = _REFUSED_FILES.get(code)
+    if refused is None:
+        return None
+    status_code, our_code, message = refused
+    return FileRejectedError(message, status_code=status_code, code=our_code)
+
+
+def _meaning(code: str, status: int) -> _Meaning:
     if code == "NoSuchBucket":
-        return "The bucket of this provider account does not exist."
-    if kind is CredentialsError:
-        return _ACCOUNT_AT_FAULT.format(code=code)
-    if kind is RemoteFileNotFoundError:
-        return "The store does not have the file (any more)."
-    return f"The store answered with {code or 'an error'}."
+        return ConfigurationRefusedError, ""
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    if code.startswith("KMS"):
+        return ConfigurationRefusedError, _KEY
+    return next(meaning for statuses, meaning in _BY_STATUS if status in statuses)
 
 
 def _from_library(exc: Exception) -> ProviderError:
     kind, message = next((kind, text) for foreign, kind, text in _BY_EXCEPTION if isinstance(exc, foreign))
     never_sent = (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError)
-    return kind(message, answered=kind is CredentialsError or isinstance(exc, never_sent))
+    return kind(message, answered=not kind.retryable or isinstance(exc, never_sent))
