@@ -167,6 +167,14 @@ class Driver(ABC):
             found = self._find_file(namespace, file_id)
             return found and self._disclosure().cleaned_file(found)
 
+    def missing_features(self, remote_id: str) -> tuple[str, ...]:
+        """Return what the account's store lacks of what the gateway uses, and what follows from that.
+
+        It is tried on a file made for that, whose bytes and details are lost. Raises ProviderError.
+        """
+        with self._door(Operation.CREATE):
+            return self._missing_features(remote_id)
+
     def sweep_stray(self, older_than: timedelta) -> int:
         """Remove what uploads that died left half written; return how many there were."""
         if not self.names_files:
@@ -313,6 +321,9 @@ class Driver(ABC):
             f"{self.label} chooses the ids of its files, so none can be looked for by the gateway's.",
             code="unsupported_operation",
         )
+
+    def _missing_features(self, remote_id: str) -> tuple[str, ...]:
+        return ()
 
     def _sweep_stray(self, older_than: timedelta) -> int:
         raise self._not_written(Operation.DELETE)

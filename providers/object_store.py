@@ -136,6 +136,10 @@ class ObjectStoreDriver(Driver):
         before = datetime.now(UTC) - older_than
         return sum(self.store.sweep(bucket, self.prefix, before, self._key_is_own) for bucket in self.buckets)
 
+    def _missing_features(self, remote_id: str) -> tuple[str, ...]:
+        name = self._name_of(remote_id)
+        return self.store.missing_features(name.bucket, name.key)
+
     # -- the five operations ---------------------------------------------------------------------------------
 
     def _create_file(self, upload: Upload) -> RemoteFile:

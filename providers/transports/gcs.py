@@ -6,6 +6,7 @@ from, and come down as they are asked for, since `storage.open` fetches the whol
 
 from __future__ import annotations
 
+import logging
 import random
 import re
 import time
@@ -21,12 +22,20 @@ from google.api_core.exceptions import TooManyRequests
 from google.cloud.storage import Blob
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from providers.exceptions import InvalidResponseError, ProviderError, RemoteFileNotFoundError
+from providers.exceptions import (
+    ConfigurationRefusedError,
+    CredentialsError,
+    FileRejectedError,
+    InvalidResponseError,
+    ProviderError,
+    RemoteFileNotFoundError,
+)
 from providers.objects import ByteRange, Download, Operation
 from providers.transports.details import Details, facts, unpack_details
 from providers.transports.gcs_client import ConfiguredStorage, GCSConfig
 from providers.transports.gcs_errors import MAX_BODY_BYTES, bucket_error, error_of_answer, gcs_errors
 from providers.transports.objects import (
+    WITHOUT_LATE_DETAILS,
     ObjectPage,
     ObjectStore,
     StoredObject,
@@ -38,14 +47,21 @@ from providers.transports.objects import (
 )
 from providers.transports.parts import PartWriting
 
+logger = logging.getLogger(__name__)
+
 _READ_TIMEOUT_SECONDS: Final = 60
 _ATTEMPTS: Final = 3
 _PAGE_SIZE: Final = 500
 _RETRY: Final = DEFAULT_RETRY.with_timeout(10.0)
-#: Where nothing has been sent yet, a client does better to wait as long as the store says.
-_RETRY_OF_START: Final = _RETRY.with_predicate(
-    lambda exc: DEFAULT_RETRY._predicate(exc) and not isinstance(exc, TooManyRequests)
-)
+
+
+def _is_worth_waiting(exc: Exception) -> bool:
+    """Whether to ask again for a session; a store that is full says itself when, and nothing was sent yet."""
+    is_full = getattr(getattr(exc, "response", None), "status_code", None) == TooManyRequests.code
+    return DEFAULT_RETRY._predicate(exc) and not is_full
+
+
+_RETRY_OF_START: Final = _RETRY.with_predicate(_is_worth_waiting)
 
 
 @lru_cache(maxsize=64)
@@ -125,6 +141,24 @@ class GCSStore(ObjectStore):
         """
         return 0
 
+    def missing_features(self, bucket: str, key: str) -> tuple[str, ...]:
+        return tuple(self._missing_features(bucket, key))
+
+    def _missing_features(self, bucket: str, key: str) -> Iterator[str]:
+        try:
+            with gcs_errors():
+                blob = self.blob(bucket, key)
+                blob.metadata = {"probe": "yes"}
+                blob.patch(timeout=self.timeout, retry=_RETRY)
+        except (ConfigurationRefusedError, CredentialsError) as exc:
+            yield f"changes of metadata (refused with {exc.status_code}): {WITHOUT_LATE_DETAILS}"
+        details = Details("probe", "text/plain")
+        try:
+            self.begin(bucket, key, details).publish(details)
+        except FileRejectedError:
+            return
+        yield "preconditions (ignored): a file whose id is taken would be replaced"
+
     @contextmanager
     def _file_or_bucket(self, bucket: str, key: str) -> Iterator[None]:
         """Tell a missing bucket from a missing file: the status is the same."""
@@ -192,6 +226,9 @@ class _GCSWriting(PartWriting):
         if self._session_url is not None:
             with gcs_errors():
                 self._store.session.delete(self._session_url, timeout=self._store.timeout)
+
+    def _is_published(self) -> bool:
+        return self._session_url is not None and super()._is_published()
 
     def _stored_metadata(self) -> Mapping[str, str]:
         return self._store.load(self._bucket, self._key).metadata or {}
@@ -281,15 +318,21 @@ class _GCSWriting(PartWriting):
             raise InvalidResponseError("The store holds other bytes than were sent: its checksum differs.")
 
     def _patch(self, blob: Blob, details: Details) -> None:
-        """Write down what was not known when the session began: at least the checksum."""
+        """Write down what was not known when the session began: at least the checksum.
+
+        The index has it too, so that no upload fails for a role without storage.objects.update.
+        """
         blob.metadata = {**(blob.metadata or {}), **facts(details)}
-        with gcs_errors():
-            blob.patch(
-                if_generation_match=blob.generation,
-                if_metageneration_match=blob.metageneration,
-                timeout=self._store.timeout,
-                retry=_RETRY,
-            )
+        try:
+            with gcs_errors():
+                blob.patch(
+                    if_generation_match=blob.generation,
+                    if_metageneration_match=blob.metageneration,
+                    timeout=self._store.timeout,
+                    retry=_RETRY,
+                )
+        except ProviderError as exc:
+            logger.info("an object's metadata cannot be written: %s", exc.message)
 
 
 def _stored(blob: Blob) -> StoredObject:

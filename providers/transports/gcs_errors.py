@@ -37,11 +37,14 @@ _KEPT: Final = "The bucket keeps this file from being deleted for now ({})."
 _Meaning: TypeAlias = tuple[type[ProviderError], str]
 
 #: Whose fault an answer is: the `reason` in its body -> ours, and words for the reason that name neither
-#: bucket nor principal. Only a size and a range can be the client's. Read in the JSON API's reference, 2026-11-25.
+#: bucket nor principal. Only a size and a range can be the client's. Read in the JSON API's
+#: reference, 2026-11-25.
 _BY_REASON: Final[Mapping[str, _Meaning]] = {
     **dict.fromkeys(
         (
+            "accessNotConfigured",
             "accountDisabled",
+            "billingNotEnabled",
             "orgPolicyConstraintFailed",
             "UserProjectAccountProblem",
             "UserProjectInconsistent",
@@ -99,13 +102,11 @@ def gcs_errors(operation: Operation | None = None) -> Iterator[None]:
     """Turn what the libraries raise into a ProviderError; `operation` as in `error_of_answer`."""
     try:
         yield
-    except RetryError as exc:
-        if isinstance(exc.cause, GoogleAPICallError):
-            raise _error_of_call(exc.cause, operation) from exc
-        raise _error_of_library(exc) from exc
-    except GoogleAPICallError as exc:
-        raise _error_of_call(exc, operation) from exc
-    except _FOREIGN as exc:
+    except (GoogleAPICallError, *_FOREIGN) as exc:
+        # Attempts that ran out of time end with the answer to the last of them.
+        answer = getattr(exc.cause if isinstance(exc, RetryError) else exc, "response", None)
+        if isinstance(answer, requests.Response):
+            raise error_of_answer(answer.status_code, answer.headers, answer.content, operation) from exc
         raise _error_of_library(exc) from exc
 
 
@@ -120,7 +121,7 @@ def error_of_answer(
     reason = _reason(body)
     if operation == Operation.CREATE and status == 412 and reason not in _BY_REASON:
         return exists_error()
-    # A compressed object has no ranges, so that any of them lies outside (docs/transcoding, read 2026-11-25).
+    # An object that is stored compressed is unpacked on its way: no range of it can be told.
     is_compressed = headers.get("x-goog-stored-content-encoding", "identity") != "identity"
     if operation == Operation.CONTENT and status == 416 and not is_compressed:
         return range_error()
@@ -133,12 +134,6 @@ def error_of_answer(
         request_id=headers.get("x-guploader-uploadid"),
         retry_after_seconds=retry_after_seconds(headers) if kind.retryable else None,
     )
-
-
-def _error_of_call(exc: GoogleAPICallError, operation: Operation | None) -> ProviderError:
-    response: requests.Response | None = exc.response
-    headers, body = ({}, b"") if response is None else (response.headers, response.content)
-    return error_of_answer(int(exc.code or 0), headers, body, operation)
 
 
 def _error_of_library(exc: Exception) -> ProviderError:

@@ -37,6 +37,12 @@ CONTENT_TYPES: Final = {
     ".bin": "application/octet-stream",
 }
 
+#: What follows where nothing can be written to an object once it is there.
+WITHOUT_LATE_DETAILS: Final = (
+    "the SHA-256 of files above 8 MiB, and a purpose that a form has behind its file, are kept in the index "
+    "alone"
+)
+
 
 def content_type_of(key: str) -> str:
     """Return the content type of the object `key`, which follows from its extension."""
@@ -111,6 +117,13 @@ class ObjectStore(ABC):
 
         Only keys that start with `prefix` and that `is_ours` accepts are touched.
         """
+
+    def missing_features(self, bucket: str, key: str) -> tuple[str, ...]:
+        """Return what the store lacks of what the gateway uses, and what follows from that.
+
+        It is tried on an object made for that, whose bytes and details are lost. Raises ProviderError.
+        """
+        return ()
 
 
 def resolve_range(byte_range: ByteRange, total: int) -> tuple[int, int]:

@@ -7,6 +7,7 @@ and boto3's own `upload_fileobj` takes more than 100 MB and knows no preconditio
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,7 +15,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from providers.exceptions import InvalidResponseError, RemoteFileNotFoundError
+from providers.exceptions import InvalidResponseError, ProviderError, RemoteFileNotFoundError
 from providers.objects import ByteRange, Download
 from providers.transports.details import Details, facts, unpack_details
 from providers.transports.objects import (
@@ -23,6 +24,7 @@ from providers.transports.objects import (
     StoredObject,
     Writing,
     content_type_of,
+    exists_error,
     part_of_object,
     read_exactly,
     size_error,
@@ -30,9 +32,12 @@ from providers.transports.objects import (
 from providers.transports.parts import PartWriting
 from providers.transports.s3_client import S3Config, make_client
 from providers.transports.s3_errors import s3_errors
+from providers.transports.s3_features import FeatureLearner, Features, md5_of, missing_features
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, TagTypeDef
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, ObjectTypeDef, TagTypeDef
+
+logger = logging.getLogger(__name__)
 
 _PAGE_SIZE: Final = 100
 _HEADS_AT_ONCE: Final = 8
@@ -49,6 +54,7 @@ class S3Store(ObjectStore):
 
     def __init__(self, config: S3Config) -> None:
         self.config = config
+        self.learner = FeatureLearner(may_lack=config.endpoint_url is not None)
         with s3_errors():
             self.client = make_client(config)
 
@@ -66,9 +72,7 @@ class S3Store(ObjectStore):
         metadata, stored = self.head(bucket, key)
         if stored.details is None or stored.details.sha256 is not None:
             return stored
-        with s3_errors():
-            answer = self.client.get_object_tagging(Bucket=bucket, Key=key)
-        late = {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+        late = self._tags(bucket, key)
         return StoredObject(key, stored.bytes, stored.created_at, unpack_details({**metadata, **late}))
 
     def head(self, bucket: str, key: str) -> tuple[Mapping[str, str], StoredObject]:
@@ -114,11 +118,14 @@ class S3Store(ObjectStore):
         position: dict[str, Any] = {"ContinuationToken": token} if token else {}
         with s3_errors():
             answer = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=_PAGE_SIZE, **position)
-        keys = [entry["Key"] for entry in answer.get("Contents", ()) if not entry["Key"].endswith("/")]
+        entries = [entry for entry in answer.get("Contents", ()) if not entry["Key"].endswith("/")]
         with ThreadPoolExecutor(_HEADS_AT_ONCE) as pool:
-            found = pool.map(lambda key: self._describe_if_there(bucket, key), keys)
-            objects = tuple(stored for stored in found if stored is not None)
+            found = list(pool.map(lambda entry: self._describe_if_there(bucket, entry["Key"]), entries))
+        objects = tuple(_listed(entries, found))
         return ObjectPage(objects, answer.get("NextContinuationToken") if answer.get("IsTruncated") else None)
+
+    def missing_features(self, bucket: str, key: str) -> tuple[str, ...]:
+        return tuple(missing_features(self.client, bucket, key))
 
     def sweep(self, bucket: str, prefix: str, before: datetime, is_ours: Callable[[str], bool]) -> int:
         """Abort multipart uploads that nobody will complete."""
@@ -137,15 +144,47 @@ class S3Store(ObjectStore):
         with suppress(self.client.exceptions.NoSuchUpload):
             self.client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
 
-    def _describe_if_there(self, bucket: str, key: str) -> StoredObject | None:
+    def _describe_if_there(self, bucket: str, key: str) -> StoredObject | ProviderError | None:
+        """Return an object, None where it is gone, and the error where the store will not describe it."""
         try:
             return self.describe(bucket, key)
         except RemoteFileNotFoundError:
             return None
+        except ProviderError as exc:
+            if exc.retryable:
+                raise
+            return exc
+
+    def _tags(self, bucket: str, key: str) -> Mapping[str, str]:
+        """Return an object's tags; none where they cannot be read, since nothing depends on them alone."""
+        try:
+            with s3_errors():
+                answer = self.client.get_object_tagging(Bucket=bucket, Key=key)
+        except ProviderError as exc:
+            logger.info("an object's tags cannot be read: %s", exc.message)
+            return {}
+        return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
 
     def _read(self, read: Callable[[int], bytes], length: int) -> Iterator[bytes]:
         with s3_errors():
             yield from read_exactly(read, length, self.config.chunk_bytes)
+
+
+def _listed(
+    entries: list[ObjectTypeDef], found: list[StoredObject | ProviderError | None]
+) -> Iterator[StoredObject]:
+    """Yield what a page holds; of an object that the store will not describe, only what its list says.
+
+    Raises its error where it describes none of them: then the account may not read.
+    """
+    refusals = [each for each in found if isinstance(each, ProviderError)]
+    if refusals and len(refusals) == len(found):
+        raise refusals[0]
+    for entry, each in zip(entries, found, strict=True):
+        if isinstance(each, StoredObject):
+            yield each
+        elif each is not None:
+            yield StoredObject(entry["Key"], entry["Size"], entry["LastModified"])
 
 
 class _S3Writing(PartWriting):
@@ -196,54 +235,87 @@ class _S3Writing(PartWriting):
             self._client.delete_object(Bucket=self._bucket, Key=self._key)
 
     def _create(self) -> str:
-        answer = self._client.create_multipart_upload(
-            Bucket=self._bucket,
-            Key=self._key,
-            ContentType=content_type_of(self._key),
-            Metadata=self._metadata(self._details),
-            ChecksumAlgorithm="CRC32C",
-            ChecksumType="FULL_OBJECT",
-            **self._store.encryption,
+        kind: dict[str, Any] = {"ChecksumAlgorithm": "CRC32C", "ChecksumType": "FULL_OBJECT"}
+        answer = self._store.learner.send(
+            lambda features: self._client.create_multipart_upload(
+                Bucket=self._bucket,
+                Key=self._key,
+                ContentType=content_type_of(self._key),
+                Metadata=self._metadata(self._details),
+                **(kind if features.checksums else {}),
+                **self._store.encryption,
+            )
         )
         return answer["UploadId"]
 
     def _upload_part(self, upload_id: str) -> None:
         number, checksum = len(self._parts) + 1, str(self._part_crc32c)
-        answer = self._client.upload_part(
-            Bucket=self._bucket,
-            Key=self._key,
-            UploadId=upload_id,
-            PartNumber=number,
-            Body=self._rewound(),
-            ChecksumCRC32C=checksum,
+        answer = self._store.learner.send(
+            lambda features: self._client.upload_part(
+                Bucket=self._bucket,
+                Key=self._key,
+                UploadId=upload_id,
+                PartNumber=number,
+                Body=self._rewound(),
+                **self._checksum(features, checksum),
+            )
         )
         self._parts.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC32C": checksum})
 
     def _put(self, details: Details) -> None:
-        self._client.put_object(
-            Bucket=self._bucket,
-            Key=self._key,
-            Body=self._rewound(),
-            ContentType=content_type_of(self._key),
-            Metadata=self._metadata(details),
-            ChecksumCRC32C=str(self._crc32c),
-            IfNoneMatch="*",
-            **self._store.encryption,
+        self._store.learner.send(
+            lambda features: self._client.put_object(
+                Bucket=self._bucket,
+                Key=self._key,
+                Body=self._rewound(),
+                ContentType=content_type_of(self._key),
+                Metadata=self._metadata(details),
+                **self._checksum(features, str(self._crc32c)),
+                **self._precondition(features),
+                **self._store.encryption,
+            )
         )
 
     def _complete(self, upload_id: str) -> None:
-        self._client.complete_multipart_upload(
-            Bucket=self._bucket,
-            Key=self._key,
-            UploadId=upload_id,
-            MultipartUpload={"Parts": self._parts},
-            ChecksumCRC32C=str(self._crc32c),
-            ChecksumType="FULL_OBJECT",
-            IfNoneMatch="*",
+        whole: dict[str, Any] = {"ChecksumCRC32C": str(self._crc32c), "ChecksumType": "FULL_OBJECT"}
+        plain: list[CompletedPartTypeDef] = [
+            {"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in self._parts
+        ]
+        self._store.learner.send(
+            lambda features: self._client.complete_multipart_upload(
+                Bucket=self._bucket,
+                Key=self._key,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": self._parts if features.checksums else plain},
+                **(whole if features.checksums else {}),
+                **self._precondition(features),
+            )
         )
 
+    def _checksum(self, features: Features, crc32c: str) -> dict[str, Any]:
+        """Return the field by which the store checks the bytes of the part in hand."""
+        if features.checksums:
+            return {"ChecksumCRC32C": crc32c}
+        return {"ContentMD5": md5_of(self._part.getbuffer())}
+
+    def _precondition(self, features: Features) -> dict[str, Any]:
+        """Return the field that refuses a taken key, or look whether it is taken where there is none."""
+        if features.preconditions:
+            return {"IfNoneMatch": "*"}
+        try:
+            self._store.head(self._bucket, self._key)
+        except RemoteFileNotFoundError:
+            return {}
+        raise exists_error()
+
     def _tag(self, details: Details) -> None:
-        """Write down what was not known when the upload began: at least the checksum."""
+        """Write down what was not known when the upload began: at least the checksum.
+
+        The index has it too, so that no upload fails for a store or a policy without tags.
+        """
         tags: list[TagTypeDef] = [{"Key": name, "Value": value} for name, value in facts(details).items()]
-        with s3_errors():
-            self._client.put_object_tagging(Bucket=self._bucket, Key=self._key, Tagging={"TagSet": tags})
+        try:
+            with s3_errors():
+                self._client.put_object_tagging(Bucket=self._bucket, Key=self._key, Tagging={"TagSet": tags})
+        except ProviderError as exc:
+            logger.info("an object's tags cannot be written: %s", exc.message)

@@ -41,8 +41,8 @@ _GONE: Final = "The store does not have the file (any more)."
 _Meaning: TypeAlias = tuple[type[ProviderError], str]
 
 #: Whose fault an answer is: S3's error code -> ours, and words for the code. Only a size, metadata and a
-#: range can be the client's. Codes read in the S3 API reference and seen on SeaweedFS, 2026-11-23. The codes of KMS
-#: come with a prefix, for which `_meaning` has the last word.
+#: range can be the client's. Codes read in the S3 API reference and seen on SeaweedFS, 2026-11-23. The codes
+#: of KMS come with a prefix, for which `_meaning` has the last word.
 _BY_CODE: Final[Mapping[str, _Meaning]] = {
     **dict.fromkeys(
         (

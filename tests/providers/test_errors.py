@@ -1,4 +1,4 @@
-"""Error bodies in every shape seen in the wild."""
+"""Error bodies in every shape seen in the wild, and whose fault an answer over HTTP is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,47 @@ import json
 
 import pytest
 
+from providers.base import AccountConfig
 from providers.errors import ErrorDetails, parse_error_body
+from providers.exceptions import (
+    ConfigurationRefusedError,
+    CredentialsError,
+    FileRejectedError,
+    InvalidResponseError,
+    ProviderBusyError,
+    ProviderError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    RateLimitedError,
+    RemoteFileNotFoundError,
+)
+from providers.objects import Operation
+from providers.openai import OpenAIDriver
+from tests.providers.transport import Answer, FakeTransport
+from tests.providers.uploads import UploadSource
+
+CREATE, LIST, RETRIEVE, CONTENT, DELETE = Operation
+SETUP, MISSING = ConfigurationRefusedError, RemoteFileNotFoundError
+#: (operation, status) -> kind
+ROWS: list[tuple[Operation, int, type[ProviderError]]] = [
+    *((operation, 404, SETUP) for operation in (CREATE, LIST)),
+    *((operation, 410, SETUP) for operation in (CREATE, LIST)),
+    *((operation, 404, MISSING) for operation in (RETRIEVE, CONTENT, DELETE)),
+    *((operation, 410, MISSING) for operation in (RETRIEVE, CONTENT, DELETE)),
+    *((operation, 405, SETUP) for operation in Operation),
+    *((CREATE, status, SETUP) for status in (406, 407, 411, 412, 414, 416, 417, 421, 426, 431, 451)),
+    *((CREATE, status, FileRejectedError) for status in (400, 402, 409, 413, 415, 422)),
+    *((CREATE, status, CredentialsError) for status in (401, 403)),
+    *((CREATE, status, ProviderBusyError) for status in (423, 425)),
+    *((CREATE, status, ProviderTimeoutError) for status in (408, 504)),
+    *((CREATE, status, ProviderUnavailableError) for status in (500, 501, 502, 503, 529, 999)),
+    *((CREATE, status, InvalidResponseError) for status in (301, 308)),
+    (CREATE, 429, RateLimitedError),
+    (CONTENT, 409, FileRejectedError),
+    (CONTENT, 412, SETUP),
+    (CONTENT, 416, FileRejectedError),
+    (DELETE, 409, ProviderBusyError),
+]
 
 DETAIL_LIST = {"detail": [{"loc": ["body", "purpose"], "msg": "field required", "type": "missing"}]}
 
@@ -60,3 +100,22 @@ def test_plain_text_is_the_message(text: str) -> None:
 def test_a_message_cannot_forge_a_log_line() -> None:
     message = parse_error_body(json.dumps({"error": {"message": "a\x1b[31m\u202eb\r" + "x" * 5_000}})).message
     assert message and message.startswith("a [31m b x")
+
+
+@pytest.mark.parametrize(("operation", "status", "kind"), ROWS)
+def test_each_status_is_the_fault_of_whom_the_table_says(
+    operation: Operation, status: int, kind: type[ProviderError]
+) -> None:
+    answer = Answer({"error": {"message": "why"}}, status)
+    account = AccountConfig("a", credentials={"api_key": "k"}, transport=FakeTransport(lambda sent: answer))
+    driver = OpenAIDriver(account)
+    calls = {
+        CREATE: lambda: driver.create_file(UploadSource(b"{}").upload),
+        LIST: driver.list_files,
+        RETRIEVE: lambda: driver.retrieve_file("file-1"),
+        CONTENT: lambda: driver.download_file("file-1"),
+        DELETE: lambda: driver.delete_file("file-1"),
+    }
+    with pytest.raises(ProviderError) as caught:
+        calls[operation]()
+    assert (type(caught.value), caught.value.message) == (kind, "why")

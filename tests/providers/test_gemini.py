@@ -12,6 +12,7 @@ import pytest
 
 from providers.base import Driver
 from providers.exceptions import (
+    ConfigurationRefusedError,
     CredentialsError,
     FileRejectedError,
     InvalidResponseError,
@@ -74,7 +75,7 @@ class TestGemini(DriverContract):
         ),
         "retrieve-missing": Error(RemoteFileNotFoundError, MISSING, "PERMISSION_DENIED"),
         "retrieve-disabled": Error(
-            CredentialsError,
+            ConfigurationRefusedError,
             "Generative Language API has not been used in project 1 before or it is disabled.",
             "SERVICE_DISABLED",
         ),
@@ -323,6 +324,30 @@ class TestGemini(DriverContract):
     ) -> None:
         with pytest.raises(RemoteFileNotFoundError):
             self.call(self.make(fake), operation, "a1b2c3d4e5f6")
+
+    @pytest.mark.parametrize("operation", Operation)
+    @pytest.mark.parametrize(
+        ("reason", "message"),
+        [
+            ("BILLING_DISABLED", "This API requires billing on project #1, which may not exist."),
+            ("CONSUMER_INVALID", "Permission denied on resource project p (or it may not exist)."),
+        ],
+    )
+    def test_a_403_about_the_project_deletes_no_file(
+        self, operation: Operation, reason: str, message: str
+    ) -> None:
+        error = {"code": 403, "status": "PERMISSION_DENIED", "message": message}
+        driver, _ = self.answering(Answer({"error": {**error, "details": [{"reason": reason}]}}, 403))
+        with pytest.raises(ConfigurationRefusedError) as caught:
+            self.call(driver, operation, "a")
+        assert (caught.value.message, caught.value.code) == (message, reason)
+
+    def test_a_403_that_names_no_file_is_about_the_key(self) -> None:
+        message = "Permission denied on resource project p (or it may not exist)."
+        error = {"code": 403, "status": "PERMISSION_DENIED", "message": message}
+        driver, _ = self.answering(Answer({"error": error}, 403))
+        with pytest.raises(CredentialsError):
+            driver.retrieve_file("a")
 
     def test_a_bad_key_is_one_though_it_is_a_400(self, fake: FakeProvider) -> None:
         driver = build_driver(self.driver, self.config(self.url(fake), credentials={"api_key": "wrong"}))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from providers.exceptions import (
+    ConfigurationRefusedError,
     FileRejectedError,
     InvalidResponseError,
     ProviderError,
@@ -106,7 +107,7 @@ class TestErrorsInASuccess:
 
 def test_a_list_that_is_not_there_is_no_missing_file() -> None:
     driver, _ = build(GenericDriver, Answer(b"404 page not found", 404), options={"flavor": "zhipu"})
-    with pytest.raises(FileRejectedError) as caught:
+    with pytest.raises(ConfigurationRefusedError) as caught:
         driver.retrieve_file("file-1")
     assert caught.value.operation == Operation.RETRIEVE
 

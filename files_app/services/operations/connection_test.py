@@ -20,6 +20,7 @@ from files_app.services.index.transactions import release_connection
 from files_app.streams.spool import arranged
 from providers.base import CheckStep, Driver
 from providers.exceptions import (
+    ConfigurationRefusedError,
     CredentialsError,
     FileRejectedError,
     ProviderConfigurationError,
@@ -37,6 +38,10 @@ _DELETE = "Delete it"
 _NAMESPACE_OF_SHARED = "connection-test"
 _HINTS: tuple[tuple[type[Exception], str], ...] = (
     (CredentialsError, "Check the credentials, and what they are allowed to do."),
+    (
+        ConfigurationRefusedError,
+        "Check the endpoint, the bucket and the account at the provider.",
+    ),
     (RateLimitedError, "The credentials work, but the provider asks to slow down. Try again later."),
     (ProviderUnavailableError, "Check the endpoint, and whether this host may reach it."),
 )
@@ -117,6 +122,8 @@ class _Check:
             has_content = Operation.CONTENT in operations and driver.capabilities.content == "exact"
             if self._reads_back and has_content:
                 yield "Read it back", lambda: self._read_back(driver)
+            if driver.capabilities.storage in {"s3", "gcs"}:
+                yield "Ask what the store lacks", lambda: self._ask_what_is_missing(driver)
             if Operation.DELETE in operations:
                 yield _DELETE, lambda: self._delete(driver)
 
@@ -165,6 +172,10 @@ class _Check:
         if not same:
             raise ProviderUnavailableError("The provider gives other bytes back than it was sent.")
         return "the same bytes came back"
+
+    def _ask_what_is_missing(self, driver: Driver) -> str:
+        missing = driver.missing_features(self._remote_id)
+        return f"it works without: {'; '.join(missing)}" if missing else "nothing that the gateway uses"
 
     def _delete(self, driver: Driver) -> str:
         remote_id, self._remote_id = self._remote_id, ""

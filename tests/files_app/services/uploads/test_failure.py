@@ -44,6 +44,14 @@ def test_a_refused_credential_is_the_operators_and_not_the_clients(acme: Tenant,
     assert counters(acme.organization) == (0, 0, 0)
 
 
+def test_a_wrong_base_url_is_the_operators_and_not_the_clients(acme: Tenant, fake: FakeProvider) -> None:
+    openai_account(acme.organization, fake, base_url=fake.url("openai") + "/nowhere")
+    reply = acme.api.upload(CONTENT, account="openai")
+    assert (reply.status, reply.error["code"]) == (502, "provider_configuration_error")
+    assert reply.headers["x-should-retry"] == "false"
+    assert counters(acme.organization) == (0, 0, 0)
+
+
 @pytest.mark.parametrize("after", [0, 1000, None])
 @pytest.mark.parametrize(
     ("retry_after", "passed_on"),
