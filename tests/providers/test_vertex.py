@@ -40,6 +40,7 @@ from providers.transports.gcs_errors import gcs_errors
 from providers.transports.http import TransportLimits
 from providers.transports.parts import PART_BYTES
 from providers.vertex import VertexDriver
+from tests.providers.proxies import Answered, Asked, store_proxy
 from tests.providers.store_contract import CONTENT, LARGE, StoreContract
 from tests.providers.stores import (
     BUCKETS,
@@ -225,6 +226,31 @@ def test_a_part_that_fails_is_sent_again(driver: VertexDriver, fault: str) -> No
         del session_of(driver).headers["x-retry-test-id"]
     assert read(driver, created.remote_id) == LARGE
     assert requests.get(f"{TESTBENCH}/retry_test/{test_id}", timeout=10).json()["completed"]
+
+
+def refuse_changes(asked: Asked) -> Answered | None:
+    """As for a role without storage.objects.update."""
+    return Answered(403, b"{}") if asked.method == "PATCH" else None
+
+
+def test_an_upload_does_not_fail_for_details_that_cannot_be_added(endpoint_url: str) -> None:
+    with store_proxy(refuse_changes, endpoint_url) as proxy:
+        driver = open_driver(proxy.url, f"files/{os.getpid()}-{next(_prefixes)}")
+        created = driver.create_file(make_upload(LARGE))
+        (found,) = driver.list_files().files
+        assert (found.remote_id, found.filename, found.purpose) == (created.remote_id, "data.jsonl", "batch")
+        assert [asked.method for asked in proxy.asked].count("PATCH") == 1
+        assert read(driver, created.remote_id) == LARGE
+
+
+@pytest.mark.skipif(bool(TESTBENCH), reason="storage-testbench knows preconditions")
+def test_what_a_store_lacks_is_named(driver: VertexDriver, endpoint_url: str) -> None:
+    lacks = driver.missing_features(driver.create_file(make_upload(b"x")).remote_id)
+    assert [each.partition(":")[0] for each in lacks] == ["preconditions (ignored)"]
+    with store_proxy(refuse_changes, endpoint_url) as proxy:
+        refused = open_driver(proxy.url, driver.prefix)
+        lacks = refused.missing_features(refused.create_file(make_upload(b"x")).remote_id)
+    assert lacks[0].startswith("changes of metadata (refused with 403): ")
 
 
 # The session's protocol, scripted

@@ -110,7 +110,7 @@ class _Rebuild:
             file_id = self._driver.file_id_of(remote.remote_id)
             if remote.remote_id in known_copies or file_id in known_ids:
                 self._found.known += 1
-            elif file_id is None or not remote.sha256:
+            elif file_id is None or remote.content_type is None:  # which only our own details tell
                 self._found.foreign += 1
             else:
                 self._restore(remote, file_id)

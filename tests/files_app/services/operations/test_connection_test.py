@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.operations.connection_test import check_connection
-from tests.files_app.cast import Tenant
+from tests.files_app.cast import Tenant, make_account
+from tests.providers.proxies import Answered, Asked, store_proxy
+from tests.providers.stores import BUCKETS, Moto
 
 
 def test_a_connection_test_that_is_left_early_leaves_nothing_behind(acme: Tenant) -> None:
@@ -17,3 +19,18 @@ def test_a_connection_test_that_is_left_early_leaves_nothing_behind(acme: Tenant
     assert len(driver.list_files().files) == len(before) + 1
     steps.close()  # type: ignore[attr-defined]  # it is a generator
     assert driver.list_files().files == before
+
+
+def refuse_tags(asked: Asked) -> Answered | None:
+    return Answered.xml(501, "NotImplemented") if asked.query == "tagging" else None
+
+
+def test_a_connection_test_names_what_the_store_lacks(acme: Tenant, moto_server: Moto) -> None:
+    with store_proxy(refuse_tags, moto_server.endpoint_url) as proxy:
+        options = {"bucket": BUCKETS[0], "region": "us-east-1", "endpoint_url": proxy.url}
+        keys = {"access_key_id": "a", "secret_access_key": "s"}
+        account = make_account(acme.organization, "r2", "bedrock", options=options, credentials=keys)
+        steps = {step.name: step for step in check_connection(account, round_trip=True)}
+    assert all(step.ok for step in steps.values())
+    assert steps["Ask what the store lacks"].detail.startswith("it works without: tags (refused with 501): ")
+    assert steps["Delete it"].detail == "nothing is left behind"
