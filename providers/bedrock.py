@@ -34,7 +34,9 @@ class BedrockDriver(CloudStoreDriver):
         r"\.amazonaws\.com(\.cn)?",
         re.IGNORECASE,
     )
-    output_suffixes = (".jsonl.out",)
+    # Results, errors and summary, of invocation jobs and of OpenAI-compatible ones (`batch-inference-results`
+    # and `inference-openai-batch` in the user guide).
+    output_names = re.compile(r".*\.jsonl\.(out|err)|manifest\.json\.out")
     capabilities = Capabilities(
         storage="s3",
         mode="object store",

@@ -48,11 +48,13 @@ class ObjectStoreDriver(Driver):
     """Maps the five operations on an object store.
 
     Subclasses give the store, the scheme of its URIs, and the request header that may name another bucket.
+
+    output_names: matches the names, without folders, that batch jobs give to what they write.
     """
 
     scheme: ClassVar[str] = ""
     bucket_header: ClassVar[str] = ""
-    output_suffixes: ClassVar[tuple[str, ...]] = ()
+    output_names: ClassVar[re.Pattern[str] | None] = None
 
     @cached_property
     def store(self) -> ObjectStore:
@@ -253,7 +255,7 @@ class ObjectStoreDriver(Driver):
             bytes=stored.bytes,
             created_at=stored.created_at,
             filename=PurePosixPath(stored.key).name,
-            purpose="batch_output" if stored.key.endswith(self.output_suffixes) else None,
+            purpose="batch_output" if self._is_output(stored.key) else None,
             uri=f"{self.scheme}://{remote_id}" if self.scheme else None,
         )
         if about is None:
@@ -268,6 +270,11 @@ class ObjectStoreDriver(Driver):
             metadata=about.metadata,
             expires_at=stored.created_at + timedelta(seconds=lifetime) if lifetime else None,
         )
+
+    def _is_output(self, key: str) -> bool:
+        """Whether a job gave the object its name; jobs write into folders of their own, at any depth."""
+        names = self.output_names
+        return names is not None and bool(names.fullmatch(PurePosixPath(key).name))
 
 
 def choose_extension(part: FilePart, purpose: str | None) -> str:

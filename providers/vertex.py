@@ -21,7 +21,11 @@ class VertexDriver(CloudStoreDriver):
     label = "Google Vertex AI (Cloud Storage)"
     scheme = "gs"
     bucket_header = "x-tfy-vertex-storage-bucket-name"
-    output_suffixes = ("/predictions.jsonl",)
+    # Gemini's results, whole or in shards; text embeddings; custom models' predictions, and their errors.
+    output_names = re.compile(
+        r"(predictions|errors)_\d+\.jsonl|predictions\.jsonl|\d{12}\.jsonl"
+        r"|prediction\.(results|errors_stats)-.+"
+    )
     # Global, mTLS, regional (rep) and Private Service Connect (p).
     # docs.cloud.google.com/storage/docs/request-endpoints, read 2026-11-23.
     vendor_host = re.compile(

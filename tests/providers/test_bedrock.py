@@ -139,6 +139,17 @@ def test_lists_go_from_page_to_page(driver: BedrockDriver, monkeypatch: pytest.M
     StoreContract().assert_pages_are_complete(driver, pages=3)
 
 
+def test_every_name_that_batch_jobs_give_is_an_outputs(driver: BedrockDriver) -> None:
+    outputs = {"a/in.jsonl.out", "a/in.jsonl.err", "a/b/c/manifest.json.out"}
+    others = {"in.jsonl", "a/manifest.json", "a/in.out", "in.jsonl.out/readme.txt"}
+    for name in outputs | others:
+        key = f"{driver.prefix}{NAMESPACE}/{name}"
+        client_of(driver).put_object(Bucket=BUCKETS[0], Key=key, Body=b"{}")
+    below = f"{BUCKETS[0]}/{driver.prefix}{NAMESPACE}/"
+    found = {each.remote_id.removeprefix(below): each.purpose for each in driver.list_files().files}
+    assert found == {**dict.fromkeys(outputs, "batch_output"), **dict.fromkeys(others)}
+
+
 def test_what_a_batch_job_wrote_is_listed_as_its_output(driver: BedrockDriver) -> None:
     key = f"{driver.prefix}{NAMESPACE}/out/abc123/in.jsonl.out"
     client_of(driver).put_object(Bucket=BUCKETS[0], Key=key, Body=b"{}")

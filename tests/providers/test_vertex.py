@@ -121,11 +121,32 @@ def test_lists_go_from_page_to_page(driver: VertexDriver, monkeypatch: pytest.Mo
     StoreContract().assert_pages_are_complete(driver, pages=3)
 
 
-def test_what_a_batch_job_wrote_is_listed_as_its_output(driver: VertexDriver, endpoint_url: str) -> None:
-    name = f"{driver.prefix}{NAMESPACE}/prediction-m-2026-11-23T02:13:20.123456Z/predictions.jsonl"
+def write_elsewhere(driver: VertexDriver, endpoint_url: str, name: str) -> None:
+    """Write an object as a job does, below the organization's folder."""
     url = f"{endpoint_url}/upload/storage/v1/b/{BUCKETS[0]}/o"
-    query = {"uploadType": "media", "name": name}
+    query = {"uploadType": "media", "name": f"{driver.prefix}{NAMESPACE}/{name}"}
     requests.post(url, params=query, data=b"{}", timeout=10).raise_for_status()
+
+
+def test_every_name_that_batch_jobs_give_is_an_outputs(driver: VertexDriver, endpoint_url: str) -> None:
+    outputs = {
+        "job/predictions.jsonl",
+        "job/predictions_0001.jsonl",
+        "job/errors_0001.jsonl",
+        "a/b/000000000000.jsonl",
+        "job/prediction.results-00000-of-00002",
+        "job/prediction.errors_stats-00000-of-00001",
+    }
+    others = {"job/input.jsonl", "job/my-predictions.jsonl", "job/0001.jsonl", "predictions.jsonl/readme.txt"}
+    for name in outputs | others:
+        write_elsewhere(driver, endpoint_url, name)
+    below = f"{BUCKETS[0]}/{driver.prefix}{NAMESPACE}/"
+    found = {each.remote_id.removeprefix(below): each.purpose for each in driver.list_files().files}
+    assert found == {**dict.fromkeys(outputs, "batch_output"), **dict.fromkeys(others)}
+
+
+def test_what_a_batch_job_wrote_is_listed_as_its_output(driver: VertexDriver, endpoint_url: str) -> None:
+    write_elsewhere(driver, endpoint_url, "prediction-m-2026-11-23T02:13:20.123456Z/predictions.jsonl")
     (found,) = driver.list_files().files
     assert (found.filename, found.purpose) == ("predictions.jsonl", "batch_output")
     assert read(driver, found.remote_id) == b"{}"
