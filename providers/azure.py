@@ -11,10 +11,11 @@ from urllib.parse import urlencode
 
 from providers.base import AccountConfig, Setting
 from providers.exceptions import CredentialsError, FileRejectedError, ProviderConfigurationError
-from providers.objects import Capabilities, Expiry, MiB, Operation
+from providers.objects import Capabilities, Expiry, MiB, Operation, Upload, UploadPart
 from providers.openai_compatible import Dialect, OpenAICompatibleDriver
 from providers.parsing import parse_positive, path_segment
 from providers.transports.http import Request, Response, StreamBody
+from providers.transports.multipart import FormFile, FormPart
 
 ENTRA_SCOPE: Final = "https://cognitiveservices.azure.com/.default"
 ENTRA_CREDENTIALS: Final = ("tenant_id", "client_id", "client_secret")
@@ -119,6 +120,14 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
                 f"Give an API key, or all of: {', '.join(ENTRA_CREDENTIALS)}.",
                 field=lacking if given else "api_key",
             )
+
+    def form_parts(self, part: UploadPart, upload: Upload) -> Iterator[FormPart]:
+        """Give every file a type: a part without one is refused (read 2026-11-23)."""
+        for each in super().form_parts(part, upload):
+            if isinstance(each, FormFile):
+                yield replace(each, default_type="application/octet-stream")
+            else:
+                yield each
 
     def auth_headers(self) -> dict[str, str]:
         """Return the key or a token, never both."""

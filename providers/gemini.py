@@ -7,7 +7,6 @@ go-genai, read 2026-11-23.
 from __future__ import annotations
 
 import base64
-import mimetypes
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -141,8 +140,9 @@ class GeminiDriver(RestDriver):
         headers = {
             "X-Goog-Upload-Protocol": "resumable",
             "X-Goog-Upload-Command": "start",
-            "X-Goog-Upload-Header-Content-Type": _content_type(file, purpose),
         }
+        if content_type := _content_type(file, purpose):
+            headers["X-Goog-Upload-Header-Content-Type"] = content_type
         if file.length is not None:
             headers["X-Goog-Upload-Header-Content-Length"] = str(file.length)
         request = with_json(Request("POST", url, headers), {"file": {"displayName": file.filename}})
@@ -206,11 +206,9 @@ def _is_generated(body: JSONObject) -> bool:
     return body.get("source") == "GENERATED"
 
 
-def _content_type(file: FilePart, purpose: str | None) -> str:
-    """Return the type under which models will take a file: only batch jobs know JSONL, nobody bare bytes."""
-    content_type = file.media_type
-    if content_type in {"", "application/octet-stream"}:
-        content_type = mimetypes.guess_type(file.filename)[0] or "application/octet-stream"
+def _content_type(file: FilePart, purpose: str | None) -> str | None:
+    """Return the type under which models will take a file: only batch jobs know JSONL."""
+    content_type = file.provider_type
     is_prompt_text = content_type == "application/jsonl" and purpose not in {"batch", None}
     return "text/plain" if is_prompt_text else content_type
 

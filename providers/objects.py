@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, Literal, TypeAlias, Union, get_args
 
+from providers.media_types import provider_type
+
 JSONValue: TypeAlias = Union[
     str, int, float, bool, "list[JSONValue]", "dict[str, JSONValue]", "Mapping[str, JSONValue]", None
 ]
@@ -175,7 +177,7 @@ class ExpiresAfterPart:
 class FilePart:
     """The file of an upload. `chunks` can be read once; the rest is known only after a spool.
 
-    content_type: as the client gave it, with a charset or without; providers get `media_type`.
+    content_type: as the client gave it, with a charset or without; providers get `provider_type`.
     reopen: returns the file's bytes from the start, for a driver that needs them more than once.
     """
 
@@ -187,9 +189,9 @@ class FilePart:
     reopen: Callable[[], Iterator[bytes]] | None = None
 
     @property
-    def media_type(self) -> str:
-        """The content type without its charset, which not every provider would take."""
-        return self.content_type.partition(";")[0]
+    def provider_type(self) -> str | None:
+        """The type for the provider: the client's where it says something, else the name's; None for none."""
+        return provider_type(self.content_type, self.filename)
 
 
 UploadPart: TypeAlias = PurposePart | ExpiresAfterPart | FilePart

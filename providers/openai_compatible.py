@@ -37,8 +37,6 @@ CHECKED: Final = "2026-11-23"
 JSONL: Final = (".jsonl",)
 DAY_SECONDS: Final = 86_400
 
-DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
-
 #: Most list pages that are read to find one file at a provider that cannot retrieve.
 MAX_EMULATION_PAGES: Final = 100
 
@@ -112,10 +110,7 @@ class OpenAICompatibleDriver(RestDriver):
             case ExpiresAfterPart(seconds):
                 yield from expiry_fields(seconds, self.capabilities, self.dialect)
             case FilePart():
-                # Azure refuses a file part without a type (read 2026-11-23).
-                content_type = part.content_type or DEFAULT_CONTENT_TYPE
-                filename = self.upload_filename(part.filename)
-                yield FormFile("file", replace(part, filename=filename, content_type=content_type))
+                yield FormFile("file", replace(part, filename=self.upload_filename(part.filename)))
 
     def upload_filename(self, filename: str) -> str:
         """Return the name under which a file is sent."""

@@ -20,10 +20,11 @@ class FormField:
 
 @dataclass(frozen=True, slots=True)
 class FormFile:
-    """The file field of a form."""
+    """The file field of a form. default_type: sent where nobody knows the file's type; None for no type."""
 
     name: str
     part: FilePart
+    default_type: str | None = None
 
 
 FormPart: TypeAlias = FormField | FormFile
@@ -74,7 +75,8 @@ class MultipartForm:
         else:
             name, filename = _quoted(part.name), _quoted(part.part.filename)
             lines.append(f'Content-Disposition: form-data; name="{name}"; filename="{filename}"')
-            lines.append(f"Content-Type: {part.part.media_type}")
+            if content_type := part.part.provider_type or part.default_type:
+                lines.append(f"Content-Type: {content_type}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
     def _end(self) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, ClassVar
@@ -322,6 +323,31 @@ class DriverContract(UploadContract):
         options = {self.url_option: self.url(fake), **self.options, "colour": "blue"}
         with pytest.raises(ProviderConfigurationError, match="colour"):
             build_driver(self.driver, self.config("", options=options))
+
+    #: The type under which a file arrives whose type neither its client nor its name tells.
+    unknown_type: ClassVar[str | None] = None
+
+    def sent_type(self, fake: FakeProvider) -> str | None:
+        """Return the type under which the upload's file arrived."""
+        (file,) = (part for request in fake.requests for part in request.parts if part.filename is not None)
+        return file.headers.get("content-type")
+
+    @pytest.mark.parametrize(
+        ("given", "filename", "sent"),
+        [
+            ("application/octet-stream", "report.PDF", "application/pdf"),
+            ("", "report.pdf", "application/pdf"),
+            ("image/png", "report.pdf", "image/png"),
+            ("text/csv; charset=utf-8", "report", "text/csv"),
+            ("application/octet-stream", "report", None),
+        ],
+    )
+    def test_a_type_is_the_clients_or_the_names_or_left_out(
+        self, fake: FakeProvider, given: str, filename: str, sent: str | None
+    ) -> None:
+        with suppress(FileRejectedError):  # not every purpose is for such a file
+            self.make(fake).create_file(self.source(content_type=given, filename=filename).upload)
+        assert self.sent_type(fake) == (sent or self.unknown_type)
 
     def test_an_empty_list_ends(self, fake: FakeProvider) -> None:
         driver = self.make(fake)

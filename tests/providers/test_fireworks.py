@@ -117,6 +117,12 @@ class TestDirectUpload(FireworksUpload, DriverContract):
     def make(self, fake: FakeProvider, *, transport: HTTPTransport | None = None) -> Driver:
         return limited(super().make(fake, transport=transport), GiB)
 
+    @pytest.mark.parametrize("given", ["application/octet-stream", "", "application/jsonl"])
+    def test_a_type_is_the_clients_or_the_names_or_left_out(self, fake: FakeProvider, given: str) -> None:
+        """The name is the one under which the bytes are sent, whatever the client's."""
+        self.make(fake).create_file(self.source(content_type=given, filename="data").upload)
+        assert self.sent_type(fake) == "application/jsonl"
+
     def test_the_dataset_is_announced_with_its_examples(self) -> None:
         transport = FakeTransport(Answer({}))
         config = self.config("http://127.0.0.1:9", transport=transport)

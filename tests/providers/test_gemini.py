@@ -95,6 +95,9 @@ class TestGemini(DriverContract):
     def content_path(self, remote_id: str) -> str:
         return ":download$"
 
+    def sent_type(self, fake: FakeProvider) -> str | None:
+        return fake.requests[0].headers.get("X-Goog-Upload-Header-Content-Type")
+
     def answering(self, *answers: Answer, key: str = VALID_KEY) -> tuple[Driver, FakeTransport]:
         transport = FakeTransport(list(answers))
         account = self.config("https://gemini.example", transport=transport, credentials={"api_key": key})
@@ -235,11 +238,8 @@ class TestGemini(DriverContract):
     @pytest.mark.parametrize(
         ("filename", "content_type", "purpose", "sent"),
         [
-            ("a.pdf", "application/pdf", "user_data", "application/pdf"),
-            ("a.pdf", "application/octet-stream", "user_data", "application/pdf"),
-            ("a.unheard", "application/octet-stream", "user_data", "application/octet-stream"),
             ("a.jsonl", "application/jsonl", "user_data", "text/plain"),
-            ("a.csv", "text/csv; charset=utf-8", "user_data", "text/csv"),
+            ("a.jsonl", "application/octet-stream", "user_data", "text/plain"),
             ("a.jsonl", "application/jsonl", "batch", "application/jsonl"),
         ],
     )

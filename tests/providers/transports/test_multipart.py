@@ -35,7 +35,7 @@ def parse(form: bytes, boundary: str) -> Read:
 def file(
     filename: str = "a.jsonl", chunks: tuple[bytes, ...] = (b"abc",), length: int | None = None
 ) -> FormFile:
-    return FormFile("file", FilePart(filename, "application/octet-stream", iter(chunks), length))
+    return FormFile("file", FilePart(filename, "application/jsonl", iter(chunks), length))
 
 
 @given(
@@ -48,7 +48,7 @@ def test_what_goes_in_comes_out(name: str, value: str, chunks: list[bytes]) -> N
     form = MultipartForm(parts)
     assert parse(b"".join(form), form.boundary) == [
         ("purpose", None, None, value.encode()),
-        ("file", name, "application/octet-stream", b"".join(chunks)),
+        ("file", name, "application/jsonl", b"".join(chunks)),
         ("b[c]", None, None, b"d"),
     ]
 
@@ -88,7 +88,7 @@ def test_small_parts_travel_with_what_follows() -> None:
 
 def test_an_empty_file_is_still_a_file() -> None:
     form = MultipartForm([file(chunks=())])
-    assert parse(b"".join(form), form.boundary) == [("file", "a.jsonl", "application/octet-stream", b"")]
+    assert parse(b"".join(form), form.boundary) == [("file", "a.jsonl", "application/jsonl", b"")]
 
 
 @given(st.lists(st.tuples(TEXT, st.text(st.characters(exclude_categories=["Cs"]))), max_size=4), st.binary())
