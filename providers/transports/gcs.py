@@ -6,12 +6,11 @@ from, and come down as they are asked for, since `storage.open` fetches the whol
 
 from __future__ import annotations
 
-import logging
 import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
@@ -40,14 +39,13 @@ from providers.transports.objects import (
     ObjectStore,
     StoredObject,
     Writing,
+    checksum_error,
     content_type_of,
     part_of_object,
     read_exactly,
     size_error,
 )
 from providers.transports.parts import PartWriting
-
-logger = logging.getLogger(__name__)
 
 _READ_TIMEOUT_SECONDS: Final = 60
 _ATTEMPTS: Final = 3
@@ -203,6 +201,7 @@ class _GCSWriting(PartWriting):
     def __init__(self, store: GCSStore, bucket: str, key: str, details: Details) -> None:
         super().__init__(bucket, key, details)
         self._store = store
+        self._blob = store.blob(bucket, key)
         self._session_url: str | None = None
         self._part_first = 0
 
@@ -215,12 +214,16 @@ class _GCSWriting(PartWriting):
             self._details = details
         self._deliver(last=True)
 
-    def _confirm(self, details: Details) -> StoredObject:
-        blob = self._store.load(self._bucket, self._key)
-        self._verify(blob)
+    def _confirmed(self) -> StoredObject | None:
+        return self._verified() if self._blob.crc32c else None
+
+    def _read_back(self) -> StoredObject:
+        self._blob = self._store.load(self._bucket, self._key)
+        return self._verified()
+
+    def _add_details(self, details: Details) -> None:
         if facts(details) != facts(self._details):
-            self._patch(blob, details)
-        return StoredObject(self._key, self.size, _stored(blob).created_at, details)
+            self._patch(details)
 
     def _discard_parts(self) -> None:
         if self._session_url is not None:
@@ -280,6 +283,7 @@ class _GCSWriting(PartWriting):
                 timeout=self._store.timeout,
             )
         if response.status_code in {200, 201}:
+            self._take_description(response)
             return None
         if response.status_code != 308:
             # 404 and 410 both say that the session is gone, not that a file is.
@@ -310,29 +314,32 @@ class _GCSWriting(PartWriting):
         except RemoteFileNotFoundError as exc:
             raise bucket_error() from exc
 
-    def _verify(self, blob: Blob) -> None:
-        stored = _stored(blob)
+    def _take_description(self, response: requests.Response) -> None:
+        """Read the object's properties in the answer to its last bytes, where they are."""
+        with suppress(ValueError):
+            properties = response.json()
+            if isinstance(properties, dict):
+                self._blob._set_properties(properties)
+
+    def _verified(self) -> StoredObject:
+        stored = _stored(self._blob)
         if stored.bytes != self.size:
             raise size_error(stored.bytes, self.size)
-        if blob.crc32c != str(self._crc32c):
-            raise InvalidResponseError("The store holds other bytes than were sent: its checksum differs.")
+        if self._blob.crc32c != str(self._crc32c):
+            raise checksum_error()
+        return stored
 
-    def _patch(self, blob: Blob, details: Details) -> None:
-        """Write down what was not known when the session began: at least the checksum.
-
-        The index has it too, so that no upload fails for a role without storage.objects.update.
-        """
+    def _patch(self, details: Details) -> None:
+        """Write down what was not known when the session began: at least the checksum."""
+        blob = self._blob
         blob.metadata = {**(blob.metadata or {}), **facts(details)}
-        try:
-            with gcs_errors():
-                blob.patch(
-                    if_generation_match=blob.generation,
-                    if_metageneration_match=blob.metageneration,
-                    timeout=self._store.timeout,
-                    retry=_RETRY,
-                )
-        except ProviderError as exc:
-            logger.info("an object's metadata cannot be written: %s", exc.message)
+        with gcs_errors():
+            blob.patch(
+                if_generation_match=blob.generation,
+                if_metageneration_match=blob.metageneration,
+                timeout=self._store.timeout,
+                retry=_RETRY,
+            )
 
 
 def _stored(blob: Blob) -> StoredObject:

@@ -184,6 +184,11 @@ def archived_error() -> FileRejectedError:
     )
 
 
+def checksum_error() -> InvalidResponseError:
+    """Return the error for a store that confirms another checksum than that of what was sent."""
+    return InvalidResponseError("The store holds other bytes than were sent: its checksum differs.")
+
+
 def size_error(stored: int, sent: int) -> InvalidResponseError:
     """Return the error for a store that confirms another size than was sent."""
     return InvalidResponseError(f"The store holds {stored} bytes of {sent} that were sent.")

@@ -7,6 +7,7 @@ import logging
 import secrets
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from io import BytesIO
 from typing import ClassVar, Final
 
@@ -14,8 +15,9 @@ import google_crc32c
 
 from providers.exceptions import ProviderError, RemoteFileNotFoundError
 from providers.objects import MiB
+from providers.patience import ask_until_shown
 from providers.transports.details import Details, pack_details
-from providers.transports.objects import StoredObject, Writing
+from providers.transports.objects import StoredObject, Writing, size_error
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +79,18 @@ class PartWriting(Writing):
         except ProviderError:
             if not self._is_surely_published():
                 raise
-        return self._confirm(details)
+        stored = self._confirmed() or ask_until_shown(self._read_back, label="The store")
+        if stored.bytes != self.size:
+            raise size_error(stored.bytes, self.size)
+        self._try_to_add(details)
+        return replace(stored, details=details)
+
+    def _try_to_add(self, details: Details) -> None:
+        """Write details down behind the object. The index has them too, so that no upload fails for them."""
+        try:
+            ask_until_shown(lambda: self._add_details(details), label="The store")
+        except ProviderError as exc:
+            logger.info("an object's late details cannot be written: %s", exc.message)
 
     def abort(self) -> bool:
         try:
@@ -123,8 +136,20 @@ class PartWriting(Writing):
         """Send the last part, and let the object appear unless its key is taken."""
 
     @abstractmethod
-    def _confirm(self, details: Details) -> StoredObject:
-        """Compare what is stored with what came, write down late details, and return the object."""
+    def _confirmed(self) -> StoredObject | None:
+        """Return what the answer to the last part proves to be stored; None where it proves nothing.
+
+        No read has to follow a write that was confirmed: some stores show an object only seconds later.
+        Raises InvalidResponseError for a checksum of something else.
+        """
+
+    @abstractmethod
+    def _read_back(self) -> StoredObject:
+        """Ask for the object that was written. Raises RemoteFileNotFoundError while it is not shown."""
+
+    @abstractmethod
+    def _add_details(self, details: Details) -> None:
+        """Write down what was not known when the upload began."""
 
     @abstractmethod
     def _discard_parts(self) -> None:

@@ -11,7 +11,8 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,11 +24,11 @@ from providers.transports.objects import (
     ObjectStore,
     StoredObject,
     Writing,
+    checksum_error,
     content_type_of,
     exists_error,
     part_of_object,
     read_exactly,
-    size_error,
 )
 from providers.transports.parts import PartWriting
 from providers.transports.s3_client import S3Config, make_client
@@ -35,7 +36,14 @@ from providers.transports.s3_errors import s3_errors
 from providers.transports.s3_features import FeatureLearner, Features, md5_of, missing_features
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, ObjectTypeDef, TagTypeDef
+    from mypy_boto3_s3.type_defs import (
+        CompletedPartTypeDef,
+        CompleteMultipartUploadOutputTypeDef,
+        ObjectTypeDef,
+        PutObjectOutputTypeDef,
+        ResponseMetadataTypeDef,
+        TagTypeDef,
+    )
 
 logger = logging.getLogger(__name__)
 
@@ -199,6 +207,7 @@ class _S3Writing(PartWriting):
         self._client = store.client
         self._upload_id: str | None = None
         self._parts: list[CompletedPartTypeDef] = []
+        self._answer: PutObjectOutputTypeDef | CompleteMultipartUploadOutputTypeDef | None = None
 
     def _send_part(self) -> None:
         with s3_errors():
@@ -209,18 +218,28 @@ class _S3Writing(PartWriting):
     def _make_visible(self, details: Details) -> None:
         with s3_errors():
             if self._upload_id is None:
-                self._put(details)
+                self._answer = self._put(details)
             else:
                 self._upload_part(self._upload_id)
-                self._complete(self._upload_id)
+                self._answer = self._complete(self._upload_id)
 
-    def _confirm(self, details: Details) -> StoredObject:
-        _, stored = self._store.head(self._bucket, self._key)
-        if stored.bytes != self.size:
-            raise size_error(stored.bytes, self.size)
+    def _confirmed(self) -> StoredObject | None:
+        if self._answer is None:
+            return None
+        checksum = self._answer.get("ChecksumCRC32C", "")
+        is_of_whole = checksum != "" and "-" not in checksum  # `...-3` is a checksum of three checksums
+        if is_of_whole and checksum != str(self._crc32c):
+            raise checksum_error()
+        if not is_of_whole and not self._answer.get("ETag"):
+            return None
+        return StoredObject(self._key, self.size, _answered_at(self._answer["ResponseMetadata"]))
+
+    def _read_back(self) -> StoredObject:
+        return self._store.head(self._bucket, self._key)[1]
+
+    def _add_details(self, details: Details) -> None:
         if self._upload_id is not None:
             self._tag(details)
-        return StoredObject(self._key, stored.bytes, stored.created_at, details)
 
     def _discard_parts(self) -> None:
         if self._upload_id is not None:
@@ -262,8 +281,8 @@ class _S3Writing(PartWriting):
         )
         self._parts.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC32C": checksum})
 
-    def _put(self, details: Details) -> None:
-        self._store.learner.send(
+    def _put(self, details: Details) -> PutObjectOutputTypeDef:
+        return self._store.learner.send(
             lambda features: self._client.put_object(
                 Bucket=self._bucket,
                 Key=self._key,
@@ -276,12 +295,12 @@ class _S3Writing(PartWriting):
             )
         )
 
-    def _complete(self, upload_id: str) -> None:
+    def _complete(self, upload_id: str) -> CompleteMultipartUploadOutputTypeDef:
         whole: dict[str, Any] = {"ChecksumCRC32C": str(self._crc32c), "ChecksumType": "FULL_OBJECT"}
         plain: list[CompletedPartTypeDef] = [
             {"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in self._parts
         ]
-        self._store.learner.send(
+        return self._store.learner.send(
             lambda features: self._client.complete_multipart_upload(
                 Bucket=self._bucket,
                 Key=self._key,
@@ -309,13 +328,15 @@ class _S3Writing(PartWriting):
         raise exists_error()
 
     def _tag(self, details: Details) -> None:
-        """Write down what was not known when the upload began: at least the checksum.
-
-        The index has it too, so that no upload fails for a store or a policy without tags.
-        """
+        """Write down what was not known when the upload began: at least the checksum."""
         tags: list[TagTypeDef] = [{"Key": name, "Value": value} for name, value in facts(details).items()]
-        try:
-            with s3_errors():
-                self._client.put_object_tagging(Bucket=self._bucket, Key=self._key, Tagging={"TagSet": tags})
-        except ProviderError as exc:
-            logger.info("an object's tags cannot be written: %s", exc.message)
+        with s3_errors():
+            self._client.put_object_tagging(Bucket=self._bucket, Key=self._key, Tagging={"TagSet": tags})
+
+
+def _answered_at(metadata: ResponseMetadataTypeDef) -> datetime:
+    """Return when the store says that it answered, to the second; now where it says nothing."""
+    try:
+        return parsedate_to_datetime(metadata["HTTPHeaders"]["date"]).astimezone(UTC)
+    except (KeyError, ValueError):
+        return datetime.now(UTC)

@@ -16,6 +16,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
 
+from providers import patience
 from providers.base import AccountConfig
 from providers.bedrock import BedrockDriver
 from providers.exceptions import (
@@ -331,7 +332,79 @@ def lose_answer(driver: BedrockDriver, method: str) -> None:
     setattr(client, method, call_and_forget)
 
 
+def answer_with(driver: BedrockDriver, operation: str, **changes: str | None) -> None:
+    """Change members of the answers to an S3 operation; None leaves one out."""
+
+    def change(parsed: dict[str, Any], **_: object) -> None:
+        for name, value in changes.items():
+            parsed.pop(name, None)
+            if value is not None:
+                parsed[name] = value
+
+    client_of(driver).meta.events.register(f"after-call.s3.{operation}", change)
+
+
+@pytest.mark.parametrize("content", [CONTENT, LARGE], ids=["small", "large"])
+def test_a_write_that_the_store_confirms_is_not_asked_for(fresh: BedrockDriver, content: bytes) -> None:
+    """Some stores show an object only seconds later."""
+    asked = fail(fresh, "HeadObject", 404, times=None, body=b"")
+    created = fresh.create_file(make_upload(content))
+    assert asked == []
+    assert (created.bytes, created.purpose) == (len(content), "batch")
+    assert created.created_at is not None
+    assert read(fresh, created.remote_id) == content
+
+
+@pytest.mark.parametrize(
+    ("content", "operation"), [(CONTENT, "PutObject"), (LARGE, "CompleteMultipartUpload")]
+)
+@pytest.mark.parametrize("checksum", ["AAAAAA==", "AAAAAA==-3"], ids=["whole", "of parts"])
+def test_a_checksum_that_differs_is_no_success(
+    fresh: BedrockDriver, content: bytes, operation: str, checksum: str
+) -> None:
+    answer_with(fresh, operation, ChecksumCRC32C=checksum)
+    if "-" in checksum:  # says nothing of the whole, and the ETag confirms it
+        assert fresh.create_file(make_upload(content)).bytes == len(content)
+        return
+    with pytest.raises(InvalidResponseError, match="checksum"):
+        fresh.create_file(make_upload(content))
+    assert fresh.list_files().files == ()
+
+
+def test_a_checksum_of_checksums_says_nothing_of_the_whole(fresh: BedrockDriver) -> None:
+    answer_with(fresh, "CompleteMultipartUpload", ChecksumCRC32C="AAAAAA==-3")
+    assert fresh.create_file(make_upload(LARGE)).bytes == len(LARGE)
+
+
+class TestAnAnswerThatProvesNothing:
+    """Neither ETag nor checksum: the object is asked for."""
+
+    @pytest.fixture
+    def vague(self, fresh: BedrockDriver, monkeypatch: pytest.MonkeyPatch) -> BedrockDriver:
+        monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.001)
+        answer_with(fresh, "PutObject", ETag=None, ChecksumCRC32C=None)
+        return fresh
+
+    def test_an_object_that_is_shown_late_is_asked_for_again(self, vague: BedrockDriver) -> None:
+        asked = fail(vague, "HeadObject", 404, times=3, body=b"")
+        created = vague.create_file(make_upload(CONTENT))
+        assert len(asked) == 3
+        assert read(vague, created.remote_id) == CONTENT
+
+    def test_one_that_is_not_shown_stays_uncertain(
+        self, vague: BedrockDriver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(patience, "ASK_AGAIN_SECONDS", 0.01)
+        fail(vague, "HeadObject", 404, times=None, body=b"")
+        with pytest.raises(ProviderTimeoutError, match="does not show it yet") as caught:
+            vague.create_file(make_upload(CONTENT))
+        assert not caught.value.answered
+
+
 def confirm_too_few_bytes(driver: BedrockDriver) -> None:
+    """Let answers to writes prove nothing, and those to reads say a byte less."""
+    for operation in ("PutObject", "CompleteMultipartUpload"):
+        answer_with(driver, operation, ETag=None, ChecksumCRC32C=None)
     client = client_of(driver)
     head = client.head_object
 

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.cloud.storage import Blob
 
+from providers import patience
 from providers.base import AccountConfig
 from providers.exceptions import (
     ConfigurationRefusedError,
@@ -325,6 +327,42 @@ def test_the_status_says_whether_an_answer_is_a_part(
         asked = ByteRange(0, 9) if not header else None
         with pytest.raises(InvalidResponseError):
             driver.download_file("gateway-files/files/x.bin", byte_range=asked)
+
+
+def test_a_write_that_the_store_confirms_is_not_asked_for(
+    wire: responses.RequestsMock, scripted: VertexDriver
+) -> None:
+    """No answer is scripted for a question."""
+    described = {"size": "9", "crc32c": "4waSgw==", "timeCreated": "2026-11-20T10:00:00Z"}
+    wire.put(SESSION, json=described)
+    created = scripted.create_file(make_upload(b"123456789"))
+    assert (created.bytes, created.purpose) == (9, "batch")
+    assert created.created_at == datetime(2026, 11, 20, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("changed", [{"crc32c": "AAAAAA=="}, {"size": "8"}])
+def test_a_confirmation_of_something_else_is_no_success(
+    wire: responses.RequestsMock, scripted: VertexDriver, changed: dict[str, str]
+) -> None:
+    url = "https://gcs.example.com/storage/v1/b/gateway-files/o/"
+    wire.put(SESSION, json={"size": "9", "crc32c": "4waSgw==", **changed})
+    wire.get(responses.matchers.re.compile(url + ".*"), json={"metadata": {"upload": "somebody else's"}})
+    wire.delete(SESSION, status=499)
+    with pytest.raises(InvalidResponseError):
+        scripted.create_file(make_upload(b"123456789"))
+
+
+def test_an_object_that_is_shown_late_is_asked_for_again(
+    wire: responses.RequestsMock, scripted: VertexDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.001)
+    about = responses.matchers.re.compile("https://gcs.example.com/storage/v1/b/gateway-files/o/.+")
+    wire.put(SESSION)  # an answer that says nothing
+    wire.get(about, status=404)
+    wire.get(about, status=404)
+    wire.get(about, json={"size": "9", "crc32c": "4waSgw==", "timeCreated": "2026-11-20T10:00:00Z"})
+    wire.get("https://gcs.example.com/storage/v1/b/gateway-files/o", json={})  # the bucket is there
+    assert scripted.create_file(make_upload(b"123456789")).bytes == 9
 
 
 def test_a_key_that_is_taken_is_refused(wire: responses.RequestsMock, scripted: VertexDriver) -> None:
