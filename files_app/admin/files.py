@@ -39,6 +39,7 @@ from files_app.admin.requests import caller_of, reach_for
 from files_app.admin.search import SEARCH_HELP, search_files
 from files_app.exceptions import FileNotFoundInIndexError, GatewayError, InvalidRequestError
 from files_app.models import AuditEvent, CopyState, DeletedReason, File, FileState
+from files_app.models.states import DELETABLE_STATES
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.deletes import outbox
 from files_app.services.deletes.expiry import set_expiry
@@ -72,8 +73,8 @@ class ExpiryForm(forms.Form):
 
 
 def _delete(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
-    if file.state != FileState.AVAILABLE:
-        raise InvalidRequestError(f"Only available files can be deleted; this one is {file.state}.")
+    if file.state not in DELETABLE_STATES:
+        raise InvalidRequestError(f"Only available and lost files can be deleted; this one is {file.state}.")
     if file.is_withheld:
         raise InvalidRequestError("It may be another organization's. Confirm its account first.")
     caller = caller_of(request, file.organization_id)

@@ -29,7 +29,7 @@ from files_app.services.uploads import idempotency
 from files_app.services.uploads.begin import upload_file
 from files_app.services.uploads.request import UploadRequest
 from files_app.services.upstream import schedule
-from files_app.services.upstream.retrieve import get_file
+from files_app.services.upstream.retrieve import get_deletable_file, get_file
 from files_app.services.upstream.status import with_fresh_status
 from files_app.streams.form import FormReader
 from files_app.web import content
@@ -96,7 +96,8 @@ class FileViewSet(GenericViewSet[File]):
     @schema.delete_file
     def destroy(self, request: Request, file_id: str) -> Response:
         """Delete a file."""
-        file = self.get_object()
+        named = parameters.provider_name(request)
+        file = get_deletable_file(caller_of(request).organization_id, file_id, named)
         outbox.delete_file(file, caller=caller_of(request))
         return Response(self.represent_deleted(file))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
 from typing import ClassVar
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -17,6 +19,7 @@ from files_app.models.states import (
     COPY_TRANSITIONS,
     HOLDING_STATES,
     CopyState,
+    FileState,
     StatefulModel,
     StatefulQuerySet,
 )
@@ -51,7 +54,11 @@ class FileCopyQuerySet(StatefulQuerySet["FileCopy"]):
 
 
 class FileCopy(StatefulModel):
-    """One provider account's holding of a file; while `deleting`, the row is the outbox entry."""
+    """One provider account's holding of a file; while `deleting`, the row is the outbox entry.
+
+    missing_since: when a provider that had the copy was first found to lack it, and has since; None while it
+    has it.
+    """
 
     file = models.ForeignKey(File, on_delete=models.CASCADE, related_name="copies")
     account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="copies")
@@ -66,6 +73,7 @@ class FileCopy(StatefulModel):
     last_error = models.CharField(max_length=500, blank=True)
     lease_token = models.CharField(max_length=32, blank=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    missing_since = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now)
     state_changed_at = models.DateTimeField(default=timezone.now)
 
@@ -90,3 +98,12 @@ class FileCopy(StatefulModel):
 
     def __str__(self) -> str:
         return f"{self.remote_id or 'no remote id'} at {self.account_id}"
+
+    @property
+    def may_not_show_yet(self) -> bool:
+        """Whether the provider's lists and reads may lag behind the write that made the file.
+
+        Of an upload that failed, when it was written is not known; its end is.
+        """
+        written_at = self.state_changed_at if self.file.state == FileState.FAILED else self.file.indexed_at
+        return timezone.now() - written_at < timedelta(seconds=settings.LOST_AFTER_SECONDS)

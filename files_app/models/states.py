@@ -48,7 +48,7 @@ Transitions = Mapping[str, frozenset[str]]
 FILE_TRANSITIONS: Transitions = {
     FileState.UPLOADING: frozenset({FileState.AVAILABLE, FileState.FAILED}),
     FileState.AVAILABLE: frozenset({FileState.DELETING, FileState.LOST}),
-    FileState.LOST: frozenset({FileState.AVAILABLE}),
+    FileState.LOST: frozenset({FileState.AVAILABLE, FileState.DELETING}),
     FileState.DELETING: frozenset({FileState.DELETED}),
     FileState.DELETED: frozenset(),
     FileState.FAILED: frozenset(),
@@ -62,7 +62,7 @@ COPY_TRANSITIONS: Transitions = {
     CopyState.UNCONFIRMED: frozenset({CopyState.DELETING, CopyState.FAILED}),
     CopyState.DELETING: frozenset({CopyState.DELETED, CopyState.DEAD}),
     CopyState.DEAD: frozenset({CopyState.DELETING, CopyState.DELETED}),
-    CopyState.LOST: frozenset({CopyState.AVAILABLE}),
+    CopyState.LOST: frozenset({CopyState.AVAILABLE, CopyState.DELETING}),
     CopyState.DELETED: frozenset(),
     # An upload that the sweeper gave up may still end at the provider and name what has to go.
     CopyState.FAILED: frozenset({CopyState.DELETING}),
@@ -70,6 +70,9 @@ COPY_TRANSITIONS: Transitions = {
 
 #: States in which a remote id belongs to one file only.
 HOLDING_STATES = (CopyState.AVAILABLE, CopyState.DELETING, CopyState.DEAD)
+
+#: States from which a file is deleted. A lost one may be found again, unless somebody has deleted it.
+DELETABLE_STATES = (FileState.AVAILABLE, FileState.LOST)
 
 M = TypeVar("M", bound=models.Model)
 

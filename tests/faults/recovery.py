@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from django.db.models import F
 from django.utils import timezone
 
 from files_app.models import File, FileCopy
@@ -18,6 +19,11 @@ def let_time_pass() -> None:
     File.objects.filter(lease_expires_at__isnull=False).update(lease_expires_at=past)
     FileCopy.objects.filter(lease_expires_at__isnull=False).update(lease_expires_at=past)
     FileCopy.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at=past)
+    hour = timedelta(hours=1)
+    File.objects.update(indexed_at=F("indexed_at") - hour)
+    FileCopy.objects.update(
+        state_changed_at=F("state_changed_at") - hour, missing_since=F("missing_since") - hour
+    )
 
 
 def deliver_deletes() -> dict[str, int]:

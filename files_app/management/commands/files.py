@@ -35,6 +35,7 @@ from files_app.management.output import counted, printable, write_facts, write_j
 from files_app.management.references import file_named, organization_named, scope_of
 from files_app.models import DeletedReason, File, FileState
 from files_app.models.files import FileQuerySet
+from files_app.models.states import DELETABLE_STATES
 from files_app.services.deletes.outbox import delete_file
 from files_app.services.upstream.verify import PROBLEMS, Outcome, Verdict, verify_files
 from files_app.web.representation import copy_record, file_record
@@ -357,7 +358,7 @@ def _named(reference: str, arguments: Namespace) -> File:
 
 def _delete(file: File, *, dry_run: bool) -> tuple[bool, str]:
     """Delete a file and return whether it is gone, and how that went in words."""
-    if file.state != FileState.AVAILABLE:
+    if file.state not in DELETABLE_STATES:
         return False, f"is {file.state} already"
     if dry_run:
         return False, f"would be deleted at {file.account.full_name}"

@@ -47,8 +47,11 @@ def deliver(copy_pk: int) -> CopyState | None:
     if _is_needed_by_others(copy):
         return _finish(copy)
     try:
-        driver_for(copy.account).delete_file(copy.remote_id)
-    except RemoteFileNotFoundError:
+        driver = driver_for(copy.account)
+        driver.delete_file(copy.remote_id)
+    except RemoteFileNotFoundError as exc:
+        if driver.capabilities.may_lag and copy.may_not_show_yet:
+            return _retry_later(copy, f"not shown yet: {exc.message}", None)
         return _finish(copy)
     except UnsupportedOperationError as exc:
         return _bury(copy, exc.message)

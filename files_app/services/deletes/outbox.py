@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import datetime
 
 import structlog
 from celery import current_app
@@ -29,7 +30,8 @@ def delete_file(file: File, *, caller: Caller, reason: DeletedReason = DeletedRe
 
     Raises FileNotFoundInIndexError when somebody else was faster, and UnsupportedOperationError.
     """
-    for copy in file.copies.filter(state=CopyState.AVAILABLE).select_related("account"):
+    held = [CopyState.AVAILABLE, CopyState.LOST]
+    for copy in file.copies.filter(state__in=held).select_related("account"):
         driver_for(copy.account).require(Operation.DELETE)
     with transaction.atomic():
         if not tombstone(file, reason=reason):
@@ -40,21 +42,37 @@ def delete_file(file: File, *, caller: Caller, reason: DeletedReason = DeletedRe
 def tombstone(file: File, *, reason: DeletedReason) -> bool:
     """Mark the file and its copies as `deleting`, inside the caller's transaction; False if it was gone."""
     now = timezone.now()
-    rows = File.objects.filter(pk=file.pk, state=FileState.AVAILABLE)
+    rows = File.objects.filter(pk=file.pk)
     if reason == DeletedReason.EXPIRED:
         rows = rows.filter(expires_at__lte=now)  # somebody may have given it more time meanwhile
-    if not rows.to(FileState.DELETING, deleted_reason=reason, state_changed_at=now):
+    gone = {"deleted_reason": reason, "state_changed_at": now}
+    was_available = rows.to(FileState.DELETING, origin=FileState.AVAILABLE, **gone)
+    if not was_available and not rows.to(FileState.DELETING, origin=FileState.LOST, **gone):
         return False
-    due = FileCopy.objects.filter(file=file, state=CopyState.AVAILABLE)
-    for pk in list(due.values_list("pk", flat=True)):
-        send_after_commit(pk)
-    due.to(
-        CopyState.DELETING, attempts=0, next_attempt_at=database_time(plus_seconds=0), state_changed_at=now
-    )
-    if file.is_counted:  # copies first, then the counters: the order in which a settle locks them
+    _begin_deletes(file, now)
+    if (
+        was_available and file.is_counted
+    ):  # copies first, then the counters: the order in which a settle locks them
         Organization.objects.free(file.organization_id, file.bytes)
     file.state, file.deleted_reason = FileState.DELETING, reason
     return True
+
+
+def _begin_deletes(file: File, now: datetime) -> None:
+    """Mark the file's copies as `deleting`; also lost ones, which their provider may come to show again."""
+    copies = file.copies.filter(state__in=[CopyState.AVAILABLE, CopyState.LOST]).select_related("account")
+    for copy in copies:
+        if copy.state == CopyState.LOST and FileCopy.objects.holding(copy.account, copy.remote_id).exists():
+            close_file(copy)  # another file has the id now
+            continue
+        FileCopy.objects.filter(pk=copy.pk).to(
+            CopyState.DELETING,
+            origin=copy.state,
+            attempts=0,
+            next_attempt_at=database_time(plus_seconds=0),
+            state_changed_at=now,
+        )
+        send_after_commit(copy.pk)
 
 
 def send_after_commit(copy_pk: int) -> None:

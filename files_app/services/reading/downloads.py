@@ -18,6 +18,7 @@ from files_app.services.reading.lookup import held_copy, require_enabled
 from providers.base import Driver
 from providers.exceptions import InvalidResponseError, ProviderUnavailableError, RemoteFileNotFoundError
 from providers.objects import ByteRange, Download, Operation
+from providers.patience import ask_until_shown
 
 
 class FileMissingAtProviderError(GatewayError):
@@ -54,14 +55,21 @@ def require_content(file: File) -> Driver:
 def open_file(file: File, *, caller: Caller, byte_range: ByteRange | None = None) -> OpenedFile:
     """Open a file at its provider; the first bytes have arrived when this returns.
 
-    Raises ProviderError, and FileMissingAtProviderError when the provider has the file no more.
+    Raises ProviderError, and FileMissingAtProviderError when the provider has the file no more. One that may
+    lag behind the upload is asked again for some seconds; then that is a ProviderTimeoutError.
     """
     context.annotate(provider=file.account.name, driver=file.account.driver)
     driver = require_content(file)
     copy = held_copy(file)
     audit.record_file(caller, AuditAction.FILE_CONTENT, file)
+    copy.file = file
+
+    def ask() -> Download:
+        return driver.download_file(copy.remote_id, byte_range=byte_range)
+
     try:
-        download = driver.download_file(copy.remote_id, byte_range=byte_range)
+        may_lag = driver.capabilities.may_lag and copy.may_not_show_yet
+        download = ask_until_shown(ask, label=driver.label) if may_lag else ask()
     except RemoteFileNotFoundError as exc:
         raise FileMissingAtProviderError(
             f"The file is listed, but {driver.label} has its content no more.", param="id"

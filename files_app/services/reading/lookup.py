@@ -15,18 +15,20 @@ _MAX_SAME_ID = 20
 _URI = re.compile(r"(?:s3|gs)://[^\x00-\x1f\x7f]{3,1290}")
 
 
-def find_file(organization_id: int, file_id: str, account_name: str | None) -> File:
-    """Return the live file that the organization knows by `file_id`, which may be an s3:// or gs:// URI.
+def find_file(
+    organization_id: int, file_id: str, account_name: str | None, *, state: FileState = FileState.AVAILABLE
+) -> File:
+    """Return the file that the organization knows by `file_id`, which may be an s3:// or gs:// URI.
 
-    account_name: the file must live there; None finds it wherever it is.
+    account_name: the file must live there; None finds it wherever it is. state: the one that it is in.
     Raises FileNotFoundInIndexError, the same for ids that are unknown, malformed or somebody else's; and
     InvalidRequestError when two accounts hold files of that id.
     """
     by_uri = unquote(file_id)
     if _URI.fullmatch(by_uri):
-        found = _stored("uri", organization_id, by_uri)
+        found = _stored("uri", organization_id, by_uri, state)
     elif _FILE_ID.fullmatch(file_id):
-        found = _stored("file_id", organization_id, file_id)
+        found = _stored("file_id", organization_id, file_id, state)
     else:
         found = []
     if account_name is not None:
@@ -44,13 +46,13 @@ def find_file(organization_id: int, file_id: str, account_name: str | None) -> F
     return found[0]
 
 
-def _stored(column: str, organization_id: int, value: str) -> list[File]:
-    """Return the organization's live files with this id or URI.
+def _stored(column: str, organization_id: int, value: str, state: FileState) -> list[File]:
+    """Return the organization's files with this id or URI that are in this state, and not past their time.
 
     Most requests come through here, and compiling the query would cost more than running it: the ORM
     compiles it once.
     """
-    rows = File.objects.raw(_lookup_sql(column), [organization_id, FileState.AVAILABLE.value, value])
+    rows = File.objects.raw(_lookup_sql(column), [organization_id, state.value, value])
     found = [file for file in rows if not file.is_expired]
     for file in found:
         file.account = account_by_pk(file.account_id)

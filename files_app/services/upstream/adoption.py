@@ -16,13 +16,15 @@ from datetime import datetime
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from files_app.models import AuditAction, File, FileCopy, ProviderAccount
+from files_app.models import AuditAction, CopyState, File, FileCopy, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.places import is_exclusive
 from files_app.services.accounts.sharing import prove_access, weigh
+from files_app.services.deletes import outbox
 from files_app.services.index import audit
 from files_app.services.index.callers import system_caller
 from files_app.services.index.ids import is_well_formed
+from files_app.services.index.transactions import database_time
 from files_app.services.upstream.in_flight import may_be_any_of, unsettled_uploads
 from files_app.services.upstream.pages import RemoteList
 from providers.base import Driver
@@ -64,6 +66,8 @@ def adopt(account: ProviderAccount, driver: Driver, remote: RemoteFile) -> File 
         with transaction.atomic():
             if _turned_out_shared(account) or FileCopy.objects.at(account, [remote.remote_id]).exists():
                 return None
+            if driver.names_files and _goes_with_its_upload(account, file_id, remote):
+                return None
             file = File.objects.index(
                 remote,
                 file_id=file_id,
@@ -75,6 +79,27 @@ def adopt(account: ProviderAccount, driver: Driver, remote: RemoteFile) -> File 
             return file
     except IntegrityError:
         return None
+
+
+def _goes_with_its_upload(account: ProviderAccount, file_id: str, remote: RemoteFile) -> bool:
+    """Whether an upload of ours gave an object its name, so that it was not made elsewhere.
+
+    Where the upload was given up before its store showed the object, the object is deleted.
+    """
+    copies = FileCopy.objects.filter(
+        account=account, file__organization=account.organization, file__file_id=file_id
+    )
+    if (copy := copies.first()) is None:
+        return False
+    given_up = FileCopy.objects.filter(pk=copy.pk)
+    if given_up.to(
+        CopyState.DELETING,
+        origin=CopyState.FAILED,
+        remote_id=remote.remote_id,
+        next_attempt_at=database_time(plus_seconds=0),
+    ):
+        outbox.send_after_commit(copy.pk)
+    return True
 
 
 def _turned_out_shared(account: ProviderAccount) -> bool:

@@ -1,11 +1,17 @@
-"""Is this file lost? The one judge: who asks the provider, marks a file as lost, and takes it back."""
+"""Is this file lost? The one judge: who asks the provider, marks a file as lost, and takes it back.
+
+Lists and reads lag behind uploads at some providers, and lists leave files out now and then. So a file is
+lost only when it is older than LOST_AFTER_SECONDS, and was missed twice, a minute apart; each time by a
+complete list, or by who was told to look, and by a retrieve.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from files_app.models import (
@@ -17,6 +23,7 @@ from files_app.models import (
     Organization,
     ProviderAccount,
 )
+from files_app.models.copies import FileCopyQuerySet
 from files_app.models.records import AuditAction
 from files_app.services.index import audit
 from files_app.services.index.callers import system_caller
@@ -28,6 +35,7 @@ log = structlog.get_logger(__name__)
 
 MAX_CONFIRMATIONS = 100
 _MANY_LOST = 10
+_BETWEEN_MISSES = timedelta(seconds=60)
 
 
 def ask_for(copy: FileCopy, driver: Driver) -> RemoteFile | None:
@@ -36,13 +44,45 @@ def ask_for(copy: FileCopy, driver: Driver) -> RemoteFile | None:
     Raises ProviderError when the provider says neither.
     """
     try:
-        return driver.retrieve_file(copy.remote_id)
+        remote = driver.retrieve_file(copy.remote_id)
     except RemoteFileNotFoundError:
         return None
+    note_seen([copy])
+    return remote
+
+
+def note_seen(copies: Collection[FileCopy]) -> None:
+    """Write down that the provider has these copies: what was missed before does not count any more."""
+    if missed := [copy.pk for copy in copies if copy.missing_since is not None]:
+        FileCopy.objects.filter(pk__in=missed).update(missing_since=None)
+
+
+def is_lost(copy: FileCopy, now: datetime) -> bool:
+    """Whether a copy that was just missed, at `now`, has been missed before, and long enough ago."""
+    return copy.missing_since is not None and now - copy.missing_since >= _BETWEEN_MISSES
+
+
+def note_missed(copy: FileCopy, now: datetime) -> bool:
+    """Write down that the provider lacks a copy that is old enough, and return whether it is lost now."""
+    if is_lost(copy, now):
+        return mark_lost(copy)
+    FileCopy.objects.filter(pk=copy.pk, missing_since=None).update(missing_since=now)
+    return False
+
+
+def old_enough(account: ProviderAccount, now: datetime) -> FileCopyQuerySet:
+    """Return the account's copies that may be called lost, if its provider lacks them at `now`."""
+    before = now - timedelta(seconds=settings.LOST_AFTER_SECONDS)
+    return FileCopy.objects.filter(
+        account=account,
+        state=CopyState.AVAILABLE,
+        file__indexed_at__lt=before,
+        state_changed_at__lt=before,
+    )
 
 
 def mark_missing(account: ProviderAccount, driver: Driver, seen: Collection[str], began: datetime) -> int:
-    """Mark files that the provider no longer has: absent from a complete list, and from a retrieve too.
+    """Note the files that the provider lacks, and mark those as lost that it has lacked before.
 
     seen: remote ids of a list that was read to its end and begun at `began`. Returns how many are lost.
     Raises InvalidResponseError when most of an account is missing: a wrong key or an unmounted disk looks
@@ -53,7 +93,7 @@ def mark_missing(account: ProviderAccount, driver: Driver, seen: Collection[str]
     lost = 0
     for copy in _missing(account, driver, seen, began):
         try:
-            lost += ask_for(copy, driver) is None and mark_lost(copy)
+            lost += ask_for(copy, driver) is None and note_missed(copy, began)
         except ProviderError as exc:
             log.info("lost_not_confirmed", copy=copy.pk, error=exc.message)
             break
@@ -64,9 +104,7 @@ def _missing(
     account: ProviderAccount, driver: Driver, seen: Collection[str], began: datetime
 ) -> list[FileCopy]:
     """Return the copies that the list lacks, as many as one sync asks for."""
-    held = FileCopy.objects.filter(
-        account=account, state=CopyState.AVAILABLE, file__indexed_at__lt=began, state_changed_at__lt=began
-    )
+    held = old_enough(account, began)
     copies = held.select_related("file", "file__account").order_by("pk").iterator(chunk_size=1000)
     missing: list[FileCopy] = []
     held_count = missing_count = 0
@@ -115,7 +153,7 @@ def _find_again(copy: FileCopy) -> bool:
     lost = File.objects.filter(pk=file.pk, state=FileState.LOST)
     if not lost.to(FileState.AVAILABLE, deleted_reason=""):
         return False
-    FileCopy.objects.filter(pk=copy.pk, state=CopyState.LOST).to(CopyState.AVAILABLE)
+    FileCopy.objects.filter(pk=copy.pk, state=CopyState.LOST).to(CopyState.AVAILABLE, missing_since=None)
     if file.is_counted:
         Organization.objects.take_back(file.organization_id, file.bytes)
     audit.record_file(system_caller(file.organization_id), AuditAction.FILE_FOUND, file)

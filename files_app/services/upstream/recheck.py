@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from files_app.models import AuditAction, CopyState, File, FileState
+from django.utils import timezone
+
+from files_app.models import AuditAction, CopyState, File, FileCopy, FileState
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
-from files_app.services.upstream.lost import ask_for, find_again, mark_lost
+from files_app.services.upstream.lost import ask_for, find_again, note_missed
 from providers.objects import RemoteFile
 
 
 def recheck_file(file: File, *, caller: Caller) -> str:
     """Compare a file with its provider's word and return the finding. Raises ProviderError.
 
-    A file that the provider has no more becomes `lost`, a lost one that it has becomes available; its status
-    is taken over.
+    A file that was missed twice becomes `lost`, a lost one that the provider has becomes available; its
+    status is taken over.
     """
     copy = (
         file.copies.filter(state__in=[CopyState.AVAILABLE, CopyState.LOST]).select_related("account").first()
@@ -25,14 +27,23 @@ def recheck_file(file: File, *, caller: Caller) -> str:
     driver = driver_for(copy.account)
     remote = ask_for(copy, driver)
     if remote is None:
-        lost = copy.state == CopyState.AVAILABLE and mark_lost(copy)
-        words = f"{driver.label} has it no more" + (": marked as lost" if lost else "")
-        return _recorded(file, caller, words)
+        return _recorded(file, caller, f"{driver.label} {_missed(copy)}")
     if copy.state == CopyState.LOST and find_again(copy):
         return _recorded(file, caller, f"{driver.label} has it again: available")
     if file.state != FileState.AVAILABLE:
         return _recorded(file, caller, f"{driver.label} has the file, the gateway counts it as {file.state}")
     return _recorded(file, caller, _compared(file, remote, driver.label))
+
+
+def _missed(copy: FileCopy) -> str:
+    """Judge a copy that its provider was just found to lack, and return how that went in words."""
+    if copy.state == CopyState.LOST:
+        return "has it no more"
+    if copy.may_not_show_yet:
+        return "does not show it; it is too young to be called lost, since reads may lag behind uploads"
+    if note_missed(copy, timezone.now()):
+        return "has it no more: marked as lost"
+    return "does not show it; it is lost if a check in a minute, or the next sync, misses it too"
 
 
 def _compared(file: File, remote: RemoteFile, label: str) -> str:

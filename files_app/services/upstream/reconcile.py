@@ -22,7 +22,7 @@ from files_app.services.index.callers import Caller
 from files_app.services.index.transactions import in_batches
 from files_app.services.upstream.adoption import adopted_id, can_adopt, is_adoptable
 from files_app.services.upstream.in_flight import unsettled_uploads
-from files_app.services.upstream.lost import ask_for, mark_lost
+from files_app.services.upstream.lost import ask_for, is_lost, note_missed, old_enough
 from files_app.services.upstream.pages import RemoteList
 from providers.base import Driver
 from providers.exceptions import ProviderError, RemoteFileNotFoundError
@@ -52,6 +52,7 @@ class Action(StrEnum):
     NONE = ""
     REMOVED = "removed"
     MARKED = "marked as lost"
+    NOTED = "not yet marked: a run in a minute will, if it is still missing"
     PROTECTED = "too young to remove"
     FOREIGN = "not removed: the gateway never gives such a name"
     UNDATED = "not removed: its age is unknown"
@@ -241,9 +242,8 @@ class _Work:
 
     def find_lost(self) -> None:
         """Ask the provider for each file that its complete list lacks."""
-        held = FileCopy.objects.filter(
-            account=self._account, state=CopyState.AVAILABLE, state_changed_at__lt=self._began
-        ).select_related("file", "file__organization", "file__account")
+        held = old_enough(self._account, self._began)
+        held = held.select_related("file", "file__organization", "file__account")
         for batch in in_batches(held):
             for copy in batch:
                 if copy.remote_id not in self._listed.seen and self._is_gone(copy):
@@ -257,9 +257,8 @@ class _Work:
         difference = _about_copy(Finding.LOST, copy)
         if not self._orders.mark_lost:
             return difference
-        if not self._orders.dry_run:
-            mark_lost(copy)
-        return replace(difference, action=Action.MARKED)
+        is_marked = is_lost(copy, self._began) if self._orders.dry_run else note_missed(copy, self._began)
+        return replace(difference, action=Action.MARKED if is_marked else Action.NOTED)
 
 
 def _about_copy(finding: Finding, copy: FileCopy, detail: str = "") -> Difference:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from files_app.exceptions import FileNotFoundInIndexError, InvalidRequestError
-from files_app.models import File
+from files_app.models import File, FileState
 from files_app.observability import context
 from files_app.services.accounts.selection import select_account
 from files_app.services.reading.lookup import find_file
@@ -24,6 +24,14 @@ def get_file(organization_id: int, file_id: str, account_name: str | None) -> Fi
         file = adopted or find_file(organization_id, file_id, account_name)
     context.annotate(provider=file.account.name, driver=file.account.driver)
     return file
+
+
+def get_deletable_file(organization_id: int, file_id: str, account_name: str | None) -> File:
+    """Return the organization's file, as `get_file` does, or a lost one: deleted, it is never taken back."""
+    try:
+        return get_file(organization_id, file_id, account_name)
+    except FileNotFoundInIndexError:
+        return find_file(organization_id, file_id, account_name, state=FileState.LOST)
 
 
 def _adopted(organization_id: int, file_id: str, account_name: str | None) -> File | None:

@@ -17,7 +17,7 @@ from files_app.services.accounts.places import place_account
 from files_app.services.index.transactions import database_time
 from files_app.services.upstream.adoption import adopt, can_adopt, is_adoptable, owns_what_is_listed
 from files_app.services.upstream.in_flight import unsettled_uploads
-from files_app.services.upstream.lost import find_again, mark_missing
+from files_app.services.upstream.lost import find_again, mark_missing, note_seen
 from files_app.services.upstream.pages import RemoteList
 from files_app.services.upstream.status import refresh_unfinished
 from providers.base import Driver
@@ -117,6 +117,7 @@ def _merge(
     """Update what the index has of a page, and return what may be adopted once the whole list was read."""
     held_here = FileCopy.objects.at(account, [remote.remote_id for remote in page])
     known = {copy.remote_id: copy for copy in held_here.select_related("file")}
+    note_seen([copy for copy in known.values() if copy.account_id == account.pk])
     uploads = unsettled_uploads(account)
     for remote in page:
         copy = known.get(remote.remote_id)

@@ -232,6 +232,10 @@ def test_a_recheck_finds_what_the_provider_lost(root: Client, own: World) -> Non
     from files_app.services.accounts.drivers import driver_for
 
     driver_for(own.account).delete_file(own.copy.remote_id)
+    assert b"too young to be called lost" in act(root, "recheck", own.file)
+    File.objects.update(indexed_at=timezone.now() - timedelta(minutes=16))
+    assert b"if a check in a minute" in act(root, "recheck", own.file)
+    FileCopy.objects.update(missing_since=timezone.now() - timedelta(minutes=1))
     assert b"marked as lost" in act(root, "recheck", own.file)
     own.file.refresh_from_db()
     assert own.file.state == FileState.LOST

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import time_machine
 from django.utils import timezone
 
 from files_app.models import AuditEvent, File, FileCopy
@@ -87,8 +90,21 @@ def test_a_file_that_is_gone_already_counts_as_deleted(remote: Tenant, fake: Fak
     file_id = remote.api.create()["id"]
     fake.remove_file("openai", file_id)
     remote.api.delete(f"/files/{file_id}")
-    deliver_deletes()
+    with time_machine.travel(timezone.now() + timedelta(minutes=16)):
+        deliver_deletes()
     assert FileCopy.objects.get().state == "deleted"
+
+
+def test_a_young_file_that_its_provider_does_not_show_yet_is_deleted_later(
+    remote: Tenant, fake: FakeProvider
+) -> None:
+    file_id = remote.api.create()["id"]
+    fake.script({"method": "DELETE"}, behaviours.fail(404))
+    remote.api.delete(f"/files/{file_id}")
+    deliver_deletes()
+    assert (FileCopy.objects.get().state, len(fake.store("openai"))) == ("deleting", 1)
+    deliver_deletes()
+    assert (FileCopy.objects.get().state, fake.store("openai")) == ("deleted", [])
 
 
 def test_an_upload_in_flight_has_no_id_to_delete(acme: Tenant) -> None:

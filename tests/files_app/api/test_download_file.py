@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
+from datetime import timedelta
 
 import pytest
+import time_machine
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from files_app.models import File, FileCopy, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
+from providers import patience
 from providers.exceptions import ProviderUnavailableError
 from tests.fake_provider import VALID_KEY, FakeProvider, behaviours
 from tests.files_app.cast import Tenant, make_account
@@ -277,9 +281,29 @@ def test_a_provider_that_offers_other_bytes_is_refused_before_the_success(
 
 def test_a_file_that_its_provider_lost(remote: Tenant, remote_path: str, fake: FakeProvider) -> None:
     fake.remove_file("openai", fake.store("openai")[0].remote_id)
-    reply = remote.api.get(remote_path)
+    with time_machine.travel(timezone.now() + timedelta(minutes=16)):
+        reply = remote.api.get(remote_path)
     assert (reply.status, reply.error["code"]) == (404, "file_missing_at_provider")
     assert remote.api.get(remote_path.removesuffix("/content")).status == 200
+
+
+def test_a_young_file_that_is_shown_late_is_asked_for_again(
+    remote: Tenant, remote_path: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.001)
+    fake.script({"path": "/content$", "times": 3}, behaviours.fail(404))
+    reply = remote.api.get(remote_path)
+    assert (reply.status, reply.body) == (200, CONTENT)
+
+
+def test_a_young_file_that_is_not_shown_is_no_missing_one(
+    remote: Tenant, remote_path: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "ASK_AGAIN_SECONDS", 0.01)
+    fake.script({"path": "/content$", "times": None}, behaviours.fail(404))
+    reply = remote.api.get(remote_path)
+    assert (reply.status, reply.error["code"]) == (504, "provider_timeout")
+    assert "does not show it yet" in reply.error["message"]
 
 
 def test_what_the_provider_refuses_keeps_its_status_and_words(remote: Tenant) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import time_machine
+from django.utils import timezone
+
 from files_app.models import ProviderAccount
 from files_app.services.upstream.sync import sync_account
 from tests.fake_provider import FakeProvider
@@ -19,6 +24,18 @@ def sync(tenant: Tenant, name: str = "openai") -> ProviderAccount:
     report = sync_account(account)
     assert report is not None
     return account
+
+
+def sync_after(tenant: Tenant, minutes: float) -> None:
+    """Sync so many minutes from now, by the gateway's clock."""
+    with time_machine.travel(timezone.now() + timedelta(minutes=minutes)):
+        sync(tenant)
+
+
+def lose(tenant: Tenant) -> None:
+    """Sync until files that the provider lacks are lost: when they are old enough, and once more."""
+    sync_after(tenant, 16)
+    sync_after(tenant, 18)
 
 
 def ids(tenant: Tenant) -> list[str]:

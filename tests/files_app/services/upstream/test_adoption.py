@@ -6,7 +6,10 @@ import pytest
 from django.utils import timezone
 
 from files_app.models import AuditEvent, CopyState, File, FileCopy, ProviderAccount
+from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.sharing import prove_access
+from files_app.services.index.callers import system_caller
+from files_app.services.uploads.failure import abandon_upload
 from files_app.services.upstream import adoption
 from providers.objects import RemoteFile
 from tests.fake_provider import FakeProvider, behaviours
@@ -178,3 +181,20 @@ def test_who_comes_second_finds_what_the_first_has_adopted(
     monkeypatch.setattr(adoption, "may_be_any_of", let_another_be_first)
     outer = remote.api.get(f"/files/{file_id}").status
     assert [*statuses, outer] == [200, 200]
+
+
+def test_an_object_of_an_upload_that_was_given_up_is_deleted_and_not_adopted(acme: Tenant) -> None:
+    """Its store showed it only after the upload had failed."""
+    account = acme.accounts["local"]
+    file = File.objects.create(organization=acme.organization, account=account, file_id="file-" + "a" * 26)
+    copy = FileCopy.objects.create(file=file, account=account)
+    abandon_upload(file, copy, caller=system_caller(), reason="refused", may_be_stored=False)
+    path = driver_for(account).root / acme.organization.namespace / f"{file.file_id}.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"late")
+    sync(acme, "local")
+    assert (ids(acme), File.objects.count()) == ([], 1)
+    deliver_deletes()
+    assert not path.exists()
+    copy.refresh_from_db()
+    assert copy.state == "deleted"

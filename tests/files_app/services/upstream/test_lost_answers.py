@@ -9,6 +9,8 @@ import time_machine
 from django.utils import timezone
 
 from files_app.models import CopyState, File, FileCopy
+from files_app.services.index.callers import system_caller
+from files_app.services.uploads.failure import abandon_upload
 from files_app.services.upstream.lost_answers import search_unconfirmed
 from tests.fake_provider import Behaviour, FakeProvider, behaviours
 from tests.files_app.cast import Tenant, openai_account
@@ -108,3 +110,18 @@ def test_the_search_ends_after_a_day(remote: Tenant, fake: FakeProvider) -> None
     with time_machine.travel(timezone.now() + timedelta(hours=25)):
         search_unconfirmed()
     assert FileCopy.objects.get().state == "failed"
+
+
+def test_a_store_that_does_not_show_the_object_yet_is_asked_again(acme: Tenant) -> None:
+    file = File.objects.create(
+        organization=acme.organization, account=acme.accounts["local"], file_id="file-" + "a" * 26
+    )
+    copy = FileCopy.objects.create(file=file, account=file.account)
+    abandon_upload(file, copy, caller=system_caller(), reason="no answer", may_be_stored=True)
+    search_unconfirmed()
+    copy.refresh_from_db()
+    assert copy.state == CopyState.UNCONFIRMED
+    with time_machine.travel(timezone.now() + timedelta(minutes=16)):
+        search_unconfirmed()
+    copy.refresh_from_db()
+    assert copy.state == CopyState.FAILED
