@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('files_app', '0010_status_asked'),
+        ('files_app', '0011_heartbeat_reports'),
     ]
 
     operations = [
