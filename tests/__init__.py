@@ -22,7 +22,8 @@ To share, not to write again:
     browsers.py           Chromium
     fake_provider/        every provider's API on loopback, with a script of what goes wrong
     authority.py          a private certificate authority; relays.py: TLS, IPv6 and forward proxies in between
-    servers.py            PostgreSQL, Redis and RabbitMQ of the tests' own; stack.py: the gateway as processes
+    servers.py            PostgreSQL, PgBouncer, Redis and RabbitMQ of the tests' own
+    stack.py              the gateway as processes
 
 One room: `make test ARGS="tests/files_app/services/uploads"`. Tests run in random order and on several
 processes (`-n`), and have to pass so: none may count on what another one left. `--randomly-seed=N` repeats an

@@ -133,7 +133,7 @@ def start(directory: Path, *command: str, **environment: str) -> str:
 def test_what_cannot_be_understood_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(ImproperlyConfigured, match=name) as refusal:
-        runpy.run_module("gateway.settings")
+        runpy.run_path(str(PROJECT / "gateway" / "settings.py"))
     assert "s3cr" not in str(refusal.value)
 
 
