@@ -40,7 +40,7 @@ _METADATA: Final = tuple(
     )
 )
 
-_LOOPBACK_NAME: Final = re.compile(r"(.+\.)?localhost\.?", re.IGNORECASE)
+_LOOPBACK_NAME: Final = re.compile(r"(.+\.)?localhost", re.IGNORECASE)
 
 
 class BlockedAddressError(ProviderError):
@@ -60,10 +60,13 @@ def is_metadata(address: str) -> bool:
     return any(ip in network for ip in _readings(_parsed(address)) for network in _METADATA)
 
 
-def addresses_of(host: str, port: int | None = None) -> list[str]:
-    """Return what a name leads to now. Raises socket.gaierror, also for what cannot be a name."""
+def addresses_of(host: str, port: int | None = None, *, flags: int = 0) -> list[str]:
+    """Return what a name leads to now. Raises socket.gaierror, also for what cannot be a name.
+
+    flags: those of getaddrinfo. AI_NUMERICHOST asks nobody, and reads addresses alone (also `127.1`).
+    """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     except UnicodeError as exc:
         raise socket.gaierror(str(exc)) from exc
     return [str(info[4][0]) for info in found]
@@ -117,9 +120,10 @@ def check_literal(url: str, *, allow_private: PrivateNetworks) -> None:
     """
     parts = split_url(url)
     host = parts.hostname or ""
-    addresses = ["127.0.0.1"] if _LOOPBACK_NAME.fullmatch(host) else []
-    with suppress(ValueError):
-        addresses = [str(_parsed(host))]
+    bare = host.rstrip(".")
+    addresses = ["127.0.0.1"] if _LOOPBACK_NAME.fullmatch(bare) else []
+    with suppress(socket.gaierror):  # which it is for a name
+        addresses += addresses_of(bare, flags=socket.AI_NUMERICHOST)
     is_encrypted = parts.scheme == "https"
     check_addresses(host, addresses, allow_private=allow_private, is_encrypted=is_encrypted)
 

@@ -106,7 +106,11 @@ def test_plain_http_is_for_who_may_use_it_without_a_proxy(outside: Outside, fake
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "10.0.0.1", "[::ffff:10.0.0.1]", "169.254.169.254", "localhost", "a.localhost"]
+    "host",
+    [
+        *("127.0.0.1", "10.0.0.1", "[::ffff:10.0.0.1]", "169.254.169.254", "localhost", "a.localhost"),
+        *("127.1", "2130706433", "0x7f.0.0.1", "127.0.0.1.", "LOCALHOST."),
+    ],
 )
 def test_the_proxy_is_not_asked_for_what_the_url_says_is_inside(outside: Outside, host: str) -> None:
     driver = outside.driver("openai", {"api_key": VALID_KEY}, base_url=f"https://{host}/v1")

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pytest_django import Settings
+
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.operations.connection_test import check_connection
-from tests.files_app.cast import Tenant, make_account
+from providers.transports.proxies import Proxies
+from tests.authority import Authority
+from tests.fake_provider import FakeProvider
+from tests.files_app.cast import Tenant, make_account, openai_account
 from tests.providers.proxies import Answered, Asked, store_proxy
 from tests.providers.stores import BUCKETS, Moto
+from tests.relays import ForwardProxy, Relay
 
 
 def test_a_connection_test_that_is_left_early_leaves_nothing_behind(acme: Tenant) -> None:
@@ -34,3 +43,20 @@ def test_a_connection_test_names_what_the_store_lacks(acme: Tenant, moto_server:
     assert all(step.ok for step in steps.values())
     assert steps["Ask what the store lacks"].detail.startswith("it works without: tags (refused with 501): ")
     assert steps["Delete it"].detail == "nothing is left behind"
+
+
+def test_accounts_use_the_authorities_and_the_proxy_of_the_settings(
+    acme: Tenant, fake: FakeProvider, settings: Settings, tmp_path: Path
+) -> None:
+    authority, url = Authority(tmp_path), urlsplit(fake.url("openai"))
+    with (
+        Relay(url.port or 0, tls=authority.server_context("provider.example")) as relay,
+        ForwardProxy({"provider.example": relay.port}) as proxy,
+    ):
+        account = openai_account(acme.organization, fake, base_url=f"https://provider.example{url.path}")
+        settings.PROVIDER_PROXIES = Proxies(https=proxy.url)
+        assert "CA_BUNDLE" in [*check_connection(account)][-1].detail
+        settings.CA_BUNDLE = str(authority.bundle)
+        steps = list(check_connection(account, round_trip=True))
+    assert all(step.ok for step in steps)
+    assert "through the proxy" in steps[1].detail
