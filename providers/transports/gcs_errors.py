@@ -28,6 +28,7 @@ from providers.exceptions import (
 from providers.objects import Operation
 from providers.parsing import retry_after_seconds
 from providers.transports.objects import exists_error, range_error
+from providers.transports.proxies import proxy_refusal
 
 _CREDENTIALS: Final = "The provider account's credentials may not do this in its bucket ({})."
 _BUCKET: Final = "The store does not do this for the account's bucket or project as it is set up ({})."
@@ -82,6 +83,7 @@ _BY_EXCEPTION: Final[tuple[tuple[type[Exception], type[ProviderError], str, bool
     (auth.DefaultCredentialsError, CredentialsError, "No Google credentials were found here.", True),
     (auth.TransportError, ProviderUnavailableError, "Google's token server cannot be reached.", True),
     (auth.GoogleAuthError, CredentialsError, "The account's Google credentials do not work.", True),
+    (requests.exceptions.ProxyError, ProviderUnavailableError, proxy_refusal("the store"), True),
     (requests.JSONDecodeError, InvalidResponseError, "The store's answer makes no sense.", True),
     (requests.ConnectTimeout, ProviderTimeoutError, "Could not connect to the store in time.", True),
     (requests.Timeout, ProviderTimeoutError, "The store did not answer in time.", False),

@@ -10,6 +10,7 @@ import urllib3
 
 from providers.exceptions import ProviderError, ProviderTimeoutError, ProviderUnavailableError
 from providers.parsing import split_url
+from providers.transports.proxies import proxy_refusal
 
 #: What can come out of a request, apart from what its body raises.
 FOREIGN: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
@@ -30,7 +31,7 @@ _SENDING: Final = (
     _Row(
         (requests.exceptions.ProxyError,),
         ProviderUnavailableError,
-        "The proxy did not connect to {host}: PROVIDER_PROXY names it, and it decides where to.",
+        proxy_refusal("{host}"),
         True,
     ),
     _Row((requests.ConnectTimeout,), ProviderTimeoutError, "Could not connect to {host} in time.", True),

@@ -15,6 +15,11 @@ from providers.transports.addresses import Network, is_metadata
 _METADATA_NAMES: Final = frozenset({"metadata.google.internal", "metadata"})
 
 
+def proxy_refusal(target: str) -> str:
+    """Return what is said of a proxy that did not connect to `target`; its URL may hold a password."""
+    return f"The proxy did not connect to {target}: PROVIDER_PROXY names it, and it decides where to."
+
+
 @dataclass(frozen=True, slots=True)
 class Proxies:
     """What connects for us, as `http://[user:password@]host:port` by the scheme of the target.

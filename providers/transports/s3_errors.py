@@ -25,6 +25,7 @@ from providers.exceptions import (
 )
 from providers.parsing import retry_after_seconds
 from providers.transports.objects import archived_error, exists_error, range_error
+from providers.transports.proxies import proxy_refusal
 
 _CODE: Final = re.compile(r"[A-Za-z0-9.]{1,64}")
 
@@ -120,6 +121,7 @@ _BY_EXCEPTION: Final[tuple[tuple[type[Exception], type[ProviderError], str], ...
     (exceptions.ConnectTimeoutError, ProviderTimeoutError, "Could not connect to the store in time."),
     (exceptions.ReadTimeoutError, ProviderTimeoutError, "The store did not answer in time."),
     (exceptions.EndpointConnectionError, ProviderUnavailableError, "Could not connect to the store."),
+    (exceptions.ProxyConnectionError, ProviderUnavailableError, proxy_refusal("the store")),
     (exceptions.SSLError, ProviderUnavailableError, "No trustworthy TLS connection to the store."),
     (exceptions.BotoCoreError, ProviderUnavailableError, "The connection to the store broke."),
 )

@@ -125,6 +125,10 @@ def test_a_refusal_of_the_proxy_names_the_setting_and_no_password(outside: Outsi
         driver.list_files()
     assert caught.value.answered
     assert "pa%40ss" not in str(caught.value)
+    keys = {"access_key_id": "probe", "secret_access_key": "secret"}
+    store = outside.driver("bedrock", keys, bucket=BUCKETS[0], endpoint_url="https://elsewhere.example")
+    with pytest.raises(ProviderUnavailableError, match=r"the store: PROVIDER_PROXY"):
+        store.list_files()
 
 
 def test_s3_and_the_role_that_is_assumed_for_it(outside: Outside, moto_server: Moto) -> None:

@@ -60,3 +60,12 @@ def test_accounts_use_the_authorities_and_the_proxy_of_the_settings(
         steps = list(check_connection(account, round_trip=True))
     assert all(step.ok for step in steps)
     assert "through the proxy" in steps[1].detail
+
+
+def test_an_endpoint_may_be_an_address_of_ipv6(acme: Tenant, fake: FakeProvider) -> None:
+    url = urlsplit(fake.url("openai"))
+    with Relay(url.port or 0, host="::1") as relay:
+        account = openai_account(acme.organization, fake, base_url=f"http://[::1]:{relay.port}{url.path}")
+        steps = list(check_connection(account, round_trip=True))
+    assert [step.detail for step in steps if not step.ok] == []
+    assert steps[1].detail.startswith("::1 (::1) port")
