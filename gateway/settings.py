@@ -179,7 +179,7 @@ ALLOW_PRIVATE_UPSTREAMS = switch_or_networks("ALLOW_PRIVATE_UPSTREAMS")  # of op
 
 LIST_FRESHNESS_SECONDS = integer("LIST_FRESHNESS_SECONDS", 30, maximum=YEAR)
 SYNC_WAIT_SECONDS = 5.0  # how long a list waits for its provider; then the index answers, the sync goes on
-WEB_BEAT_SECONDS = 30  # how often a web process says that it is there
+WEB_BEAT_SECONDS = 60  # how often a web process says that it is there
 SYNC_INTERVAL_SECONDS = integer("SYNC_INTERVAL_SECONDS", 300, maximum=YEAR)
 CLEANUP_PROTECTION_SECONDS = integer("CLEANUP_PROTECTION_SECONDS", 86_400, maximum=YEAR)
 LOST_AFTER_SECONDS = integer("LOST_AFTER_SECONDS", 900, maximum=YEAR)  # a younger file may not be shown yet

@@ -14,19 +14,19 @@ from providers.exceptions import ProviderConfigurationError
 _DIGEST_CHARACTERS = 16
 
 
-def references_in_use(names: Collection[str] | None = None) -> dict[str, list[str]]:
-    """Return each reference (`env:NAME`, `file:/path`) of enabled accounts, and the accounts that use it.
+def references_in_use(names: Collection[str] | None = None) -> set[str]:
+    """Return the references (`env:NAME`, `file:/path`) of enabled accounts.
 
     names: of these accounts alone, by their full names. Accounts that cannot be decrypted are left out.
     """
-    found: dict[str, list[str]] = {}
-    accounts = ProviderAccount.objects.filter(is_enabled=True, is_operators=True).exclude(credentials="")
-    for batch in in_batches(accounts.select_related("organization")):
-        for account in batch:
-            if names is None or account.full_name in names:
-                for reference in _references_of(account):
-                    found.setdefault(reference, []).append(account.full_name)
-    return found
+    accounts = ProviderAccount.objects.filter(is_enabled=True).exclude(credentials="")
+    return {
+        reference
+        for batch in in_batches(accounts.select_related("organization"))
+        for account in batch
+        if names is None or account.full_name in names
+        for reference in _references_of(account)
+    }
 
 
 def unreadable(references: Collection[str]) -> list[str]:
