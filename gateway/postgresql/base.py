@@ -93,7 +93,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def is_free_and_cut(self) -> bool:
         """Return whether the connection has ended, and no transaction with it."""
-        return self.connection is not None and not self.in_atomic_block and is_cut(self.connection)
+        return self.connection is not None and self.autocommit and is_cut(self.connection)
 
     def _start_transaction_under_autocommit(self) -> None:
         """Send BEGIN by itself, where it can be sent again; psycopg would send it with the first statement.
