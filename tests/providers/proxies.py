@@ -22,6 +22,7 @@ class Asked:
     path: str
     query: str
     headers: Mapping[str, str]
+    body: bytes
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         path, _, query = self.path.partition("?")
-        asked = Asked(self.command, path, query, dict(self.headers))
+        asked = Asked(self.command, path, query, dict(self.headers), body)
         self.server.asked.append(asked)
         self._send(self.server.rule(asked) or self._pass_on(body))
 

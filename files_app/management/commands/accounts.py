@@ -91,7 +91,9 @@ class Command(GroupCommand):
             "--upload", action="store_true", help="also store a small file, as a client would, and delete it"
         )
         parser.add_argument(
-            "--round-trip", action="store_true", help="the same, and read it back before it is deleted"
+            "--round-trip",
+            action="store_true",
+            help="the same, and read it back and say what a store lacks before it is deleted",
         )
 
     def test(self, arguments: Namespace) -> None:

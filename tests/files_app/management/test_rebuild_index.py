@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 
 from files_app.models import AuditEvent, File, FileCopy, Organization, ProviderAccount
@@ -44,7 +45,9 @@ def rows() -> list[dict[str, Any]]:
 def forget_files() -> None:
     """Lose the index, as when a database is restored from before."""
     File.objects.all().delete()
-    Organization.objects.update(used_bytes=0, file_count=0)
+    # S3 tells when an object was made in whole seconds, and organizations have to be older.
+    founded = F("created_at") - timedelta(seconds=1)
+    Organization.objects.update(used_bytes=0, file_count=0, created_at=founded)
 
 
 def upload_all(tenant: Tenant, account: str) -> None:
@@ -84,6 +87,20 @@ def disk(acme: Tenant) -> ProviderAccount:
 def store(request: pytest.FixtureRequest) -> ProviderAccount:
     account: ProviderAccount = request.getfixturevalue(request.param)
     return account
+
+
+def test_files_come_back_without_what_their_store_did_not_keep(
+    acme: Tenant, bucket: ProviderAccount, s3_server: Weed
+) -> None:
+    upload_all(acme, bucket.name)
+    complete = {row["file_id"]: row for row in rows()}
+    (large,) = (row for row in complete.values() if row["filename"] == "large.bin")
+    key = large["copies__remote_id"].partition("/")[2]
+    s3_server.client().delete_object_tagging(Bucket=BUCKETS[0], Key=key)
+    large["sha256"] = ""
+    forget_files()
+    good("rebuild_index", bucket.name)
+    assert {row["file_id"]: row for row in rows()} == complete
 
 
 def test_a_lost_index_comes_back_as_it_was(acme: Tenant, other: Tenant, store: ProviderAccount) -> None:
