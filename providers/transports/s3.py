@@ -89,9 +89,7 @@ class S3Store(ObjectStore):
             with s3_errors():
                 answer = self.client.head_object(Bucket=bucket, Key=key)
         except RemoteFileNotFoundError:
-            # The answer to HEAD has no body: a bucket that is gone looks like a file that is gone.
-            with s3_errors():
-                self.client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+            self._check_place(bucket, key)
             raise
         metadata = answer["Metadata"]
         return metadata, StoredObject(
@@ -100,8 +98,12 @@ class S3Store(ObjectStore):
 
     def open(self, bucket: str, key: str, byte_range: ByteRange | None) -> Download:
         wanted: dict[str, Any] = {"Range": byte_range.header()} if byte_range else {}
-        with s3_errors():
-            answer = self.client.get_object(Bucket=bucket, Key=key, **wanted)
+        try:
+            with s3_errors():
+                answer = self.client.get_object(Bucket=bucket, Key=key, **wanted)
+        except RemoteFileNotFoundError:
+            self._check_place(bucket, key)
+            raise
         body, length = answer["Body"], answer["ContentLength"]
         status = answer["ResponseMetadata"]["HTTPStatusCode"]
         try:
@@ -151,6 +153,14 @@ class S3Store(ObjectStore):
         """Throw the parts of an unfinished upload away; fine when it is gone already."""
         with suppress(self.client.exceptions.NoSuchUpload):
             self.client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+
+    def _check_place(self, bucket: str, key: str) -> None:
+        """Raise where it is the bucket or the whole store that is not there.
+
+        The answer to HEAD has no body, and a stranger's 404 no code: either looks like a file that is gone.
+        """
+        with s3_errors():
+            self.client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
 
     def _describe_if_there(self, bucket: str, key: str) -> StoredObject | ProviderError | None:
         """Return an object, None where it is gone, and the error where the store will not describe it."""

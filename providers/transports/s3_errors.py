@@ -85,6 +85,7 @@ _BY_CODE: Final[Mapping[str, _Meaning]] = {
             "InternalError",
             "KMS.DependencyTimeoutException",
             "KMS.KMSInternalException",
+            "NoSuchUpload",
             "RequestTimeout",
         ),
         (ProviderUnavailableError, _ERROR),
@@ -100,6 +101,10 @@ _BY_STATUS: Final[tuple[tuple[Container[int], _Meaning], ...]] = (
     (range(400, 500), (ConfigurationRefusedError, _BUCKET)),
     (range(500, 1_000), (ProviderUnavailableError, _ERROR)),
     (range(400), (InvalidResponseError, _ERROR)),
+)
+#: What is about an object that is there; only there can it be gone.
+_ABOUT_OBJECT: Final = frozenset(
+    {"DeleteObject", "GetObject", "GetObjectTagging", "HeadObject", "PutObjectTagging"}
 )
 #: What is written only where no object is yet.
 _CONDITIONAL: Final = frozenset({"PutObject", "CompleteMultipartUpload"})
@@ -151,7 +156,7 @@ def _from_answer(exc: exceptions.ClientError) -> ProviderError:
     code = found if _CODE.fullmatch(found) and not found.isdigit() else ""
     if (error := _clients_fault(exc.operation_name, code, status)) is not None:
         return error
-    kind, words = _meaning(code, status)
+    kind, words = _meaning(exc.operation_name, code, status)
     is_bucket = code == "NoSuchBucket"
     return kind(
         "The bucket of this provider account does not exist." if is_bucket else words.format(code or status),
@@ -181,13 +186,15 @@ def _clients_fault(action: str, code: str, status: int) -> FileRejectedError | N
     return FileRejectedError(message, status_code=status_code, code=our_code)
 
 
-def _meaning(code: str, status: int) -> _Meaning:
+def _meaning(action: str, code: str, status: int) -> _Meaning:
     if code == "NoSuchBucket":
         return ConfigurationRefusedError, ""
     if code in _BY_CODE:
         return _BY_CODE[code]
     if code.startswith("KMS"):
         return ConfigurationRefusedError, _KEY
+    if status == 404 and action not in _ABOUT_OBJECT:
+        return ConfigurationRefusedError, _PLACE
     return next(meaning for statuses, meaning in _BY_STATUS if status in statuses)
 
 

@@ -143,7 +143,10 @@ def test_the_policy_for_a_role_is_what_assuming_it_needs(
 ) -> None:
     with store_proxy(lambda asked: None, moto_server.endpoint_url) as sts:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
-        role = {"role_arn": "arn:aws:iam::123456789012:role/files", "default_credentials_anywhere": True}
+        role = {
+            "role_arn": "arn:aws:iam::123456789012:role/page",
+            "default_credentials_anywhere": True,
+        }
         open_s3(moto_server.endpoint_url, f"{PREFIX}-role", **role).list_files()
     forms = [parse_qs(asked.body.decode()) for asked in sts.asked]
     assert actions(json.loads(block("role"))) == {f"sts:{form['Action'][0]}" for form in forms}

@@ -59,6 +59,9 @@ ROWS: list[tuple[str, int, str, type[ProviderError], str | None]] = [
     ("create", 400, "MetadataTooLarge", REJECTED, "metadata_too_large"),
     ("create", 501, "NotImplemented", SETUP, None),
     ("create", 404, "NoSuchBucket", SETUP, "bucket_not_found"),
+    ("create", 404, "", SETUP, None),
+    ("create in parts", 404, "", SETUP, None),
+    ("create in parts", 404, "NoSuchUpload", ProviderUnavailableError, None),
     ("create", 403, "AccessDenied", CredentialsError, None),
     ("create", 400, "ExpiredToken", CredentialsError, None),
     ("create", 403, "SignatureDoesNotMatch", CredentialsError, None),
@@ -71,15 +74,17 @@ ROWS: list[tuple[str, int, str, type[ProviderError], str | None]] = [
     ("create", 502, "", ProviderUnavailableError, None),
     ("list", 400, "InvalidRequest", SETUP, None),
     ("list", 404, "NoSuchBucket", SETUP, "bucket_not_found"),
+    ("list", 404, "", SETUP, None),
     ("list", 412, "PreconditionFailed", SETUP, None),
     ("list", 429, "TooManyRequests", RateLimitedError, None),
     ("retrieve", 400, "", SETUP, None),
+    ("retrieve", 404, "", SETUP, None),  # nor is there anything else
     ("retrieve", 405, "", SETUP, None),
     ("retrieve", 403, "", CredentialsError, None),
     ("retrieve", 408, "", ProviderTimeoutError, None),
     ("content", 400, "InvalidRequest", SETUP, None),
     ("content", 403, "InvalidObjectState", REJECTED, "file_archived"),
-    ("content", 404, "NoSuchKey", RemoteFileNotFoundError, None),
+    ("content", 404, "", SETUP, None),
     ("content", 404, "NoSuchBucket", SETUP, "bucket_not_found"),
     ("content", 405, "MethodNotAllowed", SETUP, None),
     ("content", 412, "PreconditionFailed", SETUP, None),
@@ -133,6 +138,13 @@ def test_each_answer_is_the_fault_of_whom_the_table_says(
     assert "canary" not in caught.value.message, "S3's own words name users and keys"
     if kind is SETUP and our_code is None:
         assert (code or str(status)) in caught.value.message or f"({status})" in caught.value.message
+
+
+def test_a_key_that_is_not_in_its_bucket_is_a_missing_file(store: StoreProxy, driver: BedrockDriver) -> None:
+    store.rule = lambda asked: NOTHING if "list-type" in asked.query else Answered.xml(404, "NoSuchKey")
+    for operation in (Operation.RETRIEVE, Operation.CONTENT, Operation.DELETE):
+        with pytest.raises(RemoteFileNotFoundError):
+            CALLS[operation](driver)
 
 
 def test_the_time_that_s3_asks_for_is_passed_on(store: StoreProxy, driver: BedrockDriver) -> None:
