@@ -125,12 +125,12 @@ class FireworksDriver(RestDriver):
         self, upload: Upload, part: FilePart, length: int, dataset_id: str
     ) -> JSONObject:
         shard = shard_name(dataset_id)
-        slots = self.post_json(f"{dataset_id}:getUploadEndpoint", {"filenameToSize": {shard: str(length)}})
+        slots = self.go_on(f"{dataset_id}:getUploadEndpoint", {"filenameToSize": {shard: str(length)}})
         target = signed_urls(slots).get(shard, "")
         body = StreamBody(part.chunks, length, part.reopen)
         self.put_signed(target, body, signed_headers(target, length))
         upload.finish()
-        return self.post_json(f"{dataset_id}:validateUpload", {})
+        return self.go_on(f"{dataset_id}:validateUpload", {})
 
 
 def dataset_id_for(file_id: str) -> str:

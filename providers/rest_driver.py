@@ -31,6 +31,7 @@ from providers.objects import (
     UploadPart,
 )
 from providers.parsing import is_usable_id, parse_objects, parse_text, path_segment
+from providers.patience import ask_until_shown
 from providers.transports.http import Request, Response
 from providers.transports.multipart import FormField, FormFile, FormPart
 
@@ -194,6 +195,15 @@ class RestDriver(HTTPDriver):
     def post_json(self, path: str, body: JSONObject) -> JSONObject:
         """Do one step of an upload: send `body` to `path` below the collection, and return the answer."""
         return self.send_json(Operation.CREATE, with_json(self.request("POST", path), body))
+
+    def go_on(self, path: str, body: JSONObject | None = None) -> JSONObject:
+        """Do a further step, like `post_json`: on what an earlier one has made, which may not be shown yet.
+
+        So a 404 is about that, as in a retrieve, and about no wrong URL; the step is tried again for seconds.
+        """
+        request = self.request("POST", path)
+        request = request if body is None else with_json(request, body)
+        return ask_until_shown(lambda: self.send_json(Operation.RETRIEVE, request), label=self.label)
 
     def check_size(self, created: RemoteFile, upload: Upload) -> RemoteFile:
         """Return `created`, unless it counts other bytes than were sent. Call it when the file has passed."""

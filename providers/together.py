@@ -27,6 +27,7 @@ from providers.objects import (
     Upload,
 )
 from providers.parsing import parse_objects, parse_size, parse_text, parse_time, parse_words
+from providers.patience import ask_until_shown
 from providers.rest_driver import RestDriver
 from providers.transports.http import Request, Response, StreamBody
 from providers.transports.multipart import FormField, FormFile, MultipartForm
@@ -130,8 +131,7 @@ class TogetherDriver(RestDriver):
             body = StreamBody(part.chunks, part.length, part.reopen)
             self.put_signed(slot.headers.get("Location", ""), body)
             upload.finish()
-            done = self.send_json(Operation.CREATE, self.request("POST", f"{file_id}/preprocess"))
-            return self._finished(upload, file_id, done)
+            return self._finished(upload, file_id, self.go_on(f"{file_id}/preprocess"))
 
     def _upload_in_parts(self, upload: Upload, part: FilePart, length: int) -> RemoteFile:
         size = max(self.part_bytes, -(-length // self.max_parts))
@@ -159,7 +159,7 @@ class TogetherDriver(RestDriver):
                 )
             ]
             upload.finish()
-            done = self.post_json("multipart/complete", {**ids, "parts": sent})
+            done = self.go_on("multipart/complete", {**ids, "parts": sent})
             inner = done.get("file", done)
             return self._finished(upload, file_id, inner if isinstance(inner, Mapping) else {})
 
@@ -189,7 +189,8 @@ class TogetherDriver(RestDriver):
         for _ in part.chunks:
             pass
         upload.finish()
-        found = self._retrieve_file(self.checked_id(body.get("file_id")))
+        file_id = self.checked_id(body.get("file_id"))
+        found = ask_until_shown(lambda: self._retrieve_file(file_id), label=self.label)
         if found.purpose != upload.purpose:
             raise self._refused(
                 f"no second copy of these bytes: it has them with the purpose '{found.purpose}'", 409

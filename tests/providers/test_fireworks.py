@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from providers import patience
 from providers.base import Driver
 from providers.exceptions import (
     FileRejectedError,
@@ -270,6 +271,15 @@ class TestSignedUpload(FireworksUpload):
         fake.script({"method": "PUT"}, moved)
         self.make(fake).create_file(source.upload)
         assert fake.store("fireworks")[0].content() == self.content
+
+    def test_a_dataset_that_is_shown_late_is_asked_for_again(
+        self, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.001)
+        for step in (":getUploadEndpoint$", ":validateUpload$"):
+            fake.script({"path": step, "times": 2}, behaviours.fail(404))
+        self.make(fake).create_file(self.source().upload)
+        assert fake.unused_behaviours() == 0
 
     def test_no_url_for_the_file_is_invalid(self, fake: FakeProvider) -> None:
         fake.script(

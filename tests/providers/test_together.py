@@ -10,12 +10,14 @@ from typing import Any, ClassVar
 
 import pytest
 
+from providers import patience
 from providers.base import Driver
 from providers.exceptions import (
     CredentialsError,
     FileRejectedError,
     InvalidResponseError,
     ProviderError,
+    ProviderTimeoutError,
     ProviderUnavailableError,
     RateLimitedError,
     RemoteFileNotFoundError,
@@ -294,6 +296,26 @@ class TestSlot(TogetherUpload):
         assert (found.remote_id, found.deduplicated, found.bytes) == (remote_id, True, len(self.content))
         assert source.passed_its_checks
         assert self.steps(fake) == ["POST files", f"GET {remote_id}"]
+
+    @pytest.mark.parametrize("step", ["preprocess$", "/files/[^/]+$"], ids=["new", "there already"])
+    def test_what_is_shown_late_is_asked_for_again(
+        self, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.001)
+        if step != "preprocess$":
+            self.plant(fake)
+        fake.script({"path": step, "times": 2}, behaviours.fail(404))
+        assert self.make(fake).create_file(self.source().upload).bytes == len(self.content)
+        assert fake.unused_behaviours() == 0
+
+    def test_what_is_not_shown_leaves_the_outcome_open(
+        self, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(patience, "ASK_AGAIN_SECONDS", 0)
+        fake.script({"path": "preprocess$"}, behaviours.fail(404))
+        with pytest.raises(ProviderTimeoutError) as caught:
+            self.make(fake).create_file(self.source().upload)
+        assert not caught.value.answered
 
     def test_a_duplicate_is_still_checked(self, fake: FakeProvider) -> None:
         self.plant(fake)
