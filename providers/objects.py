@@ -114,11 +114,6 @@ class Capabilities:
     source: str = ""
     checked: str = ""
 
-    @property
-    def may_lag(self) -> bool:
-        """Whether lists and reads may lag behind writes: a disk shows what it has."""
-        return self.storage != "disk"
-
     def max_bytes_for(self, purpose: str | None) -> int | None:
         """Return the provider's limit for `purpose`; None means that it states none."""
         if purpose is not None and purpose in self.max_bytes_by_purpose:

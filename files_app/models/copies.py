@@ -100,8 +100,8 @@ class FileCopy(StatefulModel):
         return f"{self.remote_id or 'no remote id'} at {self.account_id}"
 
     @property
-    def may_not_show_yet(self) -> bool:
-        """Whether the provider's lists and reads may lag behind the write that made the file.
+    def is_young(self) -> bool:
+        """Whether the provider's lists and reads may still lag behind the write that made the file.
 
         Of an upload that failed, when it was written is not known; its end is.
         """

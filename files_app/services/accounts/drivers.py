@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from files_app.models import ProviderAccount
+from files_app.models import FileCopy, ProviderAccount
 from files_app.observability import metrics
 from files_app.services.accounts import credentials as secrets
 from files_app.services.index.transactions import release_connection
@@ -71,3 +71,8 @@ def driver_for(account: ProviderAccount, credentials: Mapping[str, str] | None =
         is_operators=account.is_operators,
     )
     return build_driver(account.driver, config)
+
+
+def may_not_show_yet(copy: FileCopy, driver: Driver) -> bool:
+    """Whether a provider's 404 may mean that it does not show the copy yet; a disk shows what it has."""
+    return copy.is_young and driver.capabilities.storage != "disk"

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from files_app.models import AuditAction, CopyState, FileCopy
 from files_app.models.copies import FileCopyQuerySet
-from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.drivers import driver_for, may_not_show_yet
 from files_app.services.deletes.outbox import RESEND_SECONDS, close_file
 from files_app.services.index import audit
 from files_app.services.index.callers import system_caller
@@ -50,7 +50,7 @@ def deliver(copy_pk: int) -> CopyState | None:
         driver = driver_for(copy.account)
         driver.delete_file(copy.remote_id)
     except RemoteFileNotFoundError as exc:
-        if driver.capabilities.may_lag and copy.may_not_show_yet:
+        if may_not_show_yet(copy, driver):
             return _retry_later(copy, f"not shown yet: {exc.message}", None)
         return _finish(copy)
     except UnsupportedOperationError as exc:

@@ -30,6 +30,7 @@ from providers.exceptions import (
     UnsupportedOperationError,
 )
 from providers.objects import Digest, FilePart, Operation, PurposePart, Upload
+from providers.patience import ask_until_shown
 from providers.transports.reach import reach
 
 log = structlog.get_logger(__name__)
@@ -162,7 +163,7 @@ class _Check:
 
     def _read_back(self, driver: Driver) -> str:
         try:
-            download = driver.download_file(self._remote_id)
+            download = ask_until_shown(lambda: driver.download_file(self._remote_id), label=driver.label)
         except (UnsupportedOperationError, FileRejectedError) as exc:  # such as OpenAI, for most purposes
             return f"the provider gives no file of this purpose back: {exc.message}"
         try:
@@ -179,7 +180,7 @@ class _Check:
 
     def _delete(self, driver: Driver) -> str:
         remote_id, self._remote_id = self._remote_id, ""
-        driver.delete_file(remote_id)
+        ask_until_shown(lambda: driver.delete_file(remote_id), label=driver.label)
         return "nothing is left behind"
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from files_app.exceptions import GatewayError
-from files_app.models import AuditAction, File
+from files_app.models import AuditAction, File, FileCopy
 from files_app.observability import context
-from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.drivers import driver_for, may_not_show_yet
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
 from files_app.services.reading.lookup import held_copy, require_enabled
@@ -62,23 +62,28 @@ def open_file(file: File, *, caller: Caller, byte_range: ByteRange | None = None
     driver = require_content(file)
     copy = held_copy(file)
     audit.record_file(caller, AuditAction.FILE_CONTENT, file)
-    copy.file = file
-
-    def ask() -> Download:
-        return driver.download_file(copy.remote_id, byte_range=byte_range)
-
-    try:
-        may_lag = driver.capabilities.may_lag and copy.may_not_show_yet
-        download = ask_until_shown(ask, label=driver.label) if may_lag else ask()
-    except RemoteFileNotFoundError as exc:
-        raise FileMissingAtProviderError(
-            f"The file is listed, but {driver.label} has its content no more.", param="id"
-        ) from exc
+    download = _asked_for(copy, driver, byte_range)
     try:
         return _opened(file, driver, download)
     except BaseException:
         download.close()
         raise
+
+
+def _asked_for(copy: FileCopy, driver: Driver, byte_range: ByteRange | None) -> Download:
+    """Open a copy at its provider, after some seconds where it may not be shown yet."""
+
+    def ask() -> Download:
+        return driver.download_file(copy.remote_id, byte_range=byte_range)
+
+    try:
+        return ask()
+    except RemoteFileNotFoundError as exc:
+        if may_not_show_yet(copy, driver):
+            return ask_until_shown(ask, label=driver.label)
+        raise FileMissingAtProviderError(
+            f"The file is listed, but {driver.label} has its content no more.", param="id"
+        ) from exc
 
 
 def _opened(file: File, driver: Driver, download: Download) -> OpenedFile:

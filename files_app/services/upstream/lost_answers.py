@@ -61,7 +61,7 @@ def _search(copy: FileCopy, driver: Driver) -> tuple[str | None, bool]:
     """Return the remote id, and whether a search without a result is final."""
     if driver.names_files:
         stored = driver.find_file(namespace=copy.file.organization.namespace, file_id=copy.file.file_id)
-        return (stored.remote_id if stored else None), not copy.may_not_show_yet
+        return (stored.remote_id if stored else None), not copy.is_young
     if not copy.file.filename:  # it never passed its checks, so the provider never got its end
         return None, True
     if Operation.LIST not in driver.capabilities.operations or not _may_delete_at(copy.account):

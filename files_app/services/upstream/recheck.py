@@ -39,7 +39,7 @@ def _missed(copy: FileCopy) -> str:
     """Judge a copy that its provider was just found to lack, and return how that went in words."""
     if copy.state == CopyState.LOST:
         return "has it no more"
-    if copy.may_not_show_yet:
+    if copy.is_young:
         return "does not show it; it is too young to be called lost, since reads may lag behind uploads"
     if note_missed(copy, timezone.now()):
         return "has it no more: marked as lost"

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from files_app.models import AuditAction, CopyState, File, FileState
 from files_app.models.files import FileQuerySet
-from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.drivers import driver_for, may_not_show_yet
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
 from files_app.services.index.transactions import in_batches
@@ -79,6 +79,8 @@ def verify_file(file: File, *, on_bytes: Callable[[int], None] = lambda amount: 
             return Verdict(file, Outcome.UNSUPPORTED, f"{driver.label} gives other bytes back")
         return _compared(file, driver, copy.remote_id, on_bytes)
     except RemoteFileNotFoundError:
+        if may_not_show_yet(copy, driver):
+            return Verdict(file, Outcome.NOT_READ, f"{driver.label} does not show it yet")
         return Verdict(file, Outcome.MISSING, "the provider has it no more")
     except (UnsupportedOperationError, FileRejectedError) as exc:
         return Verdict(file, Outcome.UNSUPPORTED, exc.message)

@@ -313,9 +313,14 @@ def test_verify_is_narrowed_and_limited(acme: Tenant, other: Tenant, stored: str
 def test_a_provider_that_fails_is_reported_and_others_go_on(remote: Tenant, fake: FakeProvider) -> None:
     broken = remote.api.create(CONTENT, "vision", "a.png")["id"]
     intact = remote.api.create(CONTENT, "vision", "b.png")["id"]
+    late = remote.api.create(CONTENT, "vision", "c.png")["id"]
     fake.script({"method": "GET", "path": f"{broken}/content$"}, behaviours.cut_answer(1000))
+    fake.script(
+        {"method": "GET", "path": f"{late}/content$"}, behaviours.fail(404)
+    )  # so young: not yet shown
     done = failing("files", "verify", "--json")
-    assert {row["id"]: row["outcome"] for row in done.json} == {broken: "not read", intact: "intact"}
+    outcomes = {row["id"]: row["outcome"] for row in done.json}
+    assert outcomes == {broken: "not read", intact: "intact", late: "not read"}
 
 
 def test_files_that_a_provider_keeps_to_itself_are_no_problem(remote: Tenant) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
 from pytest_django import Settings
 
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.operations.connection_test import check_connection
+from providers import patience
 from providers.transports.proxies import Proxies
 from tests.authority import Authority
-from tests.fake_provider import FakeProvider
+from tests.fake_provider import FakeProvider, behaviours
 from tests.files_app.cast import Tenant, make_account, openai_account
 from tests.providers.proxies import Answered, Asked, store_proxy
 from tests.providers.stores import BUCKETS, Moto
@@ -69,3 +71,14 @@ def test_an_endpoint_may_be_an_address_of_ipv6(acme: Tenant, fake: FakeProvider)
         steps = list(check_connection(account, round_trip=True))
     assert [step.detail for step in steps if not step.ok] == []
     assert steps[1].detail.startswith("::1 (::1) port")
+
+
+def test_a_provider_that_shows_its_files_late_passes(
+    remote: Tenant, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "FIRST_PAUSE_SECONDS", 0.001)
+    for method in ("GET", "DELETE"):
+        fake.script({"method": method, "path": "/files/.+", "times": 2}, behaviours.fail(404))
+    steps = list(check_connection(remote.accounts["openai"], round_trip=True))
+    assert [step.name for step in steps if not step.ok] == []
+    assert (fake.unused_behaviours(), fake.store("openai")) == (0, [])
