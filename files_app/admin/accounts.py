@@ -55,11 +55,9 @@ class EnabledFilter(ChoiceFilter):
     parameter_name = "enabled"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the statuses."""
         return [("1", "enabled"), ("0", "disabled"), ("failing", "sync fails"), ("shared", "files shared")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Return the accounts of the chosen status."""
         match self.value():
             case "1":
                 return queryset.filter(is_enabled=True)
@@ -80,7 +78,6 @@ class DriverFilter(ChoiceFilter):
     column = "driver"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return all drivers."""
         return [(name, label_of(name)) for name in DRIVERS]
 
 
@@ -146,7 +143,6 @@ class ProviderAccountAdmin(GatewayAdmin):
         ]
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """Search by a part of the name."""
         return (queryset.filter(name__icontains=search_term) if search_term else queryset), False
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
@@ -177,7 +173,6 @@ class ProviderAccountAdmin(GatewayAdmin):
     def get_form(
         self, request: HttpRequest, obj: ProviderAccount | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        """Return the form of the account's driver."""
         kwargs["form"] = form_for(self._driver(request, obj), request, obj)
         return super().get_form(request, obj, change=change, **kwargs)
 

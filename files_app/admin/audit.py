@@ -44,7 +44,6 @@ class ActorFilter(ChoiceFilter):
     column = "actor_type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the kinds."""
         return [(str(value), str(label)) for value, label in AuditEvent.Actor.choices]
 
 
@@ -55,11 +54,9 @@ class ResultFilter(ChoiceFilter):
     parameter_name = "result"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return both."""
         return [("ok", "ok"), ("failed", "not ok")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Return the events of the chosen result."""
         match self.value():
             case "ok":
                 return queryset.filter(result="ok")
@@ -112,7 +109,6 @@ class AuditAdmin(ReadOnlyAdmin):
     list_select_related = ["organization"]
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the export."""
         export_view = self.admin_site.admin_view(require_safe(self.export_matching))
         return [path("export/", export_view, name="files_app_auditevent_export"), *super().get_urls()]
 
@@ -139,7 +135,6 @@ class AuditAdmin(ReadOnlyAdmin):
         return False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """Add the links that export what matches."""
         context = {"export_url": reverse("admin:files_app_auditevent_export")}
         return super().changelist_view(request, {**context, **(extra_context or {})})
 

@@ -64,7 +64,6 @@ class GatewayAdmin(UnfoldAdmin):
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the rows in sight."""
         return reach_for(request).limit(super().get_queryset(request), self.organization_path)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:

@@ -34,7 +34,6 @@ class QueueStateFilter(ChoiceFilter):
     column = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the states of the queue."""
         return [
             (CopyState.DELETING.value, "deleting: tried again by itself"),
             (CopyState.DEAD.value, "dead: somebody has to look"),
@@ -110,12 +109,10 @@ class DeletionAdmin(ReadOnlyAdmin):
     actions = [as_admin_action(RETRY, "change"), as_admin_action(GIVE_UP, "change")]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[FileCopy]:
-        """Return the copies that wait."""
         rows: QuerySet[FileCopy] = super().get_queryset(request)
         return rows.filter(state__in=WAITING).defer("account__credentials")
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """Search by either id."""
         term = search_term.strip()
         if not term:
             return queryset, False

@@ -199,7 +199,6 @@ class FileAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[File], search_term: str
     ) -> tuple[QuerySet[File], bool]:
-        """Search by everything that names a file."""
         return search_files(queryset, search_term, reach_for(request)), False
 
     def has_content_permission(self, request: HttpRequest) -> bool:
@@ -211,7 +210,6 @@ class FileAdmin(ReadOnlyAdmin):
         raise Http404
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """Add the links that export what matches."""
         context = {
             "export_url": reverse("admin:files_app_file_export"),
             "can_upload": self._can_upload(request),

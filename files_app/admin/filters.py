@@ -35,12 +35,10 @@ class ChoiceFilter(admin.SimpleListFilter):
     title: str
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the rows of the chosen value."""
         value = self.value()
         return queryset.filter(**{self.column: value}) if value else queryset
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        """Yield the lines, `All` first."""
         chosen = self.value()
         yield Choice(
             selected=chosen is None,
@@ -69,7 +67,6 @@ class NumberFilter(ChoiceFilter):
     """A filter by primary key; anything that is no number finds nothing."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the rows of the chosen key."""
         value = self.value()
         if not value:
             return queryset
@@ -84,7 +81,6 @@ class OrganizationFilter(NumberFilter):
     column = "organization_id"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the organizations in sight."""
         rows = reach_for(request).organizations().values_list("pk", "name")[:MAX_CHOICES]
         choices = [(str(pk), name) for pk, name in rows]
         is_asked = self.parameter_name in request.GET
@@ -123,7 +119,6 @@ class StateFilter(ChoiceFilter):
     column = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return all states."""
         return [(str(state), str(state)) for state in FileState]
 
 
@@ -135,7 +130,6 @@ class PurposeFilter(ChoiceFilter):
     column = "purpose"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the purposes that files have as input or output."""
         known = ["assistants", "batch", "batch_output", "evals", "fine-tune", "user_data", "vision"]
         asked = request.GET.get(self.parameter_name) or known[0]
         return [(purpose, purpose) for purpose in (known if asked in known else [*known, asked])]
@@ -148,11 +142,9 @@ class ExpiryFilter(ChoiceFilter):
     parameter_name = "expiry"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the spans."""
         return [("day", "within a day"), ("week", "within a week"), ("later", "later"), ("never", "never")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the files that expire in the chosen span."""
         now = timezone.now()
         match self.value():
             case "day":
@@ -173,11 +165,9 @@ class OriginFilter(ChoiceFilter):
     parameter_name = "origin"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return both origins."""
         return [("uploaded", "uploaded here"), ("adopted", "found at the provider")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the files of the chosen origin."""
         value = self.value()
         return queryset.filter(is_adopted=value == "adopted") if value else queryset
 

@@ -34,11 +34,9 @@ class KeyStatusFilter(ChoiceFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the statuses."""
         return [("live", "live"), ("expired", "expired"), ("revoked", "revoked"), ("unused", "never used")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Return the keys of the chosen status."""
         now = timezone.now()
         match self.value():
             case "live":

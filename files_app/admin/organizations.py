@@ -39,11 +39,9 @@ class ActiveFilter(ChoiceFilter):
     parameter_name = "active"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return both."""
         return [("1", "active"), ("0", "inactive")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Return the organizations of the chosen status."""
         value = self.value()
         return queryset.filter(is_active=value == "1") if value else queryset
 
@@ -55,14 +53,12 @@ class FullnessFilter(ChoiceFilter):
     parameter_name = "full"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the steps at which the overview changes its colour."""
         return [
             (str(CRITICAL_PERCENT), f"{CRITICAL_PERCENT} % and more"),
             (str(WARNING_PERCENT), "80 % and more"),
         ]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """Return the organizations that are at least so full."""
         value = self.value()
         if value not in {str(CRITICAL_PERCENT), str(WARNING_PERCENT)}:
             return queryset
@@ -126,7 +122,6 @@ class OrganizationAdmin(GatewayAdmin):
     change_form_before_template = "files_app/admin/organization_usage.html"
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """Search by a part of the name."""
         return (queryset.filter(name__icontains=search_term) if search_term else queryset), False
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -27,7 +27,6 @@ class GatewaySite(UnfoldAdminSite):
     index_title = "Overview"
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        """Add the pages that belong to no model."""
         pages: list[URLPattern | URLResolver] = [
             path("upload/", self.admin_view(upload.upload_page), name="upload"),
             path("upload/send/", self.admin_view(upload.receive), name="upload_send"),

@@ -57,19 +57,15 @@ class SuperuserOnly:
         return self._allows(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Only superusers."""
         return self._allows(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Only superusers."""
         return self._allows(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Only superusers."""
         return self._allows(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Only superusers."""
         return self._allows(request)
 
 
@@ -98,7 +94,6 @@ class StaffAdmin(Checkboxes, SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # t
     add_fieldsets = [(None, {"fields": ["username", "password1", "password2"]})]
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        """Return all users with what the list shows."""
         return (
             User.objects.prefetch_related("groups", "staff_access__organizations")
             .select_related("staff_access")
@@ -114,7 +109,6 @@ class StaffAdmin(Checkboxes, SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # t
         return str(row.get_username())
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """Search by a part of the name or address."""
         if not search_term:
             return queryset, False
         return queryset.filter(username__icontains=search_term) | queryset.filter(

@@ -99,7 +99,6 @@ class GroupCommand(GatewayCommand):
     """A command made of subcommands; subclasses add them in `add_subcommands`."""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the subcommands."""
         self._subparsers = parser.add_subparsers(
             dest="subcommand", required=True, metavar="SUBCOMMAND", title="subcommands"
         )

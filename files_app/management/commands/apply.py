@@ -31,7 +31,6 @@ class Command(GatewayCommand):
     """
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("file", help="the YAML file, or - for standard input")
         parser.add_argument("--dry-run", action="store_true", help="show what would change, change nothing")
         parser.add_argument(

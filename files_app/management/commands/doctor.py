@@ -26,7 +26,6 @@ class Command(GatewayCommand):
     """
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("--offline", action="store_true", help="ask no provider")
         parser.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
         parser.add_argument("--json", action="store_true", help="print the findings as JSON")

@@ -32,7 +32,6 @@ class Command(GatewayCommand):
     """
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the arguments."""
         parser.add_argument("account", metavar="ACCOUNT", help="NAME, ORGANIZATION/NAME or shared/NAME")
         parser.add_argument(
             "--owner",

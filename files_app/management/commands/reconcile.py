@@ -48,7 +48,6 @@ class Command(GatewayCommand):
     """
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the arguments."""
         parser.add_argument(
             "accounts",
             metavar="ACCOUNT",

@@ -29,7 +29,6 @@ class Command(GatewayCommand):
     """
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the arguments."""
         add_dry_run(parser)
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
