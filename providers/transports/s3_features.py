@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
@@ -26,6 +27,8 @@ from providers.transports.s3_errors import s3_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+logger = logging.getLogger(__name__)
 
 AnswerT = TypeVar("AnswerT")
 
@@ -80,6 +83,7 @@ class FeatureLearner:
                     raise
             else:
                 self.features = features
+                logger.warning("a store refuses part of what protects a write; it gets %s", features)
                 return answer
         raise refusal
 

@@ -37,7 +37,7 @@ from tests.stack import PROJECT
 PAGE = (PROJECT / "docs" / "operations" / "permissions.md").read_text()
 PREFIX = f"permissions-{os.getpid()}"
 
-#: S3's operation -> what it needs, also of a key. AWS's service authorization reference, read 2026-11-25.
+#: S3's operation -> what it needs, also of a key.
 NEEDS = {
     "AbortMultipartUpload": {"s3:AbortMultipartUpload"},
     "CompleteMultipartUpload": {"s3:PutObject"},
