@@ -124,7 +124,7 @@ RECHECK = BulkAction(
     title="Re-check at provider",
     verb="Re-check",
     run=_recheck,
-    warning="Asks each file's provider whether it still has it. A file that is gone there becomes lost.",
+    warning="Asks each file's provider whether it still has it. One that is missed twice becomes lost.",
     max_rows=50,
 )
 

@@ -58,7 +58,7 @@ class Command(GatewayCommand):
         parser.add_argument(
             "--mark-lost",
             action="store_true",
-            help="mark what the provider has no more as lost, free its quota",
+            help="mark what two runs, a minute or more apart, miss at the provider as lost, free its quota",
         )
         parser.add_argument(
             "--remove-unexplained",

@@ -110,6 +110,13 @@ def stored(tenant: Tenant, account: str, filename: str = "a.png") -> File:
     return File.objects.get(file_id=file_id)
 
 
+def missed_before() -> None:
+    """Let every file be a day old, and missed already: once more, and it is lost."""
+    yesterday = timezone.now() - timedelta(days=1)
+    File.objects.update(indexed_at=yesterday)
+    FileCopy.objects.update(state_changed_at=yesterday, missing_since=yesterday)
+
+
 def disappear(tenant: Tenant, file: File) -> None:
     """Let a provider lose a file."""
     driver_for(file.account).delete_file(file.copies.get().remote_id)
@@ -165,8 +172,7 @@ def test_a_sync_in_its_turn(tenant: Tenant, fake: FakeProvider, outside: Outside
     stored(tenant, "openai", "kept.png")
     lost = stored(tenant, "openai", "lost.png")
     disappear(tenant, lost)
-    File.objects.update(created_at=timezone.now() - timedelta(days=1))
-    FileCopy.objects.update(state_changed_at=timezone.now() - timedelta(days=1))
+    missed_before()
     planted(tenant, fake, "openai")
     ProviderAccount.objects.filter(name="openai").update(list_freshness_seconds=0)
     outside.begin()
@@ -251,7 +257,7 @@ def test_a_reconciliation_with_every_order(
     for name in ("kept.png", "lost.png"):
         stored(tenant, account, name)
     disappear(tenant, File.objects.get(filename="lost.png"))
-    FileCopy.objects.update(state_changed_at=timezone.now() - timedelta(days=1))
+    missed_before()
     planted(tenant, fake, account)
     place = tenant.accounts[account]
     if account == "openai":  # what a sync would take in is never removed
@@ -271,6 +277,8 @@ def test_a_recheck(tenant: Tenant, outside: Outside, account: str) -> None:
     outside.begin()
     assert "has it, status processed" in recheck_file(file, caller=caller_of(tenant))
     disappear(tenant, file)
+    missed_before()
+    file.refresh_from_db()
     assert "marked as lost" in recheck_file(file, caller=caller_of(tenant))
     assert outside.steps
     assert outside.held == []
