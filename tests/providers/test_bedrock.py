@@ -356,16 +356,12 @@ def test_a_write_that_the_store_confirms_is_not_asked_for(fresh: BedrockDriver, 
 
 
 @pytest.mark.parametrize(
-    ("content", "operation"), [(CONTENT, "PutObject"), (LARGE, "CompleteMultipartUpload")]
+    ("content", "operation"),
+    [(CONTENT, "PutObject"), (LARGE, "CompleteMultipartUpload")],
+    ids=["small", "large"],
 )
-@pytest.mark.parametrize("checksum", ["AAAAAA==", "AAAAAA==-3"], ids=["whole", "of parts"])
-def test_a_checksum_that_differs_is_no_success(
-    fresh: BedrockDriver, content: bytes, operation: str, checksum: str
-) -> None:
-    answer_with(fresh, operation, ChecksumCRC32C=checksum)
-    if "-" in checksum:  # says nothing of the whole, and the ETag confirms it
-        assert fresh.create_file(make_upload(content)).bytes == len(content)
-        return
+def test_a_checksum_that_differs_is_no_success(fresh: BedrockDriver, content: bytes, operation: str) -> None:
+    answer_with(fresh, operation, ChecksumCRC32C="AAAAAA==")
     with pytest.raises(InvalidResponseError, match="checksum"):
         fresh.create_file(make_upload(content))
     assert fresh.list_files().files == ()
