@@ -2,7 +2,6 @@
 
 import ipaddress
 import os
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -21,7 +20,15 @@ _ALWAYS_GIVEN = frozenset(
     {"REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "REMOTE_ADDR"}
     | {"SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL"}
 )
-_GIVEN_BY_SOME = re.compile(r"HTTP_.+|CONTENT_TYPE|CONTENT_LENGTH|.+\..+")
+_GIVEN_BY_SOME = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
+
+
+def _may_be_given(name: str) -> bool:
+    """Whether a variable is one of a request: a header, or one of the server's own with a dot in its name."""
+    return name.startswith("HTTP_") or "." in name or name in _GIVEN_BY_SOME
+
+
+_NEVER_GIVEN = frozenset(name for name in _INHERITED if not (name in _ALWAYS_GIVEN or _may_be_given(name)))
 
 
 def _serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -38,7 +45,8 @@ def request_variables(environ: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in environ.items()
-        if name in _ALWAYS_GIVEN or (_GIVEN_BY_SOME.fullmatch(name) and _INHERITED.get(name) != value)
+        if name not in _NEVER_GIVEN
+        and (name in _ALWAYS_GIVEN or (_may_be_given(name) and _INHERITED.get(name) != value))
     }
 
 

@@ -143,7 +143,7 @@ class File(StatefulModel):
     deleted_reason = models.CharField(max_length=16, choices=DeletedReason, blank=True)
     failure = models.CharField(max_length=500, blank=True)
     is_adopted = models.BooleanField(default=False)
-    is_withheld = models.BooleanField(default=False)
+    is_withheld = models.BooleanField(default=False, db_default=False)
     is_counted = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now)
     indexed_at = models.DateTimeField(default=timezone.now)
