@@ -51,7 +51,7 @@ class Case:
 
 
 CASES = {
-    "wrong key, 16 MiB": Case(401, 16 * MiB - 1024, has_good_key=False),
+    "wrong key, 16 MiB": Case(401, 16 * MiB, has_good_key=False),
     "wrong purpose, 16 MiB": Case(400, 16 * MiB, purpose="nonsense"),
     "too large, 32 MiB": Case(413, 32 * MiB),
     "provider refuses early, 16 MiB": Case(400, 16 * MiB, purpose="evals"),
