@@ -28,12 +28,13 @@ def ask_until_shown(ask: Callable[[], T], *, label: str) -> T:
         except RemoteFileNotFoundError as exc:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise _not_shown(exc, label) from exc
+                raise not_shown(exc, label) from exc
         time.sleep(min(pause, left))
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
-def _not_shown(exc: RemoteFileNotFoundError, label: str) -> ProviderTimeoutError:
+def not_shown(exc: RemoteFileNotFoundError, label: str) -> ProviderTimeoutError:
+    """Return the error for a file that must be there and that the provider does not show."""
     return ProviderTimeoutError(
         f"{label} has taken this file, but does not show it yet. Try again in a minute.",
         provider=exc.provider,

@@ -78,7 +78,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Return a connection; of the pool's, one that still has another end."""
         try:
             connection: psycopg.Connection[Any] = super().get_new_connection(conn_params)
-            while self.pool and is_cut(connection):
+            for _ in range(self.pool.max_size if self.pool else 0):  # as many may have been cut
+                if not is_cut(connection):
+                    break
                 connection.close()
                 self.pool.putconn(connection)  # which puts a new one in its place
                 connection = super().get_new_connection(conn_params)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -18,7 +19,10 @@ from files_app.services.reading.lookup import held_copy, require_enabled
 from providers.base import Driver
 from providers.exceptions import InvalidResponseError, ProviderUnavailableError, RemoteFileNotFoundError
 from providers.objects import ByteRange, Download, Operation
-from providers.patience import ask_until_shown
+from providers.patience import ask_until_shown, not_shown
+
+#: How many requests of this process wait for what a provider does not show yet: each of them holds a thread.
+_LATE = threading.BoundedSemaphore(8)
 
 
 class FileMissingAtProviderError(GatewayError):
@@ -80,10 +84,19 @@ def _asked_for(copy: FileCopy, driver: Driver, byte_range: ByteRange | None) -> 
         return ask()
     except RemoteFileNotFoundError as exc:
         if may_not_show_yet(copy, driver):
-            return ask_until_shown(ask, label=driver.label)
+            return _asked_again(ask, exc, driver)
         raise FileMissingAtProviderError(
             f"The file is listed, but {driver.label} has its content no more.", param="id"
         ) from exc
+
+
+def _asked_again(ask: Callable[[], Download], exc: RemoteFileNotFoundError, driver: Driver) -> Download:
+    if not _LATE.acquire(blocking=False):
+        raise not_shown(exc, driver.label) from exc
+    try:
+        return ask_until_shown(ask, label=driver.label)
+    finally:
+        _LATE.release()
 
 
 def _opened(file: File, driver: Driver, download: Download) -> OpenedFile:

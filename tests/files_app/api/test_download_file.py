@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import re
 from datetime import timedelta
+from threading import BoundedSemaphore
 
 import pytest
 import time_machine
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from files_app.models import File, FileCopy, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
+from files_app.services.reading import downloads
 from providers import patience
 from providers.exceptions import ProviderUnavailableError
 from tests.fake_provider import VALID_KEY, FakeProvider, behaviours
@@ -304,6 +306,20 @@ def test_a_young_file_that_is_not_shown_is_no_missing_one(
     reply = remote.api.get(remote_path)
     assert (reply.status, reply.error["code"]) == (504, "provider_timeout")
     assert "does not show it yet" in reply.error["message"]
+
+
+def test_few_wait_for_what_is_shown_late(
+    remote: Tenant, remote_path: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them holds a thread; the others are told at once."""
+    taken = BoundedSemaphore(1)
+    taken.acquire()
+    monkeypatch.setattr(downloads, "_LATE", taken)
+    fake.script({"path": "/content$", "times": None}, behaviours.fail(404))
+    asked = len(fake.requests)
+    reply = remote.api.get(remote_path)
+    assert (reply.status, reply.error["code"]) == (504, "provider_timeout")
+    assert len(fake.requests) == asked + 1
 
 
 def test_what_the_provider_refuses_keeps_its_status_and_words(remote: Tenant) -> None:
