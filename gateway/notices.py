@@ -1,0 +1,26 @@
+"""Lines about processes, in the form of the other logs, from where there is no Django to write them.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+
+def notice(event: str, words: str, *, level: str = "error", **fields: str | float) -> None:
+    """Print what happened: the words to a person, an object with the event and the fields to a collector."""
+    form = os.environ.get("LOG_FORMAT", "").strip() or ("console" if sys.stdout.isatty() else "json")
+    if form == "json":
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        words = json.dumps({**fields, "event": event, "detail": words, "level": level, "timestamp": stamp})
+    say(words)
+
+
+def say(words: str) -> None:
+    """Print a line for people."""
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
