@@ -9,14 +9,19 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 
 
-def notice(event: str, words: str, *, level: str = "error", **fields: str | float) -> None:
+def notice(
+    event: str, words: str, *, level: str = "error", fields: Mapping[str, object] | None = None
+) -> None:
     """Print what happened: the words to a person, an object with the event and the fields to a collector."""
     form = os.environ.get("LOG_FORMAT", "").strip() or ("console" if sys.stdout.isatty() else "json")
     if form == "json":
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        words = json.dumps({**fields, "event": event, "detail": words, "level": level, "timestamp": stamp})
+        words = json.dumps(
+            {**(fields or {}), "event": event, "detail": words, "level": level, "timestamp": stamp}
+        )
     say(words)
 
 

@@ -195,7 +195,12 @@ class Supervisor:
 
     def _came_up(self, part: Part) -> None:
         if part.starts > 1:
-            notice("part_runs", f"The {part.program.title} runs again.", level="info", part=part.program.name)
+            notice(
+                "part_runs",
+                f"The {part.program.title} runs again.",
+                level="info",
+                fields={"part": part.program.name},
+            )
 
     def _ended(self, part: Part, process: subprocess.Popen[bytes]) -> str:
         code = process.returncode
@@ -216,7 +221,7 @@ class Supervisor:
         pause = part.rest()
         program = part.program
         words = f"The {program.title} {what}. It starts again in {pause:g} s; until then {program.meanwhile}."
-        notice(event, words, part=program.name, restart_seconds=pause, **fields)
+        notice(event, words, level="error", fields={"part": program.name, "restart_seconds": pause, **fields})
 
     def _ready(self) -> None:
         self._is_ready = True

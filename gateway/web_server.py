@@ -62,7 +62,7 @@ class WatchedServer(MPServer):
             return
         silent = round(silent_seconds)
         words = f"Web worker {pid} has said nothing for {silent} s: ending it, and starting another."
-        notice("web_worker_stands", words, pid=pid, silent_seconds=silent)
+        notice("web_worker_stands", words, fields={"pid": pid, "silent_seconds": silent})
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
