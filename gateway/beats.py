@@ -23,6 +23,8 @@ from gateway.notices import notice
 #: The variable that tells a part which descriptor to write to.
 VARIABLE = "GATEWAY_BEAT_FD"
 INTERVAL_SECONDS = 5.0
+#: How often a part that has just been started asks itself whether it is there.
+FIRST_SECONDS = 0.5
 #: Who says nothing for so long stands still.
 SILENT_SECONDS = 30.0
 #: What a part may take until its first beat, on a slow or busy machine.
@@ -104,6 +106,7 @@ class _Beat:
     def __init__(self, is_well: Callable[[], bool], pipe: int | None) -> None:
         self._is_well = is_well
         self._pipe = pipe
+        self._seconds = FIRST_SECONDS
         self._well_at = time.monotonic() + START_SECONDS - SILENT_SECONDS
 
     def run(self) -> None:
@@ -112,6 +115,7 @@ class _Beat:
             if self._asked():
                 self._well_at = time.monotonic()
                 self._say()
+                self._seconds = INTERVAL_SECONDS
             elif self._is_alone() and time.monotonic() - self._well_at > SILENT_SECONDS:
                 notice("part_stands", f"Nothing has moved here for {SILENT_SECONDS:g} s: ending the process.")
                 os._exit(1)
@@ -137,11 +141,11 @@ class _Beat:
     def _pause(self) -> None:
         """Wait for the next beat; stop this process as a signal would when the watcher is gone."""
         if self._pipe is None:
-            time.sleep(INTERVAL_SECONDS)
+            time.sleep(self._seconds)
             return
         watch = select.poll()
         watch.register(self._pipe, 0)  # errors alone
-        if watch.poll(INTERVAL_SECONDS * 1000):
+        if watch.poll(self._seconds * 1000):
             os.kill(os.getpid(), signal.SIGTERM)
             self._pipe = None
 

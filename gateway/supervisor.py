@@ -194,13 +194,8 @@ class Supervisor:
         return ""
 
     def _came_up(self, part: Part) -> None:
-        if part.starts > 1:
-            notice(
-                "part_runs",
-                f"The {part.program.title} runs again.",
-                level="info",
-                fields={"part": part.program.name},
-            )
+        program, again = part.program, " again" if part.starts > 1 else ""
+        notice("part_runs", f"The {program.title} runs{again}.", level="info", fields={"part": program.name})
 
     def _ended(self, part: Part, process: subprocess.Popen[bytes]) -> str:
         code = process.returncode
