@@ -13,6 +13,8 @@ from django.conf import settings
 from gateway.supervisor import Plan, Program
 
 OPEN_FILES = 65_536
+#: The web server itself ends transfers that outlast the grace period; it needs a moment for that.
+MARGIN_SECONDS = 5
 
 
 def web() -> Program:
@@ -71,6 +73,7 @@ def become_supervisor(banner: str) -> NoReturn:
     plan = Plan(
         [program() for program in PROGRAMS.values()],
         grace_seconds=settings.SHUTDOWN_GRACE_SECONDS,
+        patience_seconds=settings.SHUTDOWN_GRACE_SECONDS + MARGIN_SECONDS,
         address=(_loopback(), settings.PORT),
         banner=banner,
     )

@@ -23,8 +23,6 @@ from gateway.notices import notice, say
 
 POLL_SECONDS = 0.2
 KILL_SECONDS = 5.0
-#: The web server itself ends transfers that outlast the grace period; it needs a moment for that.
-MARGIN_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 #: A part that stood for so long is not in a loop of crashes: its next pause is the first again.
@@ -47,14 +45,23 @@ class Program:
 class Plan:
     """What to run. `banner` holds secrets, so a plan comes by a pipe and never by arguments or environment.
 
+    grace_seconds: what running transfers get after a stop signal, as it is said
+    patience_seconds: after so long what has not ended is killed
     address: where the web server listens, asked for `/readyz` until it first answers 200
     """
 
     def __init__(
-        self, programs: list[Program], *, grace_seconds: float, address: tuple[str, int], banner: str
+        self,
+        programs: list[Program],
+        *,
+        grace_seconds: float,
+        patience_seconds: float,
+        address: tuple[str, int],
+        banner: str,
     ) -> None:
         self.programs = programs
         self.grace_seconds = grace_seconds
+        self.patience_seconds = patience_seconds
         self.address = address
         self.banner = banner
 
@@ -140,6 +147,7 @@ class Supervisor:
         #: Groups whose first process is gone, and when what is left of them has to end.
         self._remains: dict[int, float] = {}
         self._stopping_since = 0.0
+        self._signal = signal.SIGTERM  # what the parts get
         self._is_ready = False
         self._told_systemd_at = -beats.INTERVAL_SECONDS
 
@@ -159,6 +167,8 @@ class Supervisor:
         now = time.monotonic()
         if not self._stopping_since:
             self._stopping_since = now
+            if number == signal.SIGINT:  # a person waits, and no balancer
+                self._signal = signal.SIGINT
             grace = self._plan.grace_seconds
             self._say(f"Stopping: running transfers get {grace:g} s. Ctrl-C again stops at once.")
         elif number == signal.SIGINT and now - self._stopping_since > SECOND_SIGNAL_SECONDS:
@@ -239,7 +249,7 @@ class Supervisor:
     def _let_end(self, group: int) -> None:
         """Ask what a dead process left behind to end: workers of a killed server finish their transfers."""
         if _signal_group(group, signal.SIGTERM):
-            self._remains[group] = time.monotonic() + self._plan.grace_seconds
+            self._remains[group] = time.monotonic() + self._plan.patience_seconds
 
     def _clear_remains(self) -> None:
         for group, ends_at in list(self._remains.items()):
@@ -251,8 +261,8 @@ class Supervisor:
         self._stopping_since = self._stopping_since or time.monotonic()
         beats.tell_systemd("STOPPING=1")
         for process in self._running():
-            process.terminate()
-        deadline = time.monotonic() + self._plan.grace_seconds + MARGIN_SECONDS
+            process.send_signal(self._signal)
+        deadline = time.monotonic() + self._plan.patience_seconds
         while time.monotonic() < deadline and (self._running() or self._remains):
             self._clear_remains()
             time.sleep(POLL_SECONDS / 4)

@@ -27,7 +27,9 @@ def came_up():
 BEATS = (
     "came_up()\nwhile True:\n    time.sleep(0.1)\n    os.write(int(os.environ['GATEWAY_BEAT_FD']), b'1\\n')"
 )
-STUBBORN = f"signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{BEATS}"
+STUBBORN = (
+    "for number in (signal.SIGTERM, signal.SIGINT):\n    signal.signal(number, signal.SIG_IGN)\n" + BEATS
+)
 CRASHES = "came_up()\ntime.sleep(0.5)\nsys.exit(3)"
 STOPS_ONCE = (
     "if not pathlib.Path(sys.argv[1]).exists():\n    came_up()\n    os.kill(os.getpid(), signal.SIGSTOP)\n"
@@ -56,7 +58,11 @@ class Case:
     def run(self, until: Callable[[], bool], *signals: tuple[float, signal.Signals]) -> str:
         """Supervise until the condition holds; then send the signals, each after its pause."""
         plan = Plan(
-            self.programs, grace_seconds=self.grace_seconds, address=("127.0.0.1", 9), banner="Ready."
+            self.programs,
+            grace_seconds=self.grace_seconds,
+            patience_seconds=self.grace_seconds,
+            address=("127.0.0.1", 9),
+            banner="Ready.",
         )
         stopper = threading.Thread(target=self._stop, args=(until, signals or ((0.0, signal.SIGTERM),)))
         stopper.start()
@@ -80,7 +86,6 @@ class Case:
 
 @pytest.fixture
 def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
-    monkeypatch.setattr(supervisor, "MARGIN_SECONDS", 0)
     monkeypatch.setattr(supervisor, "FIRST_PAUSE_SECONDS", 0.25)
     monkeypatch.setattr(supervisor, "is_ready", lambda address: True)
     monkeypatch.setenv("LOG_FORMAT", "json")
@@ -194,7 +199,7 @@ def test_a_part_that_ignores_the_signal_is_killed_after_the_grace_period(case: C
 def test_only_a_second_ctrl_c_stops_at_once(
     case: Case, number: signal.Signals, pause: float, waits: bool
 ) -> None:
-    case.grace_seconds = 4.0
+    case.grace_seconds = 5.0
     case.add("stubborn", STUBBORN)
     began: list[float] = []
 
