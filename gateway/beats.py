@@ -106,16 +106,17 @@ class _Beat:
     def __init__(self, is_well: Callable[[], bool], pipe: int | None) -> None:
         self._is_well = is_well
         self._pipe = pipe
-        self._seconds = FIRST_SECONDS
+        self._has_beaten = False
         self._well_at = time.monotonic() + START_SECONDS - SILENT_SECONDS
 
     def run(self) -> None:
-        tell_systemd("READY=1")
         while True:
             if self._asked():
                 self._well_at = time.monotonic()
+                if not self._has_beaten:
+                    tell_systemd("READY=1")
                 self._say()
-                self._seconds = INTERVAL_SECONDS
+                self._has_beaten = True
             elif self._is_alone() and time.monotonic() - self._well_at > SILENT_SECONDS:
                 notice("part_stands", f"Nothing has moved here for {SILENT_SECONDS:g} s: ending the process.")
                 os._exit(1)
@@ -140,12 +141,13 @@ class _Beat:
 
     def _pause(self) -> None:
         """Wait for the next beat; stop this process as a signal would when the watcher is gone."""
+        seconds = INTERVAL_SECONDS if self._has_beaten else FIRST_SECONDS
         if self._pipe is None:
-            time.sleep(self._seconds)
+            time.sleep(seconds)
             return
         watch = select.poll()
         watch.register(self._pipe, 0)  # errors alone
-        if watch.poll(self._seconds * 1000):
+        if watch.poll(seconds * 1000):
             os.kill(os.getpid(), signal.SIGTERM)
             self._pipe = None
 

@@ -23,6 +23,8 @@ from gateway.notices import notice, say
 
 POLL_SECONDS = 0.2
 KILL_SECONDS = 5.0
+#: The first part comes up sooner when the others wait until it has, or so long at most.
+BEHIND_SECONDS = 4.0
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 #: A part that stood for so long is not in a loop of crashes: its next pause is the first again.
@@ -155,8 +157,9 @@ class Supervisor:
         """Block until a signal; return why a first start failed, else nothing."""
         previous = {number: signal.signal(number, self._handle) for number in STOP_SIGNALS}
         try:
-            for part in self._parts:
-                part.start()
+            self._parts[0].start()
+            for part in self._parts[1:]:
+                part.start_at = BEHIND_SECONDS
             return self._watch()
         finally:
             self._stop()
@@ -193,7 +196,8 @@ class Supervisor:
     def _look_at(self, part: Part) -> str:
         """Start the part, or see that it has ended or stands. Return why the first start fails, if so."""
         if part.process is None:
-            if self._clock.now >= part.start_at:
+            is_first_up = part.starts == 0 and self._parts[0].came_up
+            if is_first_up or self._clock.now >= part.start_at:
                 part.start()
         elif part.process.poll() is not None:
             return self._ended(part, part.process)
