@@ -5,6 +5,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -26,6 +27,6 @@ def notice(
 
 
 def say(words: str) -> None:
-    """Print a line for people."""
-    sys.stdout.write(f"{words}\n")
-    sys.stdout.flush()
+    """Print a line for people; a full disk or a reader that has left ends nobody who keeps others running."""
+    with contextlib.suppress(OSError):
+        os.write(1, f"{words}\n".encode())

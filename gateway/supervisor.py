@@ -157,7 +157,7 @@ class Supervisor:
         """Block until a signal; return why a first start failed, else nothing."""
         previous = {number: signal.signal(number, self._handle) for number in STOP_SIGNALS}
         try:
-            self._parts[0].start()
+            self._start(self._parts[0])
             for part in self._parts[1:]:
                 part.start_at = BEHIND_SECONDS
             return self._watch()
@@ -172,8 +172,6 @@ class Supervisor:
             self._stopping_since = now
             if number == signal.SIGINT:  # a person waits, and no balancer
                 self._signal = signal.SIGINT
-            grace = self._plan.grace_seconds
-            self._say(f"Stopping: running transfers get {grace:g} s. Ctrl-C again stops at once.")
         elif number == signal.SIGINT and now - self._stopping_since > SECOND_SIGNAL_SECONDS:
             # Not for a second SIGTERM: make, tini and systemd send it to the group and pass it on as well.
             self._kill()
@@ -191,6 +189,8 @@ class Supervisor:
             if not self._is_ready and is_ready(self._plan.address):
                 self._ready()
             self._beat()
+        grace = self._plan.grace_seconds
+        self._say(f"Stopping: running transfers get {grace:g} s. Ctrl-C again stops at once.")
         return ""
 
     def _look_at(self, part: Part) -> str:
@@ -198,7 +198,7 @@ class Supervisor:
         if part.process is None:
             is_first_up = part.starts == 0 and self._parts[0].came_up
             if is_first_up or self._clock.now >= part.start_at:
-                part.start()
+                self._start(part)
         elif part.process.poll() is not None:
             return self._ended(part, part.process)
         elif part.hear():
@@ -206,6 +206,12 @@ class Supervisor:
         elif part.stands:
             self._stands(part, part.process)
         return ""
+
+    def _start(self, part: Part) -> None:
+        try:
+            part.start()
+        except OSError as error:  # no memory or no process is free just now
+            self._again(part, "part_ended", f"cannot be started ({error.strerror})")
 
     def _came_up(self, part: Part) -> None:
         program, again = part.program, " again" if part.starts > 1 else ""
@@ -302,7 +308,8 @@ def is_ready(address: tuple[str, int]) -> bool:
     """Ask `/readyz`, without http.client, which would be half of this process."""
     try:
         with socket.create_connection(address, timeout=2) as connection:
-            connection.sendall(b"GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            host = f"[{address[0]}]" if ":" in address[0] else address[0]
+            connection.sendall(f"GET /readyz HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
             return connection.recv(16).split(b" ")[1:2] == [b"200"]
     except OSError:
         return False

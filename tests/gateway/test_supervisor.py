@@ -1,8 +1,10 @@
 """The supervisor, with small programs in place of the real ones."""
 
+import errno
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -170,6 +172,26 @@ def test_a_part_that_never_beats_is_started_again(
 
     case.add("silent", "time.sleep(60)")
     assert case.run(has_stood) == ""
+
+
+def test_a_part_that_cannot_be_started_just_now_is_started_later(
+    case: Case, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = subprocess.Popen
+    tries: list[list[str]] = []
+
+    def scarce(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        tries.append(command)
+        if len(tries) == 2:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return real(command, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", scarce)
+    case.add("well", BEATS)
+    case.add("late", BEATS)
+    assert case.run(lambda: bool(case.pids("late"))) == ""
+    assert "cannot be started (Resource temporarily unavailable)" in capfd.readouterr().out
+    assert len(case.pids("well")) == 1
 
 
 def test_the_banner_names_a_part_that_is_down(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
