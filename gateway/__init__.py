@@ -1,5 +1,4 @@
-"""The Django project: settings, URLs, the WSGI and Celery applications, and the supervisor."""
+"""The Django project: settings, URLs, the WSGI and Celery applications, and the supervisor.
 
-from gateway.celery import app as celery_app
-
-__all__ = ["celery_app"]
+Nothing is imported here: the supervisor and the server's main process are small because of that.
+"""

@@ -7,9 +7,12 @@ from typing import Any
 import structlog
 from celery import Celery, Task
 from celery.app import utils
-from celery.signals import before_task_publish, setup_logging, task_prerun
+from celery.signals import beat_init, before_task_publish, setup_logging, task_prerun, worker_init
 
-from gateway import redis_broker  # noqa: F401  # mends kombu's transport when it is imported
+from gateway import (
+    beats,
+    redis_broker,  # noqa: F401  # mends kombu's transport when it is imported
+)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 
@@ -25,6 +28,13 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def keep_django_logging(**kwargs: Any) -> None:
     """Do nothing: with a receiver of this signal Celery leaves logging as Django configured it."""
+
+
+@worker_init.connect
+@beat_init.connect
+def start_beats(**kwargs: Any) -> None:
+    """Say that this part is there, long before its broker answers."""
+    beats.start(lambda: True)
 
 
 @before_task_publish.connect

@@ -19,11 +19,11 @@ import pytest
 import yaml
 from check_jsonschema.builtin_schemas import get_builtin_schema
 
-from gateway import supervisor
+from gateway import programs
 from tests.stack import PROJECT, inherited_environment
 
 DEPLOY = PROJECT / "deploy"
-PARTS = ["setup", *supervisor.PROGRAMS]
+PARTS = ["setup", *programs.PROGRAMS]
 KUBERNETES = ["1.29", "1.37"]  # the oldest and the newest that the manifests are for
 
 
@@ -82,7 +82,7 @@ def test_compose_is_valid(compose: dict[str, Any]) -> None:
 
 def test_compose_runs_every_part(compose: dict[str, Any]) -> None:
     commands = [service.get("command") for service in compose["services"].values()]
-    for part in supervisor.PROGRAMS:
+    for part in programs.PROGRAMS:
         assert ["run", part] in commands
     assert all(service["read_only"] for service in compose["services"].values() if "build" in service)
 
@@ -186,7 +186,7 @@ def test_the_manifests_are_valid(version: str) -> None:
 
 def test_the_cluster_runs_every_part_and_every_manifest_is_applied() -> None:
     deployments = [item for item in manifests() if item["kind"] == "Deployment"]
-    assert sorted(item["metadata"]["name"] for item in deployments) == sorted(supervisor.PROGRAMS)
+    assert sorted(item["metadata"]["name"] for item in deployments) == sorted(programs.PROGRAMS)
     for item in deployments:
         (container,) = item["spec"]["template"]["spec"]["containers"]
         assert container["args"] == ["run", item["metadata"]["name"]]
@@ -335,7 +335,7 @@ def hardening() -> str:
 
 def test_the_procfile_and_the_units_run_every_part() -> None:
     procfile = (DEPLOY / "Procfile").read_text()
-    for part in supervisor.PROGRAMS:
+    for part in programs.PROGRAMS:
         assert f"{part}: .venv/bin/python manage.py run {part}\n" in procfile
         unit = (DEPLOY / "systemd" / f"files-gateway-{part}.service").read_text()
         assert f"manage.py run {part}\n" in unit

@@ -45,12 +45,15 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """Say whether requests can be served.
 
-    Body: `{"status": "ok" | "unavailable", "checks": {name: "ok" | reason}}`.
+    Body: `{"status": "ok" | "unavailable", "checks": {name: "ok" | reason}, "background": "ok" | words}`.
+    Background work that stands is told and changes no status: requests are served all the same.
     """
-    failures = health.failures()
+    readiness = health.look()
+    failures = readiness.failures
     body = {
         "status": "unavailable" if failures else "ok",
         "checks": {name: failures.get(name, "ok") for name in health.CHECKS},
+        "background": readiness.background,
     }
     return JsonResponse(body, status=503 if failures else 200)
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import signal
 import socket
@@ -138,27 +137,6 @@ def test_ctrl_c_stops_everything_and_a_second_start_keeps_keys(
         socket.create_connection(("127.0.0.1", int(environment["PORT"])), timeout=1)
 
     assert credentials(start(gateway)) == first
-
-
-def test_a_dead_child_stops_the_rest_with_a_clear_line(gateway: Process) -> None:
-    start(gateway)
-    children = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()
-    beat = next(pid for pid in children if b"\0beat\0" in Path(f"/proc/{pid}/cmdline").read_bytes())
-    os.kill(int(beat), signal.SIGKILL)
-    wait_until(lambda: not gateway.is_running, seconds=30, what="the gateway to stop")
-    assert gateway.exit_code == 1
-    assert "CommandError: the Celery beat ended with exit code -9" in gateway.output()
-
-
-def test_children_do_not_outlive_a_killed_supervisor(gateway: Process, environment: dict[str, str]) -> None:
-    start(gateway)
-    gateway.send(signal.SIGKILL)
-
-    def is_port_free() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", int(environment["PORT"]))) != 0
-
-    wait_until(is_port_free, seconds=30, what="the web server to stop")
 
 
 def test_a_taken_port_is_named(environment: dict[str, str]) -> None:

@@ -1,140 +1,264 @@
 """The supervisor, with small programs in place of the real ones."""
 
+import errno
+import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pytest_django import Settings
 
-from gateway import supervisor
-from gateway.supervisor import Program, Supervisor
+from gateway import beats, supervisor
+from gateway.supervisor import Plan, Program, Supervisor
 from tests.processes import wait_until
 
-SLEEP = Program("sleeper", [sys.executable, "-c", "import time; time.sleep(60)"])
-STUBBORN_CODE = """
-import pathlib, signal, sys, time
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-pathlib.Path(sys.argv[1]).touch()
-time.sleep(60)
+#: Beats once, says who it is, then does what the case is about.
+PROLOGUE = """
+import os, pathlib, signal, sys, time
+def came_up():
+    os.write(int(os.environ["GATEWAY_BEAT_FD"]), b"%d\\n" % os.getpid())
+    with open(sys.argv[1], "a") as pids:
+        pids.write(f"{os.getpid()}\\n")
 """
+BEATS = (
+    "came_up()\nwhile True:\n    time.sleep(0.1)\n    os.write(int(os.environ['GATEWAY_BEAT_FD']), b'1\\n')"
+)
+STUBBORN = (
+    "for number in (signal.SIGTERM, signal.SIGINT):\n    signal.signal(number, signal.SIG_IGN)\n" + BEATS
+)
+CRASHES = "came_up()\ntime.sleep(0.5)\nsys.exit(3)"
+STOPS_ONCE = (
+    "if not pathlib.Path(sys.argv[1]).exists():\n    came_up()\n    os.kill(os.getpid(), signal.SIGSTOP)\n"
+    + BEATS
+)
+
+
+class Case:
+    """A plan of small programs, and what is known of their processes."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.programs: list[Program] = []
+        self.said: list[str] = []
+        self.grace_seconds = 1.0
+
+    def add(self, name: str, code: str) -> None:
+        command = [sys.executable, "-S", "-c", PROLOGUE + code, str(self._directory / name)]
+        self.programs.append(Program(name, f"{name} part", command, "nothing is done"))
+
+    def pids(self, name: str) -> list[int]:
+        """Return the processes that came up, oldest first."""
+        file = self._directory / name
+        return [int(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def run(self, until: Callable[[], bool], *signals: tuple[float, signal.Signals]) -> str:
+        """Supervise until the condition holds; then send the signals, each after its pause."""
+        plan = Plan(
+            self.programs,
+            grace_seconds=self.grace_seconds,
+            patience_seconds=self.grace_seconds,
+            address=("127.0.0.1", 9),
+            banner="Ready.",
+        )
+        stopper = threading.Thread(target=self._stop, args=(until, signals or ((0.0, signal.SIGTERM),)))
+        stopper.start()
+        try:
+            return Supervisor(Plan.from_json(plan.to_json()), say=self.said.append).run()
+        finally:
+            stopper.join()
+
+    def _stop(self, until: Callable[[], bool], signals: tuple[tuple[float, signal.Signals], ...]) -> None:
+        try:
+            wait_until(
+                lambda: (until() and "Ready." in self.said) or "Stopped." in self.said,
+                seconds=30,
+                what="the case",
+            )
+        finally:
+            for pause, number in signals:
+                time.sleep(pause)
+                os.kill(os.getpid(), number)
 
 
 @pytest.fixture
-def said() -> list[str]:
-    return []
+def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE_SECONDS", 0.25)
+    monkeypatch.setattr(supervisor, "is_ready", lambda address: True)
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}  # one that comes late
+    yield Case(tmp_path)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-@pytest.fixture
-def supervise(
-    said: list[str], monkeypatch: pytest.MonkeyPatch, settings: Settings
-) -> Callable[..., Supervisor]:
-    settings.SHUTDOWN_GRACE_SECONDS = 1
-    monkeypatch.setattr(supervisor, "MARGIN_SECONDS", 0)
-    monkeypatch.setattr(supervisor, "is_ready", lambda: True)
-
-    def build(*programs: Program, on_ready: Callable[[], None] = lambda: None) -> Supervisor:
-        return Supervisor(programs, on_ready=on_ready, say=said.append)
-
-    return build
-
-
-def signal_this_process(*numbers: signal.Signals) -> Callable[[], None]:
-    return lambda: [os.kill(os.getpid(), number) for number in numbers] and None
-
-
-def is_alive(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Whether the process runs; an orphan that nobody has reaped does not."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
         return False
-    return True
+
+
+def notices(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capfd.readouterr().out.splitlines() if line.startswith("{")]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_every_child(
-    supervise: Callable[..., Supervisor], said: list[str], number: signal.Signals
-) -> None:
+def test_a_signal_stops_every_part(case: Case, number: signal.Signals) -> None:
     handler = signal.getsignal(number)
-    children = supervise(SLEEP, SLEEP, on_ready=signal_this_process(number))
-    assert children.run() == ""
-    assert [child.returncode for _, child in children._children] == [-signal.SIGTERM] * 2
-    assert said[-1] == "Stopped."
+    case.add("one", BEATS)
+    case.add("two", BEATS)
+    assert case.run(lambda: bool(case.pids("one") and case.pids("two")), (0.0, number)) == ""
+    assert not [pid for name in ("one", "two") for pid in case.pids(name) if is_running(pid)]
+    assert case.said[0] == "Ready."
+    assert case.said[-1] == "Stopped."
+    assert case.said.count("Ready.") == 1
     assert signal.getsignal(number) is handler
 
 
-def test_a_child_that_ends_stops_the_others_and_is_named(supervise: Callable[..., Supervisor]) -> None:
-    broken = Program("worker", [sys.executable, "-c", "raise SystemExit(3)"])
-    children = supervise(SLEEP, broken)
-    assert "the worker ended with exit code 3" in children.run()
-    assert children._children[0][1].returncode == -signal.SIGTERM
+def test_a_part_that_never_came_up_ends_the_start(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "is_ready", lambda address: False)
+    case.add("well", BEATS)
+    case.add("broken", "sys.exit(3)")
+    assert "the broken part ended with exit code 3" in case.run(lambda: False)
+    assert not any(map(is_running, case.pids("well")))
 
 
-def test_a_child_that_ignores_the_signal_is_killed_after_the_grace_period(
-    supervise: Callable[..., Supervisor], tmp_path: Path
+def test_a_part_that_ends_is_started_again_and_no_other(
+    case: Case, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    stubborn = Program("stubborn", [sys.executable, "-c", STUBBORN_CODE, str(tmp_path / "started")])
+    case.add("well", BEATS)
+    case.add("crashing", CRASHES)
+    assert case.run(lambda: len(case.pids("crashing")) == 4) == ""
+    assert len(case.pids("well")) == 1
+    told = notices(capfd)
+    ends = [line for line in told if line["event"] == "part_ended"][:3]
+    assert [(line["part"], line["exit_code"]) for line in ends] == [("crashing", 3)] * 3
+    assert [line["restart_seconds"] for line in ends] == [0.25, 0.5, 1.0]
+    assert "The crashing part ended with exit code 3" in ends[0]["detail"]
+    assert "nothing is done" in ends[0]["detail"]
+    runs = [line["detail"] for line in told if line["event"] == "part_runs" and line["part"] == "crashing"]
+    assert runs[:2] == ["The crashing part runs.", "The crashing part runs again."]
 
-    def stop() -> None:
-        wait_until((tmp_path / "started").exists, seconds=10, what="the child")
-        os.kill(os.getpid(), signal.SIGTERM)
 
-    children = supervise(stubborn, on_ready=stop)
-    assert children.run() == ""
-    assert children._children[0][1].returncode == -signal.SIGKILL
-
-
-def test_a_second_signal_does_not_wait(
-    supervise: Callable[..., Supervisor], settings: Settings, tmp_path: Path
+def test_a_part_that_stands_is_started_again(
+    case: Case, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.SHUTDOWN_GRACE_SECONDS = 60
-    stubborn = Program("stubborn", [sys.executable, "-c", STUBBORN_CODE, str(tmp_path / "started")])
-
-    def stop() -> None:
-        wait_until((tmp_path / "started").exists, seconds=10, what="the child")
-        os.kill(os.getpid(), signal.SIGINT)
-        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-
-    started = time.monotonic()
-    supervise(stubborn, on_ready=stop).run()
-    assert time.monotonic() - started < 20
+    monkeypatch.setattr(beats, "SILENT_SECONDS", 2.0)
+    case.add("well", BEATS)
+    case.add("standing", STOPS_ONCE)
+    assert case.run(lambda: len(case.pids("standing")) == 2) == ""
+    assert len(case.pids("well")) == 1
+    (stood,) = [line for line in notices(capfd) if line["event"] == "part_stands"]
+    assert stood["part"] == "standing"
 
 
-def test_grandchildren_do_not_outlive_a_killed_child(
-    supervise: Callable[..., Supervisor], tmp_path: Path
+def test_a_part_that_never_beats_is_started_again(
+    case: Case, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = (
-        "import pathlib, subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
-        "pathlib.Path(sys.argv[1]).write_text(str(child.pid))\n"
-        "time.sleep(60)"
+    monkeypatch.setattr(beats, "START_SECONDS", 1.0)
+    told: list[dict[str, Any]] = []
+
+    def has_stood() -> bool:
+        told.extend(notices(capfd))
+        return any(line["event"] == "part_stands" for line in told)
+
+    case.add("silent", "time.sleep(60)")
+    assert case.run(has_stood) == ""
+
+
+def test_a_part_that_cannot_be_started_just_now_is_started_later(
+    case: Case, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = subprocess.Popen
+    tries: list[list[str]] = []
+
+    def scarce(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        tries.append(command)
+        if len(tries) == 2:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return real(command, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", scarce)
+    case.add("well", BEATS)
+    case.add("late", BEATS)
+    assert case.run(lambda: bool(case.pids("late"))) == ""
+    assert "cannot be started (Resource temporarily unavailable)" in capfd.readouterr().out
+    assert len(case.pids("well")) == 1
+
+
+def test_the_banner_names_a_part_that_is_down(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE_SECONDS", 30.0)
+    case.add("down", f"time.sleep(0.5)\n{CRASHES}")
+    case.add("well", BEATS)
+    monkeypatch.setattr(
+        supervisor,
+        "is_ready",
+        lambda address: bool(case.pids("down")) and not is_running(case.pids("down")[0]),
     )
-    file = tmp_path / "pid"
+    assert case.run(lambda: "Ready." in case.said) == ""
+    assert case.said[1] == "Not running: the down part. Until it is back nothing is done."
 
-    def stop() -> None:
-        wait_until(lambda: file.exists() and bool(file.read_text()), seconds=10, what="the grandchild")
-        os.kill(os.getpid(), signal.SIGTERM)
 
-    supervise(Program("parent", [sys.executable, "-c", code, str(file)]), on_ready=stop).run()
-    # The orphan is reaped by init, if there is one that does so.
-    pid = int(file.read_text())
-    wait_until(
-        lambda: not is_alive(pid) or Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z",
-        seconds=5,
-        what="the grandchild to end",
+def test_a_part_that_ignores_the_signal_is_killed_after_the_grace_period(case: Case) -> None:
+    case.add("stubborn", STUBBORN)
+    assert case.run(lambda: bool(case.pids("stubborn"))) == ""
+    assert not is_running(case.pids("stubborn")[0])
+
+
+@pytest.mark.parametrize(
+    ("number", "pause", "waits"),
+    [(signal.SIGTERM, 1.5, True), (signal.SIGINT, 0.2, True), (signal.SIGINT, 1.5, False)],
+    ids=["the group's SIGTERM", "an echo of Ctrl-C", "Ctrl-C again"],
+)
+def test_only_a_second_ctrl_c_stops_at_once(
+    case: Case, number: signal.Signals, pause: float, waits: bool
+) -> None:
+    case.grace_seconds = 5.0
+    case.add("stubborn", STUBBORN)
+    began: list[float] = []
+
+    def came_up() -> bool:
+        began[:] = [time.monotonic()]
+        return bool(case.pids("stubborn"))
+
+    case.run(came_up, (0.0, number), (pause, number))
+    assert (time.monotonic() - began[0] >= case.grace_seconds) is waits
+
+
+def test_what_a_dead_part_leaves_behind_gets_a_signal_and_the_grace_period(
+    case: Case, tmp_path: Path
+) -> None:
+    """As the workers of a web server whose main process was killed finish their transfers."""
+    case.grace_seconds = 20.0
+    work = (
+        "if os.fork() == 0:\n"
+        "    signal.signal(signal.SIGTERM, lambda *ignored: time.sleep(1))\n"
+        "    pathlib.Path(sys.argv[1] + '-works').touch()\n"
+        "    signal.pause()\n"
+        "    pathlib.Path(sys.argv[1] + '-done').touch()\n"
+        "    os._exit(0)\n"
+        "while not os.path.exists(sys.argv[1] + '-works'):\n"
+        "    time.sleep(0.05)\n"
+        "came_up()\n"
+        "time.sleep(1)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
+    case.add("killed", work)
+    assert case.run(lambda: (tmp_path / "killed-done").exists()) == ""
 
 
-def test_it_is_ready_once(supervise: Callable[..., Supervisor]) -> None:
-    calls: list[float] = []
-
-    def ready() -> None:
-        calls.append(time.monotonic())
-        threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGTERM)).start()
-
-    supervise(SLEEP, on_ready=ready).run()
-    assert len(calls) == 1
+def test_grandchildren_do_not_outlive_a_stopped_part(case: Case, tmp_path: Path) -> None:
+    forks = "child = os.fork()\nif not child:\n    signal.pause()\n"
+    tells = "pathlib.Path(sys.argv[1] + '-child').write_text(str(child))\n"
+    case.add("parent", f"{forks}{tells}{BEATS}")
+    case.run(lambda: bool(case.pids("parent")))
+    pid = int((tmp_path / "parent-child").read_text())
+    wait_until(lambda: not is_running(pid), seconds=5, what="the grandchild to end")

@@ -3,11 +3,15 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 from celery import current_app
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+
+from files_app.services.operations import heartbeats
+from files_app.words import age
 
 log = structlog.get_logger(__name__)
 
@@ -85,6 +89,22 @@ class MigrationCheck:
         self._passed = True
 
 
+class BackgroundCheck:
+    """Looks when a worker was last there. Web serves without one, so this is told and fails nothing."""
+
+    def __init__(self) -> None:
+        self.found = ""
+
+    def __call__(self) -> None:
+        seen_at = heartbeats.last_seen()
+        if heartbeats.is_alive(seen_at):
+            self.found = "ok"
+        else:
+            self.found = f"worker last seen {age(seen_at)}" if seen_at else "worker not seen yet"
+
+
+_background = BackgroundCheck()
+_BACKGROUND = BoundedCheck(_background)
 CHECKS = {
     "database": BoundedCheck(check_database),
     "broker": BoundedCheck(check_broker),
@@ -92,10 +112,27 @@ CHECKS = {
 }
 
 
-def failures() -> dict[str, str]:
-    """Run the checks side by side; return by name why some fail."""
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What the checks found. background: `ok`, or in words why deletes, expiry and syncs may be waiting."""
+
+    failures: dict[str, str]
+    background: str
+
+
+def look() -> Readiness:
+    """Run all checks side by side."""
     deadline = time.monotonic() + CHECK_TIMEOUT_SECONDS
-    for check in CHECKS.values():
+    for check in (*CHECKS.values(), _BACKGROUND):
         check.start()
     reasons = {name: check.failure(deadline - time.monotonic()) for name, check in CHECKS.items()}
-    return {name: reason for name, reason in reasons.items() if reason}
+    is_known = not _BACKGROUND.failure(deadline - time.monotonic())
+    return Readiness(
+        {name: reason for name, reason in reasons.items() if reason},
+        _background.found if is_known else "unknown",
+    )
+
+
+def failures() -> dict[str, str]:
+    """Return by name why some checks fail: requests cannot be served."""
+    return look().failures

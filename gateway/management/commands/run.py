@@ -5,9 +5,8 @@
 
 import errno
 import fcntl
+import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from files_app.services.tenants.bootstrap import FirstStart
-from gateway import supervisor
+from gateway import programs
 from gateway.checks import check_stored_credentials
 from gateway.management.commands.bootstrap import prepare, shown
 
@@ -43,51 +42,40 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("part", nargs="?", choices=supervisor.PROGRAMS, help="run this part alone")
+        parser.add_argument("part", nargs="?", choices=programs.PROGRAMS, help="run this part alone")
 
     def handle(self, *args: Any, part: str | None, **options: Any) -> None:
         if part in (None, "web"):
             check_port_is_free(settings.BIND, settings.PORT)
         if part:
             check_encryption_keys_fit()
-            supervisor.become(supervisor.PROGRAMS[part]())
+            programs.become(programs.PROGRAMS[part]())
         self.run_all()
 
     def run_all(self) -> None:
-        with data_directory_lock(settings.DATA_DIR):
-            clear_metrics(settings.METRICS_DIR)
-            first_start = prepare(say=self.stderr.write)
-            check_encryption_keys_fit()
-            connections.close_all()  # the children open their own
-            programs = [program() for program in supervisor.PROGRAMS.values()]
-            children = supervisor.Supervisor(
-                programs, on_ready=lambda: self.print_banner(first_start), say=self.stdout.write
-            )
-            failure = children.run()
-        if failure:
-            raise CommandError(failure)
-
-    def print_banner(self, first_start: FirstStart) -> None:
-        key, password = shown(first_start)
-        self.stdout.write(
-            BANNER.format(
-                url=supervisor.base_url(), admin_path=settings.ADMIN_PATH, key=key, password=password
-            )
-        )
-        self.stdout.flush()
+        lock_data_directory(settings.DATA_DIR)
+        clear_metrics(settings.METRICS_DIR)
+        first_start = prepare(say=self.stderr.write)
+        check_encryption_keys_fit()
+        connections.close_all()
+        programs.become_supervisor(banner(first_start))
 
 
-@contextmanager
-def data_directory_lock(directory: Path) -> Iterator[None]:
-    """Hold the directory's lock: a second supervisor on the same data would run every task twice."""
-    with (directory / "run.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CommandError(
-                f"a gateway is already running on {directory}: stop it, or choose another DATA_DIR"
-            ) from None
-        yield
+def banner(first_start: FirstStart) -> str:
+    key, password = shown(first_start)
+    return BANNER.format(url=programs.base_url(), admin_path=settings.ADMIN_PATH, key=key, password=password)
+
+
+def lock_data_directory(directory: Path) -> None:
+    """Take the directory's lock, until this process ends: two supervisors would run every task twice."""
+    lock = os.open(directory / "run.lock", os.O_WRONLY | os.O_CREAT, 0o600)
+    os.set_inheritable(lock, True)  # the supervisor takes this process over; it hands nothing on
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CommandError(
+            f"a gateway is already running on {directory}: stop it, or choose another DATA_DIR"
+        ) from None
 
 
 def check_port_is_free(host: str, port: int) -> None:

@@ -1,12 +1,15 @@
 """`/readyz` names what fails, and `/metrics` shows its figures to those who may see them."""
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
-from files_app.models import Organization
+from files_app.models import Heartbeat, Organization
 from files_app.observability import metrics
-from files_app.services.operations import health
+from files_app.services.operations import health, heartbeats
 from files_app.services.operations.health import BoundedCheck
 
 pytestmark = [pytest.mark.urls("tests.files_app.web.urls"), pytest.mark.django_db]
@@ -71,7 +74,9 @@ def test_the_answer_names_what_fails_and_hides_why(client: Client, monkeypatch: 
     monkeypatch.setattr(health, "CHECKS", {"good": BoundedCheck(lambda: None), "bad": BoundedCheck(fail)})
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json() == {"status": "unavailable", "checks": {"good": "ok", "bad": "ConnectionError"}}
+    body = answer.json()
+    assert body["status"] == "unavailable"
+    assert body["checks"] == {"good": "ok", "bad": "ConnectionError"}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -79,4 +84,15 @@ def test_a_migrated_database_and_the_embedded_broker_are_ready(client: Client) -
     assert client.get("/readyz").json() == {
         "status": "ok",
         "checks": {"database": "ok", "broker": "ok", "migrations": "ok"},
+        "background": "worker not seen yet",
     }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_background_work_that_stands_is_told_and_takes_no_server_out(client: Client) -> None:
+    heartbeats.beat()
+    assert client.get("/readyz").json()["background"] == "ok"
+    Heartbeat.objects.update(seen_at=timezone.now() - timedelta(minutes=7))
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json()["background"] == "worker last seen 7 min ago"
