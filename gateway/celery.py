@@ -20,6 +20,8 @@ utils.HIDDEN_SETTINGS = re.compile(f"{_hidden}|BROKER_URL|STORAGE_URL", re.IGNOR
 app = Celery("gateway")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["worker"].add("gateway.worker.steps:Background")
+app.steps["consumer"].add("gateway.worker.steps:Listening")
 
 
 @setup_logging.connect

@@ -1,4 +1,4 @@
-"""Runs the web server, the Celery worker and beat as children, and stops them together."""
+"""Runs the web server and the worker as children, and stops them together."""
 
 import contextlib
 import ctypes
@@ -62,14 +62,7 @@ def worker() -> Program:
     )
 
 
-def beat() -> Program:
-    # Without a pid file: one that a killed beat left behind would keep the next one from starting.
-    return Program(
-        "Celery beat", [sys.executable, "-m", "celery", "-A", "gateway", "--quiet", "beat", "--pidfile="]
-    )
-
-
-PROGRAMS: dict[str, Callable[[], Program]] = {"web": web, "worker": worker, "beat": beat}
+PROGRAMS: dict[str, Callable[[], Program]] = {"web": web, "worker": worker}
 
 
 class Supervisor:
