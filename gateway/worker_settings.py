@@ -6,6 +6,7 @@ What a message asks for is handed over to threads at once, so Celery itself does
 CELERY_BROKER_CONNECTION_TIMEOUT = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker works without its broker, and hears it when it is back
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True  # a folder that cannot be read is no reason to end
 CELERY_TASK_PUBLISH_RETRY = False  # a message is only a hint: what is due is in the database
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"

@@ -31,12 +31,18 @@ class Beat:
         self._seen = time.monotonic()
         self._is_scheduled = False
         self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="beat", daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
         self._stopping.set()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it still looks, or something that it has begun goes on."""
+        return self._thread.is_alive() or bool(self._begun)
 
     def silent_seconds(self) -> float:
         """Return how long ago beat last looked."""

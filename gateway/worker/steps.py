@@ -32,6 +32,7 @@ class Background(bootsteps.StartStopStep):
         signs.watch("beat", self._beat.silent_seconds, at_most_seconds=SILENT_SECONDS)
         signs.watch("upkeep", self._beat.longest_seconds, at_most_seconds=ENDLESS_SECONDS)
         signs.watch("providers", lane.longest_seconds, at_most_seconds=ENDLESS_SECONDS)
+        log.info("worker_began", threads=settings.WORKER_CONCURRENCY)
 
     def stop(self, worker: Any) -> None:
         """Let what is in hand end within the grace period; the rest is left to its leases."""

@@ -1,4 +1,4 @@
-"""`manage.py run` as a person meets it, with the real server, worker and beat."""
+"""`manage.py run` as a person meets it, with the real server and worker."""
 
 import contextlib
 import json
@@ -143,11 +143,21 @@ def test_ctrl_c_stops_everything_and_a_second_start_keeps_keys(
 def test_a_dead_child_stops_the_rest_with_a_clear_line(gateway: Process) -> None:
     start(gateway)
     children = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()
-    beat = next(pid for pid in children if b"\0beat\0" in Path(f"/proc/{pid}/cmdline").read_bytes())
-    os.kill(int(beat), signal.SIGKILL)
+    worker = next(pid for pid in children if b"\0worker\0" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    os.kill(int(worker), signal.SIGKILL)
     wait_until(lambda: not gateway.is_running, seconds=30, what="the gateway to stop")
     assert gateway.exit_code == 1
-    assert "CommandError: the Celery beat ended with exit code -9" in gateway.output()
+    assert "CommandError: the Celery worker ended with exit code -9" in gateway.output()
+
+
+def test_a_unit_that_still_starts_a_beat_does_no_harm(tmp_path: Path, environment: dict[str, str]) -> None:
+    beat = Process([*RUN, "beat"], log=tmp_path / "beat.log", environment=environment)
+    beat.start()
+    try:
+        wait_until(lambda: "Remove this part" in beat.output(), seconds=60, what="what there is to do")
+        assert beat.terminate() == 0
+    finally:
+        beat.kill()
 
 
 def test_children_do_not_outlive_a_killed_supervisor(gateway: Process, environment: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Works the outbox off: which deletes are due, account by account, each in its share of a worker's threads."""
+"""Works the outbox off: which deletes are due, each account's in its share of a worker's threads."""
 
 from __future__ import annotations
 

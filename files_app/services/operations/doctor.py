@@ -22,7 +22,7 @@ from files_app.services.operations.connection_test import check_connection
 from files_app.services.operations.findings import SHOWN_NAMES, Finding, ok, problem, shortened, warning
 from files_app.services.operations.heartbeats import LACK_FIX
 from files_app.services.operations.overview import CRITICAL_PERCENT, WARNING_PERCENT, usage_of
-from files_app.words import age, readable_bytes
+from files_app.words import readable_bytes
 
 Check = Callable[[], Iterator["Finding"]]
 

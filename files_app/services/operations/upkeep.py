@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from django.conf import settings
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -19,6 +20,8 @@ from files_app.services.index.transactions import database_time
 from files_app.services.index.usage import recount_all
 from files_app.services.operations import cleanup
 from files_app.services.upstream.schedule import sync_due_accounts
+
+log = structlog.get_logger(__name__)
 
 #: What is done, by its name in the database. What is for providers is only offered to the lane of providers.
 UPKEEP: Mapping[str, Callable[[], object]] = {
@@ -68,6 +71,7 @@ def carry_out(name: str) -> bool:
     if not claim(name):
         return False
     UPKEEP[name]()
+    log.debug("upkeep_done", work=name)
     DueTime.objects.filter(name=name).update(done_at=Now())
     return True
 

@@ -62,7 +62,8 @@ def refresh_unfinished(account: ProviderAccount, driver: Driver, *, ends: float 
     """Ask for the files of an account that its provider had not finished; return how many have changed.
 
     One by one, those first that nobody has asked for: a shared account's list would show everybody's files.
-    ends: `time.monotonic()` after which no more is asked. Raises ProviderError, and leaves the rest for later.
+    ends: `time.monotonic()` after which no more is asked.
+    Raises ProviderError, and leaves the rest for later.
     """
     if Operation.RETRIEVE not in driver.capabilities.operations:
         return 0
