@@ -29,7 +29,7 @@ class Beat:
         self._own_due = dict.fromkeys(self._own, 0.0)
         self._begun: dict[str, float] = {}
         self._seen = time.monotonic()
-        self._is_scheduled = False
+        self._is_first_look = True
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
 
@@ -62,9 +62,9 @@ class Beat:
     def _look(self) -> None:
         for name in self._due_here():
             self._begin(name, self._own[name])
-        if not self._is_scheduled:
+        if self._is_first_look:
             upkeep.schedule()
-            self._is_scheduled = True
+            self._is_first_look = False
         for name in upkeep.due():
             self._begin(name, partial(upkeep.carry_out, name))
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
+from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -46,15 +47,20 @@ class Late:
 
 
 def schedule() -> None:
-    """Write down what is not in the database yet, as due now."""
+    """Write down what is not in the database yet, as due now, and forget what is not done any more."""
     new = UPKEEP.keys() - set(DueTime.objects.values_list("name", flat=True))
     DueTime.objects.bulk_create([DueTime(name=name) for name in sorted(new)], ignore_conflicts=True)
+    DueTime.objects.exclude(name__in=UPKEEP).delete()
 
 
 def due() -> list[str]:
     """Return the names of the work whose time has come, by the database's clock."""
-    rows = DueTime.objects.filter(name__in=UPKEEP, due_at__lte=Now()).order_by("due_at")
-    return list(rows.values_list("name", flat=True))
+    is_due = ExpressionWrapper(Q(due_at__lte=Now()), output_field=BooleanField())
+    rows = DueTime.objects.filter(name__in=UPKEEP).annotate(is_due=is_due).order_by("due_at")
+    found = dict(rows.values_list("name", "is_due"))
+    if len(found) < len(UPKEEP):
+        schedule()
+    return [name for name, has_come in found.items() if has_come]
 
 
 def claim(name: str) -> bool:

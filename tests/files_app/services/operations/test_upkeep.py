@@ -56,6 +56,15 @@ def test_what_was_done_is_due_again_after_its_period(settings: Settings) -> None
 
 
 @pytest.mark.usefixtures("_scheduled")
+def test_rows_that_are_gone_come_back_and_those_of_no_use_go() -> None:
+    DueTime.objects.filter(name="expire_files").delete()
+    DueTime.objects.create(name="of-an-earlier-version", due_at=timezone.now() - timedelta(days=9))
+    assert "expire_files" not in upkeep.due()
+    assert "expire_files" in upkeep.due()
+    assert not DueTime.objects.filter(name="of-an-earlier-version").exists()
+
+
+@pytest.mark.usefixtures("_scheduled")
 def test_late_is_measured_from_when_it_was_due() -> None:
     assert upkeep.late() == []
     now = timezone.now()
