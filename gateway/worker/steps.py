@@ -15,6 +15,8 @@ log = structlog.get_logger(__name__)
 
 #: What loops at least every two seconds stands when it has not for so long.
 SILENT_SECONDS = 30.0
+#: What is in hand at a stop gets the grace period, and no more than this: it is done again after its lease.
+FAREWELL_SECONDS = 60
 #: No work of ours takes so long.
 ENDLESS_SECONDS = 3_600.0
 
@@ -35,9 +37,9 @@ class Background(bootsteps.StartStopStep):
         log.info("worker_began", threads=settings.WORKER_CONCURRENCY)
 
     def stop(self, worker: Any) -> None:
-        """Let what is in hand end within the grace period; the rest is left to its leases."""
+        """Let what is in hand end within the grace period, of a minute at most; the rest is left to its leases."""
         self._beat.stop()
-        if not lanes.close_lane(settings.SHUTDOWN_GRACE_SECONDS):
+        if not lanes.close_lane(min(settings.SHUTDOWN_GRACE_SECONDS, FAREWELL_SECONDS)):
             log.warning("stopped_with_work_in_hand")
 
     def terminate(self, worker: Any) -> None:

@@ -1,4 +1,4 @@
-"""When an account is synced: by beat, and before a list that would show an old state."""
+"""When an account is synced: in its turn, and before a list that would show an old state."""
 
 from __future__ import annotations
 
