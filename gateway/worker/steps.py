@@ -37,7 +37,7 @@ class Background(bootsteps.StartStopStep):
         log.info("worker_began", threads=settings.WORKER_CONCURRENCY)
 
     def stop(self, worker: Any) -> None:
-        """Let what is in hand end within the grace period, of a minute at most; the rest is left to its leases."""
+        """Let what is in hand end within the grace period, or a minute; the rest is left to its leases."""
         self._beat.stop()
         if not lanes.close_lane(min(settings.SHUTDOWN_GRACE_SECONDS, FAREWELL_SECONDS)):
             log.warning("stopped_with_work_in_hand")
