@@ -15,5 +15,8 @@ def deliver_delete(copy_pk: int, account_pk: int | None = None) -> None:
 
 @shared_task
 def deliver_deletes() -> None:
-    """Deliver all that is due now, not with the outbox's next turn."""
+    """Deliver all that is due now, not with the outbox's next turn.
+
+    The beat of an earlier version asks for it too, until it is stopped.
+    """
     queue.deliver_due()

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 
-from files_app.models import FileCopy, ProviderAccount
+from files_app.models import CopyState, FileCopy, ProviderAccount
 from files_app.services.upstream.schedule import due_at
 
 #: A delete that was due so long ago, and that nobody works on, is late.
@@ -27,10 +27,16 @@ class LateAt:
     since: datetime
 
 
+def is_late() -> Q:
+    """Return what picks the copies whose delete was due long ago and is in nobody's hands."""
+    now = timezone.now()
+    is_free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=now)
+    return is_free & Q(state=CopyState.DELETING, next_attempt_at__lt=now - LATE_DELETE)
+
+
 def late_deletes() -> list[LateAt]:
-    """Return the deletes that were due long ago and are in nobody's hands, the longest first."""
-    before = timezone.now() - LATE_DELETE
-    late = FileCopy.objects.due().filter(next_attempt_at__lt=before).order_by()
+    """Return the deletes that are late by account, the longest first."""
+    late = FileCopy.objects.filter(is_late()).order_by()
     rows = list(late.values_list("account").annotate(Count("pk"), Min("next_attempt_at")))
     names = _full_names([pk for pk, _, _ in rows])
     found = [LateAt(names[pk], count, since) for pk, count, since in rows]

@@ -24,7 +24,7 @@ from files_app.models import (
     Organization,
     ProviderAccount,
 )
-from files_app.services.operations.lateness import LATE_DELETE
+from files_app.services.operations.lateness import is_late
 from files_app.services.tenants.staff import Reach
 
 T = TypeVar("T")
@@ -259,10 +259,7 @@ def deletions(reach: Reach) -> Deletions:
     return Deletions(
         **waiting.aggregate(
             pending=Count("pk", filter=Q(state=CopyState.DELETING)),
-            late=Count(
-                "pk",
-                filter=Q(state=CopyState.DELETING, next_attempt_at__lt=timezone.now() - LATE_DELETE),
-            ),
+            late=Count("pk", filter=is_late()),
             dead=Count("pk", filter=Q(state=CopyState.DEAD)),
             unconfirmed=Count("pk", filter=Q(state=CopyState.UNCONFIRMED)),
             oldest=Min("state_changed_at", filter=Q(state=CopyState.DELETING)),
