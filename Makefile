@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install 
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make run      start web server, worker and beat on http://127.0.0.1:8000 (PORT, DATA_DIR)"
+	@echo "make run      start web server and worker on http://127.0.0.1:8000 (PORT, DATA_DIR)"
 	@echo "make dev      the same, restarted on every change, with readable logs"
 	@echo "make test     run all tests; ARGS='tests/files_app/services/uploads -x' runs some"
 	@echo "make check    format, lint, types, test: what CI runs"

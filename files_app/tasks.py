@@ -1,59 +1,22 @@
-"""Celery tasks: each calls one service and is safe to run twice."""
+"""Celery tasks: hints at what the database says is due. Each only hands over, and is safe to run twice."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
-from files_app.services.deletes import delivery, expiry, outbox
-from files_app.services.index import usage
-from files_app.services.operations import cleanup, heartbeats
-from files_app.services.upstream import schedule
+from files_app.services.deletes import queue
 
 
 @shared_task
-def deliver_delete(copy_pk: int) -> None:
-    """Delete one copy at its provider."""
-    delivery.deliver(copy_pk)
+def deliver_delete(copy_pk: int, account_pk: int | None = None) -> None:
+    """Deliver one delete at its provider now, not with the outbox's next turn."""
+    queue.deliver_soon(copy_pk, account_pk)
 
 
 @shared_task
 def deliver_deletes() -> None:
-    """Publish the deletes that are due: first attempts whose message was lost, and retries."""
-    outbox.send_due()
+    """Deliver all that is due now, not with the outbox's next turn.
 
-
-@shared_task
-def sweep_uploads() -> None:
-    """Fail uploads that died, and look for what lost answers left at the providers."""
-    heartbeats.beat()
-    cleanup.sweep_uploads()
-
-
-@shared_task
-def sweep_stores() -> None:
-    """Remove half-written objects from object stores."""
-    cleanup.sweep_stores()
-
-
-@shared_task
-def expire_files() -> None:
-    """Delete files whose time is over."""
-    expiry.expire_files()
-
-
-@shared_task
-def sync_accounts() -> None:
-    """Bring the index up to date with the providers."""
-    schedule.sync_due_accounts()
-
-
-@shared_task
-def recount_usage() -> None:
-    """Mend the usage counters."""
-    usage.recount_all()
-
-
-@shared_task
-def prune_records() -> None:
-    """Remove records that have served their time."""
-    cleanup.prune_records()
+    The beat of an earlier version asks for it too, until it is stopped.
+    """
+    queue.deliver_due()

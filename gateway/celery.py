@@ -7,12 +7,13 @@ from typing import Any
 import structlog
 from celery import Celery, Task
 from celery.app import utils
-from celery.signals import beat_init, before_task_publish, setup_logging, task_prerun, worker_init
+from celery.signals import before_task_publish, setup_logging, task_prerun, worker_init
 
 from gateway import (
     beats,
     redis_broker,  # noqa: F401  # mends kombu's transport when it is imported
 )
+from gateway.worker import signs
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 
@@ -23,6 +24,8 @@ utils.HIDDEN_SETTINGS = re.compile(f"{_hidden}|BROKER_URL|STORAGE_URL", re.IGNOR
 app = Celery("gateway")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["worker"].add("gateway.worker.steps:Background")
+app.steps["consumer"].add("gateway.worker.steps:Listening")
 
 
 @setup_logging.connect
@@ -31,10 +34,9 @@ def keep_django_logging(**kwargs: Any) -> None:
 
 
 @worker_init.connect
-@beat_init.connect
 def start_beats(**kwargs: Any) -> None:
     """Say that this part is there, long before its broker answers."""
-    beats.start(lambda: True)
+    beats.start(signs.is_well)
 
 
 @before_task_publish.connect

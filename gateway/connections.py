@@ -71,7 +71,7 @@ def broker_transport_options(url: str, data_dir: Path) -> dict[str, Any]:
     if url.startswith(("redis", "valkey", "unix")):
         return {
             **once_more,
-            "visibility_timeout": 900,  # longer than the time limit of a task, or it runs twice
+            "visibility_timeout": 900,  # far longer than a task takes, which only hands over
             "unacked_restore_interval": 10,
             "unacked_restore_throttle": 1,  # at kombu's default a dead worker's task waits for 100 s
             "socket_timeout": 1,

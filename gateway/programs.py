@@ -46,21 +46,11 @@ def worker() -> Program:
             *("-m", "celery", "-A", "gateway", "--quiet", "worker"),
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         ],
-        "deletes, expiry and syncs wait",
+        "deletes, expiry, clean-up and syncs wait",
     )
 
 
-def beat() -> Program:
-    return Program(
-        "beat",
-        "Celery beat",
-        # Without a pid file: one that a killed beat left behind would keep the next one from starting.
-        [sys.executable, "-m", "celery", "-A", "gateway", "--quiet", "beat", "--pidfile="],
-        "expiry, clean-up and syncs wait",
-    )
-
-
-PROGRAMS: dict[str, Callable[[], Program]] = {"web": web, "worker": worker, "beat": beat}
+PROGRAMS: dict[str, Callable[[], Program]] = {"web": web, "worker": worker}
 
 
 def become(program: Program) -> NoReturn:

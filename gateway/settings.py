@@ -59,6 +59,7 @@ from gateway.environment import (
     url_path,
 )
 from gateway.unfold import UNFOLD as UNFOLD
+from gateway.worker_settings import *  # noqa: F403 - the rest of CELERY_*, and UPKEEP_SECONDS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 read_file(BASE_DIR / ".env")
@@ -79,7 +80,7 @@ WEB_WORKERS = integer("WEB_WORKERS", 2, minimum=1)
 WEB_THREADS = integer("WEB_THREADS", 64, minimum=2)  # one transfer holds one thread, which mostly waits
 # granian counts idle connections too: at this many it accepts no other, not even a health check.
 CONNECTIONS_PER_WORKER = 1024
-WORKER_CONCURRENCY = integer("WORKER_CONCURRENCY", 2, minimum=1)
+WORKER_CONCURRENCY = integer("WORKER_CONCURRENCY", 16, minimum=1)  # threads, for providers
 SHUTDOWN_GRACE_SECONDS = integer("SHUTDOWN_GRACE_SECONDS", 30, minimum=1, maximum=DAY)
 
 # Whatever any of our processes writes (databases, files, spools, counters) is for its own user alone.
@@ -337,45 +338,6 @@ CELERY_BROKER_URL = verified_redis(
 )
 CELERY_BROKER_USE_SSL = amqps_options(CELERY_BROKER_URL, CA_BUNDLE)
 CELERY_BROKER_TRANSPORT_OPTIONS = broker_transport_options(CELERY_BROKER_URL, DATA_DIR)
-CELERY_BROKER_CONNECTION_TIMEOUT = 1
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_TASK_PUBLISH_RETRY = False  # a message is only a hint: beat sends again what the database says is due
-CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_SERIALIZER = "json"
-CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_TASK_SOFT_TIME_LIMIT = 240
-CELERY_TASK_TIME_LIMIT = 300
-CELERY_TASK_CREATE_MISSING_QUEUES = True
-CELERY_WORKER_CONCURRENCY = WORKER_CONCURRENCY
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
-CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000  # KiB
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 25
-CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
-CELERY_WORKER_SEND_TASK_EVENTS = False
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_WORKER_REDIRECT_STDOUTS = False
-CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    task: {
-        "task": f"files_app.tasks.{task}",
-        "schedule": seconds,
-        # A message that waited longer than its period is stale: the next one does the same work.
-        "options": {"expires": seconds},
-    }
-    for task, seconds in {
-        "deliver_deletes": 5.0,
-        "sweep_uploads": 30.0,
-        "sweep_stores": 3600.0,
-        "expire_files": 30.0,
-        "sync_accounts": 60.0,
-        "recount_usage": 3600.0,
-        "prune_records": 3600.0,
-    }.items()
-}
 
 # -- logs ------------------------------------------------------------------------------------------
 

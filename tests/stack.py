@@ -1,4 +1,4 @@
-"""The real gateway for tests over HTTP: granian, a Celery worker and beat, each with its own life.
+"""The real gateway for tests over HTTP: granian and a worker, each with its own life.
 
     with Stack(tmp_path) as stack:                       # SQLite and the filesystem broker
         client = openai.OpenAI(base_url=stack.api_url, api_key=stack.api_key)
@@ -21,7 +21,7 @@ from typing import Literal, Self, get_args
 from tests.processes import START_TIMEOUT_SECONDS, Process, free_port, wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent
-Part = Literal["web", "worker", "beat"]
+Part = Literal["web", "worker"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 
@@ -115,7 +115,7 @@ class Stack:
         return done
 
     def send_task(self, name: str) -> None:
-        """Ask the worker for a task now instead of at beat's next tick, such as `sweep_uploads`."""
+        """Ask the worker for a task now instead of when it would look again: `deliver_deletes`."""
         command = [
             sys.executable,
             "-m",

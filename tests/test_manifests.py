@@ -260,7 +260,7 @@ def test_kustomize_builds_it() -> None:
     )
     assert done.returncode == 0, done.stderr
     kinds = [item["kind"] for item in yaml.safe_load_all(done.stdout)]
-    assert kinds.count("Deployment") == 3
+    assert kinds.count("Deployment") == 2
 
 
 # -- systemd ---------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from files_app.models.places import AccountPlace
 from files_app.models.records import AuditAction, AuditEvent, IdempotencyRecord
 from files_app.models.staff import Heartbeat, StaffAccess
 from files_app.models.states import CopyState, FileState
+from files_app.models.upkeep import DueTime
 
 __all__ = [
     "AccountPlace",
@@ -16,6 +17,7 @@ __all__ = [
     "AuditEvent",
     "CopyState",
     "DeletedReason",
+    "DueTime",
     "File",
     "FileCopy",
     "FileState",

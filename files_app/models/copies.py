@@ -92,7 +92,11 @@ class FileCopy(StatefulModel):
         indexes: ClassVar = [
             models.Index(fields=["account", "remote_id"], name="copy_remote_id"),
             models.Index(fields=["remote_id"], name="copy_anywhere"),
-            models.Index(fields=["next_attempt_at"], condition=Q(state="deleting"), name="copy_due_deletes"),
+            models.Index(
+                fields=["account", "next_attempt_at"],
+                condition=Q(state="deleting"),
+                name="copy_due_by_account",
+            ),
             models.Index(fields=["state", "state_changed_at"], name="copy_state"),
         ]
 

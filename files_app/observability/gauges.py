@@ -1,12 +1,14 @@
 """Gauges that are read from the database when `/metrics` is asked."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
-from django.db.models import Count, Sum
+from django.db.models import Count, Min, Sum
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 
-from files_app.models import CopyState, File, FileCopy, FileState, Organization, ProviderAccount
+from files_app.models import CopyState, DueTime, File, FileCopy, FileState, Organization, ProviderAccount
 from files_app.observability.metrics import GaugeSource
 
 QUOTA_FIELDS = {
@@ -34,6 +36,31 @@ def outbox_gauges(by_organization: bool) -> Iterator[GaugeMetricFamily]:
     yield GaugeMetricFamily("files_gateway_uploads_in_progress", "Uploads in progress.", value=uploading)
 
 
+def lag_gauges(by_organization: bool) -> Iterator[GaugeMetricFamily]:
+    """Report how late the background work is: how long ago what nobody has done yet was due."""
+    now = timezone.now()
+    text = "Seconds since the oldest delete that nobody works on was due."
+    gauge = GaugeMetricFamily(
+        "files_gateway_deletes_lag_seconds", text, labels=["provider"] if by_organization else []
+    )
+    due = FileCopy.objects.due().order_by()
+    if by_organization:
+        for name, since in due.values_list("account__name").annotate(Min("next_attempt_at")):
+            gauge.add_metric([name], _seconds(now, since))
+    else:
+        gauge.add_metric([], _seconds(now, due.aggregate(since=Min("next_attempt_at"))["since"]))
+    yield gauge
+    text = "Seconds since periodic work was due, by its name; 0 for what is done in its time."
+    upkeep = GaugeMetricFamily("files_gateway_upkeep_lag_seconds", text, labels=["work"])
+    for name, due_at in DueTime.objects.values_list("name", "due_at"):
+        upkeep.add_metric([name], _seconds(now, due_at))
+    yield upkeep
+
+
+def _seconds(now: datetime, since: datetime | None) -> float:
+    return max(0.0, (now - since).total_seconds()) if since else 0.0
+
+
 def sharing_gauges(by_organization: bool) -> Iterator[GaugeMetricFamily]:
     """Count accounts whose files may be another organization's."""
     marked = ProviderAccount.objects.filter(shared_since__isnull=False).count()
@@ -54,4 +81,4 @@ def quota_gauges(by_organization: bool) -> Iterator[GaugeMetricFamily]:
         yield gauge
 
 
-GAUGE_SOURCES: tuple[GaugeSource, ...] = (outbox_gauges, sharing_gauges, quota_gauges)
+GAUGE_SOURCES: tuple[GaugeSource, ...] = (outbox_gauges, lag_gauges, sharing_gauges, quota_gauges)

@@ -46,7 +46,7 @@ def running_gateway(
 
 @pytest.fixture
 def gateway(running_gateway: Gateway, fake: FakeProvider) -> Gateway:
-    """A web server on SQLite and a shell; no worker, no beat. It is started again after a test killed it."""
+    """A web server on SQLite and a shell; no worker. It is started again after a test killed it."""
     if not running_gateway.stack.processes["web"].is_running:
         running_gateway.stack.restart_web()
     running_gateway.shell("retire_accounts")

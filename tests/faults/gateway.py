@@ -149,7 +149,7 @@ class Tenant:
 
 
 class Gateway:
-    """A stack with its web server, a shell beside it and, where a test wants them, worker and beat."""
+    """A stack with its web server, a shell beside it and, where a test wants it, a worker."""
 
     def __init__(self, stack: Stack, fake: FakeProvider, *, parts: tuple[Part, ...] = ("web",)) -> None:
         self.stack = stack
@@ -207,7 +207,7 @@ class Gateway:
         return sorted(path for path in (self.stack.data_dir / "files").glob(below) if path.is_file())
 
     def recover(self) -> None:
-        """Do what beat and worker do after a crash, when its leases have run out."""
+        """Do what a worker does after a crash, when its leases have run out."""
         self.shell("recover")
 
     def in_state(self, tenant: Tenant, kind: str, state: str) -> int:

@@ -1,4 +1,4 @@
-"""What time, beat and worker do after a fault, one after the other and in one process."""
+"""What time and worker do after a fault, one after the other and in one process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def deliver_deletes() -> dict[str, int]:
 
 
 def recover(deliver: Callable[[], object] = deliver_deletes) -> None:
-    """Do what beat and worker do after a crash, when its leases have run out.
+    """Do what a worker does after a crash, when its leases have run out.
 
     deliver: how the deletes that are due get to their provider; by default without a broker.
     """

@@ -28,6 +28,7 @@ from django.utils import timezone  # noqa: E402
 from files_app.models import (  # noqa: E402
     AuditEvent,
     CopyState,
+    DueTime,
     File,
     FileCopy,
     Organization,
@@ -187,6 +188,20 @@ def age_deletes(hours: int) -> None:
     FileCopy.objects.filter(state=CopyState.DELETING).update(first_attempt_at=began)
 
 
+def begin_upkeep(name: str) -> None:
+    """Let a kind of periodic work be due now, and forget that it was ever done."""
+    DueTime.objects.filter(name=name).update(due_at=timezone.now(), done_at=None)
+
+
+def is_upkeep_done(name: str) -> bool:
+    return DueTime.objects.filter(name=name, done_at__isnull=False).exists()
+
+
+def delay_deletes(minutes: int) -> None:
+    """Let what is due have been due for so long."""
+    FileCopy.objects.due().update(next_attempt_at=timezone.now() - timedelta(minutes=minutes))
+
+
 def expire_file(file_id: str) -> None:
     """Let a file's time be over."""
     File.objects.filter(file_id=file_id).update(expires_at=timezone.now() - timedelta(seconds=1))
@@ -246,6 +261,9 @@ ORDERS: dict[str, Callable[..., Any]] = {
         spoil_credentials,
         rename_driver,
         age_deletes,
+        begin_upkeep,
+        is_upkeep_done,
+        delay_deletes,
         expire_file,
         shift_counters,
         total_bytes,

@@ -55,7 +55,7 @@ def delete_promptly(tenant: Tenant, file_id: str) -> None:
 
 
 def wait_until_held(gateway: Gateway, count: int) -> None:
-    """Do once what beat does every five seconds, and wait until the provider holds so many files."""
+    """Do once what a worker does every five seconds, and wait until the provider holds so many files."""
     gateway.shell("let_time_pass")
     gateway.stack.send_task("deliver_deletes")
     wait_until(

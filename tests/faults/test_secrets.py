@@ -60,7 +60,7 @@ def planted(running_fake: FakeProvider, tmp_path_factory: pytest.TempPathFactory
     settings = {name: known[name] for name in known if name.isupper()}
     environment = {**QUICK, **settings, "REFERRED": known["by reference"], "LOG_LEVEL": "DEBUG"}
     stack = Stack(tmp_path_factory.mktemp("secrets"), environment=environment)
-    with Gateway(stack, running_fake, parts=("web", "worker", "beat")) as gateway:
+    with Gateway(stack, running_fake, parts=("web", "worker")) as gateway:
         tenant = prepared(gateway, known)
         known["client key"] = tenant.key
         known["first key"] = stack.api_key
@@ -175,7 +175,6 @@ def crash(gateway: Gateway, tenant: Tenant) -> None:
         gateway.wait_for_uploads(tenant, 1)
         gateway.stack.kill("web")
     gateway.stack.kill("worker")
-    gateway.stack.kill("beat")
     gateway.stack.restart_web()
     assert tenant.delete(file_id).status_code == 200  # its message stays in the queue
     gateway.recover()
@@ -189,7 +188,7 @@ def found(planted: Planted, text: str, *, allowed: tuple[str, ...] = ()) -> list
     return [name for name, secret in planted.secrets.items() if secret in text and name not in allowed]
 
 
-@pytest.mark.parametrize("name", ["web.log", "worker.log", "beat.log", "shell.log"])
+@pytest.mark.parametrize("name", ["web.log", "worker.log", "shell.log"])
 def test_logs_hold_no_secret(planted: Planted, name: str) -> None:
     text = (planted.gateway.stack.directory / name).read_text(errors="replace") or "-"
     assert found(planted, text) == []

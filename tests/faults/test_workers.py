@@ -26,7 +26,7 @@ def worker_gateway(running_fake: FakeProvider, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def gateway(worker_gateway: Gateway, fake: FakeProvider) -> Gateway:
-    """Web server and worker, and no beat: what is due is sent when a test says so."""
+    """Web server and worker, whose outbox looks every five seconds, and at once when a test says so."""
     worker_gateway.shell("retire_accounts")
     if not worker_gateway.stack.processes["worker"].is_running:
         worker_gateway.stack.start("worker")
@@ -184,34 +184,22 @@ def test_an_account_that_cannot_be_searched_does_not_block_others(gateway: Gatew
     assert gateway.in_state(tenant, "copies", "unconfirmed") == 1
 
 
-def test_two_beats_and_a_backlog_delete_each_file_once(gateway: Gateway) -> None:
+def test_two_workers_and_a_backlog_delete_each_file_once(gateway: Gateway) -> None:
     tenant = gateway.tenant()
     gateway.stack.kill("worker")
     for number in range(20):
         tenant.delete(uploaded(tenant, f"{number}.txt"))
-    command = [sys.executable, "-m", "celery", "-A", "gateway", "--quiet", "beat", "--pidfile="]
-    beats = [
-        Process(
-            [
-                *command,
-                "--workdir",
-                str(PROJECT),
-                "--schedule",
-                str(gateway.stack.directory / f"beat-{name}"),
-            ],
-            log=gateway.stack.directory / f"beat-{name}.log",
-            environment=gateway.stack.environment,
-        )
-        for name in ("one", "two")
-    ]
+    other = Process(
+        [sys.executable, str(PROJECT / "manage.py"), "run", "worker"],
+        log=gateway.stack.directory / "other-worker.log",
+        environment=gateway.stack.environment,
+    )
     try:
-        for beat in beats:
-            beat.start()
+        other.start()
         gateway.stack.start("worker")
         wait_until_deleted(gateway, tenant, 20)
     finally:
-        for beat in beats:
-            beat.kill()
+        other.kill()
     assert sha256_at(gateway.fake) == {}
     assert len(deletes_seen(gateway)) == 20
     tenant.assert_empty()

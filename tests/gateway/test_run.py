@@ -1,4 +1,4 @@
-"""`manage.py run` as a person meets it, with the real server, worker and beat."""
+"""`manage.py run` as a person meets it, with the real server and worker."""
 
 import contextlib
 import json
@@ -137,6 +137,16 @@ def test_ctrl_c_stops_everything_and_a_second_start_keeps_keys(
         socket.create_connection(("127.0.0.1", int(environment["PORT"])), timeout=1)
 
     assert credentials(start(gateway)) == first
+
+
+def test_a_unit_that_still_starts_a_beat_does_no_harm(tmp_path: Path, environment: dict[str, str]) -> None:
+    beat = Process([*RUN, "beat"], log=tmp_path / "beat.log", environment=environment)
+    beat.start()
+    try:
+        wait_until(lambda: "Remove this part" in beat.output(), seconds=60, what="what there is to do")
+        assert beat.terminate() == 0
+    finally:
+        beat.kill()
 
 
 def test_a_taken_port_is_named(environment: dict[str, str]) -> None:

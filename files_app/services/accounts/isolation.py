@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
-from celery.exceptions import SoftTimeLimitExceeded
 
 from files_app.models import ProviderAccount
 from providers.exceptions import ProviderConfigurationError, ProviderError
@@ -21,7 +20,5 @@ def on_its_own(work: str, account: ProviderAccount) -> Iterator[None]:
         yield
     except (ProviderError, ProviderConfigurationError) as exc:
         log.warning(f"{work}_failed", account=account.name, error=str(exc))
-    except SoftTimeLimitExceeded:
-        raise
     except Exception:  # one account's oddity must not keep the others waiting
         log.exception(f"{work}_failed_unexpectedly", account=account.name)

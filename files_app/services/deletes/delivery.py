@@ -16,7 +16,7 @@ from django.utils import timezone
 from files_app.models import AuditAction, CopyState, FileCopy
 from files_app.models.copies import FileCopyQuerySet
 from files_app.services.accounts.drivers import driver_for, may_not_show_yet
-from files_app.services.deletes.outbox import RESEND_SECONDS, close_file
+from files_app.services.deletes.outbox import close_file
 from files_app.services.index import audit
 from files_app.services.index.callers import system_caller
 from files_app.services.index.transactions import database_time
@@ -33,6 +33,8 @@ FIRST_RETRY_SECONDS = 3.0
 MAX_RETRY_SECONDS = 3_600.0
 GIVE_UP_AFTER = timedelta(hours=26)
 LEASE_SECONDS = 420
+#: So much before its time `drain --early` may try a delete.
+_EARLY_SECONDS = 60
 _NO_LEASE: Mapping[str, Any] = {"lease_token": "", "lease_expires_at": None}
 
 
@@ -67,9 +69,7 @@ def deliver(copy_pk: int) -> CopyState | None:
 
 def _claim(copy_pk: int) -> FileCopy | None:
     token = secrets.token_hex(16)
-    # A queue that was not read for a while holds many messages of one delete. The later ones must not cut its
-    # wait short. `send_due` itself postpones what it sends by so much.
-    due_soon = database_time(plus_seconds=RESEND_SECONDS)
+    due_soon = database_time(plus_seconds=_EARLY_SECONDS)
     free = FileCopy.objects.filter(
         pk=copy_pk, state=CopyState.DELETING, next_attempt_at__lte=due_soon
     ).exclude(lease_expires_at__gt=database_time(plus_seconds=0))

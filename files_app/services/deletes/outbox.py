@@ -1,4 +1,4 @@
-"""The outbox of deletes: a tombstone and a row in one commit, and the message that asks a worker for more."""
+"""The outbox of deletes: a tombstone and a row in one commit, and the message that hints at it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from files_app.services.index.transactions import database_time
 from providers.objects import Operation
 
 log = structlog.get_logger(__name__)
-RESEND_SECONDS = 60
+_HINT_SECONDS = 60
 _BROKER_PAUSE_SECONDS = 5.0
 
 
@@ -72,20 +72,20 @@ def _begin_deletes(file: File, now: datetime) -> None:
             next_attempt_at=database_time(plus_seconds=0),
             state_changed_at=now,
         )
-        send_after_commit(copy.pk)
+        send_after_commit(copy)
 
 
-def send_after_commit(copy_pk: int) -> None:
-    """Ask a worker to deliver the delete at once. Only a hint: beat sends again what stays due."""
-    transaction.on_commit(lambda: send(copy_pk), robust=True)
+def send_after_commit(copy: FileCopy) -> None:
+    """Ask a worker to deliver the delete at once. Only a hint: the outbox finds what stays due."""
+    transaction.on_commit(lambda: send(copy), robust=True)
 
 
-def send(copy_pk: int) -> bool:
+def send(copy: FileCopy) -> bool:
     """Publish the delivery of one delete; False when the broker cannot take it now."""
     if not _broker.may_try():
         return False
     try:
-        publish(copy_pk)
+        publish(copy.pk, copy.account_id)
     except (BrokerError, OSError) as exc:
         _broker.failed()
         log.warning("broker_unreachable", error=type(exc).__name__)
@@ -93,24 +93,10 @@ def send(copy_pk: int) -> bool:
     return True
 
 
-def publish(copy_pk: int) -> None:
+def publish(copy_pk: int, account_pk: int) -> None:
     """Put the task into the queue, by its name: tasks import services, not the other way round."""
-    current_app.send_task("files_app.tasks.deliver_delete", args=(copy_pk,))
-
-
-def send_due(limit: int = 500) -> int:
-    """Publish the deletes that are due and return how many; what is lost on the way is due again soon."""
-    sent = 0
-    for pk in list(FileCopy.objects.due().values_list("pk", flat=True)[:limit]):
-        again = database_time(plus_seconds=RESEND_SECONDS)
-        FileCopy.objects.filter(pk=pk, state=CopyState.DELETING).update(next_attempt_at=again)
-        if not send(pk):
-            FileCopy.objects.filter(pk=pk, state=CopyState.DELETING).update(
-                next_attempt_at=database_time(plus_seconds=0)
-            )
-            break
-        sent += 1
-    return sent
+    # Later than that the outbox has long found it.
+    current_app.send_task("files_app.tasks.deliver_delete", args=(copy_pk, account_pk), expires=_HINT_SECONDS)
 
 
 def retry_dead(copy: FileCopy, *, caller: Caller) -> bool:
@@ -122,7 +108,7 @@ def retry_dead(copy: FileCopy, *, caller: Caller) -> bool:
         changed = changed or row.filter(state=CopyState.DELETING).update(**anew)
         if changed:
             audit.record_file(caller, AuditAction.DELETE_RETRY, copy.file)
-            send_after_commit(copy.pk)
+            send_after_commit(copy)
     return bool(changed)
 
 

@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
 from django.utils import timezone
 
 from files_app.models import AuditEvent, IdempotencyRecord, ProviderAccount
+from files_app.services.accounts import lanes
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.isolation import on_its_own
+from files_app.services.accounts.lanes import Work
 from files_app.services.operations import heartbeats
 from files_app.services.uploads.failure import give_up_stuck
-from files_app.services.upstream.lost_answers import search_unconfirmed
+from files_app.services.upstream.lost_answers import search_soon
 
 _BATCH = 200
 
 
 def sweep_uploads() -> int:
-    """Fail uploads whose lease ran out and return how many; then search for what lost answers left."""
+    """Fail uploads whose lease ran out and return how many; then see to it that lost answers are searched."""
     swept = give_up_stuck(_BATCH)
-    search_unconfirmed(_BATCH)
+    search_soon()
     return swept
 
 
 def sweep_stores() -> int:
-    """Remove half-written objects of every object-store account and return how many."""
-    removed = 0
-    protection = timedelta(seconds=settings.CLEANUP_PROTECTION_SECONDS)
-    for account in ProviderAccount.objects.filter(is_enabled=True):
+    """Offer the sweep of every account's store to the process's threads and return how many were taken."""
+    enabled = list(ProviderAccount.objects.filter(is_enabled=True))
+    return sum(lanes.offer(Work.SWEEP, account.pk, _sweeping(account)) for account in enabled)
+
+
+def _sweeping(account: ProviderAccount) -> Callable[[], bool]:
+    """Return what removes the half-written objects of an account's store; others have none."""
+
+    def sweep() -> bool:
         with on_its_own("sweep", account):
-            removed += driver_for(account).sweep_stray(protection)
-    return removed
+            driver_for(account).sweep_stray(timedelta(seconds=settings.CLEANUP_PROTECTION_SECONDS))
+        return False
+
+    return sweep
 
 
 def prune_records() -> int:

@@ -17,20 +17,17 @@ from files_app.models import ApiKey, CopyState, File, FileCopy, Organization, Pr
 from files_app.services.accounts.rotation import check_keys
 from files_app.services.index import usage
 from files_app.services.index.transactions import in_batches
-from files_app.services.operations import health, heartbeats, tenancy
+from files_app.services.operations import health, heartbeats, standing, tenancy
 from files_app.services.operations.connection_test import check_connection
 from files_app.services.operations.findings import SHOWN_NAMES, Finding, ok, problem, shortened, warning
 from files_app.services.operations.heartbeats import LACK_FIX
 from files_app.services.operations.overview import CRITICAL_PERCENT, WARNING_PERCENT, usage_of
-from files_app.services.upstream.schedule import is_stale
-from files_app.words import age, readable_bytes
+from files_app.words import readable_bytes
 
 Check = Callable[[], Iterator["Finding"]]
 
 _LOW_SHARE = 0.05
 _WAITING_LONG = timedelta(hours=1)
-#: A sync may be this late before anybody has to care.
-_SYNC_GRACE_SECONDS = 3 * 3_600
 
 
 def examine(*, live: bool = True) -> Iterator[Finding]:
@@ -44,11 +41,12 @@ def glance() -> Iterator[Finding]:
 
 
 def parts() -> Iterator[Finding]:
-    """Yield whether database, broker and worker are there."""
+    """Yield whether database, broker and worker are there, and whether background work goes on."""
     failures = health.failures()
     yield from _services(failures)
     if _is_readable(failures):
-        yield from _guarded(_worker)
+        for check in standing.CHECKS:
+            yield from _guarded(check)
 
 
 def _examined(checks: Iterable[Check]) -> Iterator[Finding]:
@@ -150,19 +148,6 @@ def _services(failures: dict[str, str]) -> Iterator[Finding]:
             yield problem(name, f"fails: {failures[name]}", fix)
 
 
-def _worker() -> Iterator[Finding]:
-    seen_at = heartbeats.last_seen()
-    if heartbeats.is_alive(seen_at):
-        yield ok("worker", f"worker and beat were seen {age(seen_at)}")
-        return
-    seen = f"last seen {age(seen_at)}" if seen_at else "not seen yet"
-    yield problem(
-        "worker",
-        f"worker or beat {seen}: deletes, expiry and clean-up wait",
-        "Start both: `manage.py run` runs everything, `manage.py run worker` and `run beat` one part each.",
-    )
-
-
 def _references() -> Iterator[Finding]:
     """Compare with what the running processes said: this shell may have other variables and files."""
     lacking = heartbeats.lacks()
@@ -227,7 +212,7 @@ def _drift() -> Iterator[Finding]:
         yield problem(
             "usage",
             f"the counters of {shortened(drifted)} differ from the files",
-            "Run `manage.py orgs recount`; beat does so every hour.",
+            "Run `manage.py orgs recount`; a worker does so every hour.",
         )
     else:
         yield ok("usage", "counters and files agree")
@@ -274,7 +259,7 @@ def _uploads() -> Iterator[Finding]:
 
 
 _QUICK_CHECKS: tuple[Check, ...] = (
-    _worker,
+    *standing.CHECKS,
     _references,
     _encryption,
     _deletes,
@@ -319,8 +304,9 @@ def _account(account: ProviderAccount, *, live: bool) -> Iterator[Finding]:
 
 
 def _sync_state(account: ProviderAccount, name: str) -> Iterator[Finding]:
-    fix = f"Run `manage.py accounts sync {name}`."
     if account.last_sync_error:
-        yield warning("sync", f"{name}: the last sync failed: {account.last_sync_error}", fix)
-    elif account.last_synced_at and is_stale(account, at_least_seconds=_SYNC_GRACE_SECONDS):
-        yield warning("sync", f"{name}: last synced {account.last_synced_at:%Y-%m-%d %H:%M:%S} UTC", fix)
+        yield warning(
+            "sync",
+            f"{name}: the last sync failed: {account.last_sync_error}",
+            f"Run `manage.py accounts sync {name}`.",
+        )

@@ -24,6 +24,7 @@ from files_app.models import (
     Organization,
     ProviderAccount,
 )
+from files_app.services.operations.lateness import is_late
 from files_app.services.tenants.staff import Reach
 
 T = TypeVar("T")
@@ -94,9 +95,10 @@ class AccountFailures:
 
 @dataclass(frozen=True, slots=True)
 class Deletions:
-    """The queue of deletes at providers."""
+    """The queue of deletes at providers. late: of those pending, how many were due long ago."""
 
     pending: int = 0
+    late: int = 0
     dead: int = 0
     unconfirmed: int = 0
     oldest: datetime | None = None
@@ -257,6 +259,7 @@ def deletions(reach: Reach) -> Deletions:
     return Deletions(
         **waiting.aggregate(
             pending=Count("pk", filter=Q(state=CopyState.DELETING)),
+            late=Count("pk", filter=is_late()),
             dead=Count("pk", filter=Q(state=CopyState.DEAD)),
             unconfirmed=Count("pk", filter=Q(state=CopyState.UNCONFIRMED)),
             oldest=Min("state_changed_at", filter=Q(state=CopyState.DELETING)),

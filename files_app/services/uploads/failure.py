@@ -43,7 +43,7 @@ def abandon_upload(
     if remote_id:
         # Also of an upload that the sweeper gave up: it has been looking for what can now be named.
         row.to(CopyState.DELETING, origin=_MAY_HOLD_BYTES, remote_id=remote_id, **values)
-        outbox.send_after_commit(copy.pk)
+        outbox.send_after_commit(copy)
     else:
         end = CopyState.UNCONFIRMED if may_be_stored else CopyState.FAILED
         row.to(end, origin=CopyState.UPLOADING, **values)

@@ -98,7 +98,7 @@ def _goes_with_its_upload(account: ProviderAccount, file_id: str, remote: Remote
         remote_id=remote.remote_id,
         next_attempt_at=database_time(plus_seconds=0),
     ):
-        outbox.send_after_commit(copy.pk)
+        outbox.send_after_commit(copy)
     return True
 
 

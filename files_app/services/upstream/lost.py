@@ -7,6 +7,8 @@ complete list, or by who was told to look, and by a retrieve.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
@@ -81,10 +83,18 @@ def old_enough(account: ProviderAccount, now: datetime) -> FileCopyQuerySet:
     )
 
 
-def mark_missing(account: ProviderAccount, driver: Driver, seen: Collection[str], began: datetime) -> int:
+def mark_missing(
+    account: ProviderAccount,
+    driver: Driver,
+    seen: Collection[str],
+    began: datetime,
+    *,
+    ends: float = math.inf,
+) -> int:
     """Note the files that the provider lacks, and mark those as lost that it has lacked before.
 
     seen: remote ids of a list that was read to its end and begun at `began`. Returns how many are lost.
+    ends: `time.monotonic()` after which no more is asked; the next sync asks for the rest.
     Raises InvalidResponseError when most of an account is missing: a wrong key or an unmounted disk looks
     like that, and much less often a provider that lost everything.
     """
@@ -92,6 +102,8 @@ def mark_missing(account: ProviderAccount, driver: Driver, seen: Collection[str]
         return 0
     lost = 0
     for copy in _missing(account, driver, seen, began):
+        if time.monotonic() > ends:
+            break
         try:
             lost += ask_for(copy, driver) is None and note_missed(copy, began)
         except ProviderError as exc:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
 from django.utils import timezone
 
 from files_app.models import CopyState, FileCopy, ProviderAccount
+from files_app.models.copies import FileCopyQuerySet
+from files_app.services.accounts import lanes
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.isolation import on_its_own
+from files_app.services.accounts.lanes import Work
 from files_app.services.accounts.places import is_exclusive, places_of_others
 from files_app.services.accounts.sharing import weigh
 from files_app.services.deletes import outbox
@@ -29,32 +34,63 @@ log = structlog.get_logger(__name__)
 
 _GIVE_UP_SEARCH_AFTER = timedelta(hours=24)
 _SEARCH_INTERVAL = timedelta(minutes=5)
+#: So long one search goes on before the account's other work has its turn; the next one does the rest.
+_TURN_SECONDS = 60.0
 
 
-def search_unconfirmed(limit: int = 100) -> int:
+def search_soon() -> int:
+    """Offer the searches that are due to the process's threads, an account at a time; return how many."""
+    accounts = _due().order_by().values_list("account", flat=True).distinct()
+    return sum(lanes.offer(Work.SEARCH, pk, _searching(pk)) for pk in list(accounts))
+
+
+def _searching(account_pk: int) -> Callable[[], bool]:
+    def search() -> bool:
+        search_unconfirmed(account_pk=account_pk)
+        return False
+
+    return search
+
+
+def search_unconfirmed(limit: int = 100, *, account_pk: int | None = None) -> int:
     """Look for the files of lost answers at their providers, delete what is found, and return how many.
 
     An object store's key holds our own id, so that the match is certain. Elsewhere a file is deleted only
     on an upstream that one organization owns alone, and only when exactly one unexplained file there has
     come since the upload began, with the upload's name and size, and no upload in flight can explain it;
-    anything else is left to an operator.
+    anything else is left to an operator. account_pk: search at this account alone.
     """
     found = 0
-    due = (
-        FileCopy.objects.filter(state=CopyState.UNCONFIRMED, next_attempt_at__lte=timezone.now())
-        .select_related("account", "file", "file__organization")
-        .order_by("next_attempt_at")[:limit]
-    )
-    for copy in due:
-        remote_id, is_settled = None, False
-        with on_its_own("search", copy.account):
-            remote_id, is_settled = _search(copy, driver_for(copy.account))
-        if remote_id is not None:
-            _hand_to_deletes(copy, remote_id)
-            found += 1
-        else:
-            _put_off(copy, is_settled=is_settled)
+    ends = time.monotonic() + _TURN_SECONDS
+    due = _due() if account_pk is None else _due().filter(account=account_pk)
+    rows = due.select_related("account", "file", "file__organization").order_by("next_attempt_at")
+    for copy in rows[:limit]:
+        if lanes.is_closing() or time.monotonic() > ends:
+            break
+        found += _claim(copy) and _search_and_settle(copy)
     return found
+
+
+def _due() -> FileCopyQuerySet:
+    return FileCopy.objects.filter(state=CopyState.UNCONFIRMED, next_attempt_at__lte=timezone.now())
+
+
+def _claim(copy: FileCopy) -> bool:
+    """Take the turn to search: a worker that dies over it leaves it to the next interval."""
+    later = timezone.now() + _SEARCH_INTERVAL
+    return bool(_due().filter(pk=copy.pk).update(next_attempt_at=later))
+
+
+def _search_and_settle(copy: FileCopy) -> bool:
+    """Search once; return whether the file was found."""
+    remote_id, is_settled = None, False
+    with on_its_own("search", copy.account):
+        remote_id, is_settled = _search(copy, driver_for(copy.account))
+    if remote_id is None:
+        _put_off(copy, is_settled=is_settled)
+        return False
+    _hand_to_deletes(copy, remote_id)
+    return True
 
 
 def _search(copy: FileCopy, driver: Driver) -> tuple[str | None, bool]:
@@ -97,7 +133,7 @@ def _hand_to_deletes(copy: FileCopy, remote_id: str) -> None:
         attempts=0,
         next_attempt_at=database_time(plus_seconds=0),
     )
-    outbox.send(copy.pk)
+    outbox.send(copy)
 
 
 def _put_off(copy: FileCopy, *, is_settled: bool) -> None:

@@ -1,10 +1,11 @@
-"""When an account is synced: by beat, and before a list that would show an old state."""
+"""When an account is synced: in its turn, and before a list that would show an old state."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import structlog
@@ -12,8 +13,10 @@ from django.conf import settings
 from django.utils import timezone
 
 from files_app.models import ProviderAccount
+from files_app.services.accounts import lanes
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.isolation import on_its_own
+from files_app.services.accounts.lanes import Work
 from files_app.services.index.transactions import release_connection
 from files_app.services.upstream.adoption import can_adopt
 from files_app.services.upstream.aside import aside
@@ -27,9 +30,18 @@ _POLL_SECONDS = 0.1
 _Outcome = Literal["done", "failed", "elsewhere"]
 
 
-def is_stale(account: ProviderAccount, *, at_least_seconds: float = 0) -> bool:
+def is_stale(account: ProviderAccount) -> bool:
     """Whether the account's index may lag behind its provider more than its settings allow."""
-    return not account.is_shared and _is_due(account, at_least_seconds)
+    return not account.is_shared and _is_due(account, 0)
+
+
+def due_at(account: ProviderAccount) -> datetime | None:
+    """Return when the account's next sync in its turn is due; None when its index follows no provider."""
+    if account.list_freshness_seconds is None:
+        return None
+    if account.last_synced_at is None:
+        return account.created_at
+    return _next_due(account.last_synced_at, account.list_freshness_seconds, settings.SYNC_INTERVAL_SECONDS)
 
 
 def _is_due(account: ProviderAccount, at_least_seconds: float) -> bool:
@@ -37,18 +49,33 @@ def _is_due(account: ProviderAccount, at_least_seconds: float) -> bool:
         return False
     if account.last_synced_at is None:
         return True
-    allowed = max(account.list_freshness_seconds, at_least_seconds)
-    return timezone.now() - account.last_synced_at > timedelta(seconds=allowed)
+    due = _next_due(account.last_synced_at, account.list_freshness_seconds, at_least_seconds)
+    return timezone.now() > due
+
+
+def _next_due(synced_at: datetime, freshness_seconds: int, at_least_seconds: float) -> datetime:
+    return synced_at + timedelta(seconds=max(freshness_seconds, at_least_seconds))
 
 
 def sync_due_accounts() -> int:
-    """Sync the accounts whose last sync is older than their freshness, and return how many were."""
-    synced = 0
-    for account in ProviderAccount.objects.filter(is_enabled=True):
-        if _is_due(account, settings.SYNC_INTERVAL_SECONDS):
-            with on_its_own("sync", account):
-                synced += sync_account(account) is not None
-    return synced
+    """Offer the syncs that are due to the process's threads and return how many were taken."""
+    due = [
+        account
+        for account in ProviderAccount.objects.filter(is_enabled=True)
+        if _is_due(account, settings.SYNC_INTERVAL_SECONDS)
+    ]
+    return sum(lanes.offer(Work.SYNC, account.pk, _syncing(account)) for account in due)
+
+
+def _syncing(account: ProviderAccount) -> Callable[[], bool]:
+    def sync() -> bool:
+        account.refresh_from_db()  # it may have waited, and another may have been faster
+        with on_its_own("sync", account):
+            if _is_due(account, settings.SYNC_INTERVAL_SECONDS):
+                sync_account(account)
+        return False
+
+    return sync
 
 
 def sync_before_list(account: ProviderAccount) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 
 from django.conf import settings
 from django.db.models import F, Q
@@ -55,17 +58,19 @@ def with_fresh_status(file: File) -> File:
     return file
 
 
-def refresh_unfinished(account: ProviderAccount, driver: Driver) -> int:
+def refresh_unfinished(account: ProviderAccount, driver: Driver, *, ends: float = math.inf) -> int:
     """Ask for the files of an account that its provider had not finished; return how many have changed.
 
     One by one, those first that nobody has asked for: a shared account's list would show everybody's files.
+    ends: `time.monotonic()` after which no more is asked.
     Raises ProviderError, and leaves the rest for later.
     """
     if Operation.RETRIEVE not in driver.capabilities.operations:
         return 0
     unfinished = _copies().filter(account=account)
     oldest_first = unfinished.order_by(F("file__status_ask_after").asc(nulls_first=True), "pk")
-    return sum(_ask(copy, driver) for copy in list(oldest_first[:_MOST_IN_A_SYNC]) if _claim(copy))
+    in_time = takewhile(lambda _: time.monotonic() < ends, list(oldest_first[:_MOST_IN_A_SYNC]))
+    return sum(_ask(copy, driver) for copy in in_time if _claim(copy))
 
 
 def _copies() -> FileCopyQuerySet:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 
 import structlog
 from django.db.models import Q
@@ -29,6 +31,8 @@ from providers.objects import RemoteFile
 
 log = structlog.get_logger(__name__)
 _LEASE_SECONDS = 240
+#: After so long a sync asks for nothing more: its last question ends within the lease, the next sync goes on.
+_LONGEST_SECONDS = 180.0
 #: They wait in memory for the end of the list; the next sync takes the others.
 _MAX_ADOPTIONS = 50_000
 
@@ -60,13 +64,14 @@ def sync_account(
     token = _take_lease(account)
     if token is None:
         return None
+    ends = time.monotonic() + _LONGEST_SECONDS
     error = "The sync was interrupted."
     began = timezone.now()
     try:
         if can_adopt(account, driver):
-            report = _reconcile(account, driver, began, on_progress)
+            report = _reconcile(account, driver, began, ends, on_progress)
         else:
-            report = SyncReport(updated=refresh_unfinished(account, driver), is_complete=True)
+            report = SyncReport(updated=refresh_unfinished(account, driver, ends=ends), is_complete=True)
         error = ""
     except (ProviderError, ProviderConfigurationError) as exc:
         error = str(exc)[:500]
@@ -94,7 +99,11 @@ def _end_lease(account: ProviderAccount, token: str, began: datetime, error: str
 
 
 def _reconcile(
-    account: ProviderAccount, driver: Driver, began: datetime, on_progress: Callable[[SyncReport], None]
+    account: ProviderAccount,
+    driver: Driver,
+    began: datetime,
+    ends: float,
+    on_progress: Callable[[SyncReport], None],
 ) -> SyncReport:
     report = SyncReport()
     listed = RemoteList(driver)
@@ -105,9 +114,10 @@ def _reconcile(
         on_progress(report)
     report.is_complete = listed.is_complete
     if owns_what_is_listed(account, driver, listed.seen):
-        report.adopted = sum(adopt(account, driver, remote) is not None for remote in strangers)
+        in_time = takewhile(lambda _: time.monotonic() < ends, strangers)
+        report.adopted = sum(adopt(account, driver, remote) is not None for remote in in_time)
     if listed.is_complete:
-        report.lost = mark_missing(account, driver, listed.seen, began)
+        report.lost = mark_missing(account, driver, listed.seen, began, ends=ends)
     return report
 
 

@@ -1,11 +1,13 @@
-"""`manage.py run`: set up what is missing, then run web server, worker and beat until Ctrl-C.
+"""`manage.py run`: set up what is missing, then run web server and worker until Ctrl-C.
 
-`manage.py run web`, `run worker` and `run beat` run one part alone, set up by `manage.py bootstrap`.
+`manage.py run web` and `run worker` run one part alone, set up by `manage.py bootstrap`. `run beat` was one
+in earlier versions: it says so and waits, so that a unit that still starts it does no harm.
 """
 
 import errno
 import fcntl
 import os
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from files_app.services.tenants.bootstrap import FirstStart
-from gateway import programs
+from gateway import programs, supervisor
 from gateway.checks import check_stored_credentials
 from gateway.management.commands.bootstrap import prepare, shown
 
+BEAT = "beat"
 BANNER = """
 The files gateway is ready. Ctrl-C stops it.
 
@@ -37,20 +40,28 @@ print(client.files.content(file.id).text[:60])
 
 
 class Command(BaseCommand):
-    help = (
-        "Run the gateway: migrate, create what a first start needs, then start web server, worker and beat."
-    )
+    help = "Run the gateway: migrate, create what a first start needs, then start web server and worker."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("part", nargs="?", choices=programs.PROGRAMS, help="run this part alone")
+        parser.add_argument("part", nargs="?", choices=[*programs.PROGRAMS, BEAT], help="run this part alone")
 
     def handle(self, *args: Any, part: str | None, **options: Any) -> None:
+        if part == BEAT:
+            self.wait_as_beat()
+            return
         if part in (None, "web"):
             check_port_is_free(settings.BIND, settings.PORT)
         if part:
             check_encryption_keys_fit()
             programs.become(programs.PROGRAMS[part]())
         self.run_all()
+
+    def wait_as_beat(self) -> None:
+        self.stdout.write("Beat is a thread of every worker now: nothing has to run here. Remove this part.")
+        self.stdout.flush()
+        for number in supervisor.STOP_SIGNALS:
+            signal.signal(number, lambda number, frame: None)
+        signal.pause()
 
     def run_all(self) -> None:
         lock_data_directory(settings.DATA_DIR)

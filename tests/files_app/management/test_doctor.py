@@ -18,6 +18,7 @@ from pytest_django import Settings
 from files_app.models import (
     ApiKey,
     CopyState,
+    DueTime,
     FileCopy,
     Heartbeat,
     Organization,
@@ -76,6 +77,28 @@ def test_a_silent_worker_is_a_problem() -> None:
     Heartbeat.objects.all().delete()
     assert "not seen yet" in only()["detail"]
     assert "1 problem, 0 warnings." in failing("doctor").err
+
+
+def test_deletes_that_nobody_tries_are_late_at_their_account(acme: Tenant, fake: FakeProvider) -> None:
+    openai_account(acme.organization, fake)
+    for account in ("local", "openai"):
+        acme.api.delete(f"/files/{acme.api.create(account=account)['id']}")
+    due = FileCopy.objects.filter(account__name="openai")
+    due.update(next_attempt_at=timezone.now() - timedelta(minutes=12))
+    assert only("--offline")["detail"] == "acme/openai: 1 deletes are late, the oldest was due 12 min ago"
+    due.update(lease_expires_at=timezone.now() + timedelta(minutes=1))  # somebody is at it
+    assert findings("--offline") == []
+    due.update(lease_expires_at=None, next_attempt_at=timezone.now() + timedelta(minutes=1))  # it was tried
+    assert findings("--offline") == []
+
+
+def test_periodic_work_that_nobody_begins_or_ends_is_a_problem() -> None:
+    now = timezone.now()
+    row = DueTime.objects.create(name="sweep_uploads", due_at=now - timedelta(minutes=10))
+    assert only()["detail"] == "sweep_uploads was due 10 min ago and nobody has begun it"
+    row.due_at, row.begun_at = now + timedelta(seconds=30), now - timedelta(minutes=20)
+    row.save()
+    assert only()["detail"] == "sweep_uploads was begun 20 min ago and is not done"
 
 
 @pytest.mark.parametrize("name", ["database", "migrations", "broker"])
@@ -141,7 +164,7 @@ def test_a_sync_that_fails_or_is_stale_is_a_warning(acme: Tenant) -> None:
     ProviderAccount.objects.update(last_sync_error="401 from provider")
     assert "the last sync failed: 401 from provider" in only()["detail"]
     ProviderAccount.objects.update(last_sync_error="", last_synced_at=timezone.now() - timedelta(days=1))
-    assert "last synced" in only()["detail"]
+    assert "acme/local: the sync that was due 24 h ago is not done" in only()["detail"]
     assert good("doctor").code == 0
     assert "0 problems, 1 warning." in failing("doctor", "--strict").err
 

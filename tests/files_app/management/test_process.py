@@ -150,8 +150,6 @@ def test_a_database_that_is_not_migrated_is_said_in_one_line(prepared: Stack, tm
 
 
 def test_doctor_finds_nothing_wrong_with_a_running_gateway(stack: Stack) -> None:
-    stack.send_task("sweep_uploads")  # the worker's sign of life, which beat asks for every half minute
-
     def is_well() -> bool:
         return stack.manage("doctor", "--strict", check=False).returncode == 0
 

@@ -7,10 +7,12 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from files_app.models import Heartbeat, Organization
+from files_app.models import DueTime, FileCopy, Heartbeat, Organization
 from files_app.observability import metrics
 from files_app.services.operations import health, heartbeats
 from files_app.services.operations.health import BoundedCheck
+from files_app.web import probes
+from tests.files_app.cast import Tenant
 
 pytestmark = [pytest.mark.urls("tests.files_app.web.urls"), pytest.mark.django_db]
 
@@ -51,6 +53,33 @@ def test_accounts_are_named_only_with_a_token(client: Client, settings: Settings
     settings.METRICS_TOKEN = "scraper"
     counted = 'files_gateway_bytes_total{direction="in",driver="an-api",provider="tenants-own-name"} 3.0'
     assert counted in exposition(client, "scraper")
+
+
+def lags(text: str) -> dict[str, float]:
+    lines = [line.rpartition(" ") for line in text.splitlines() if "_lag_seconds" in line and line[0] != "#"]
+    return {name: float(value) for name, _, value in lines}
+
+
+@pytest.mark.urls("gateway.urls")
+def test_lag_is_measured_from_when_it_was_due(client: Client, settings: Settings, acme: Tenant) -> None:
+    now = timezone.now()
+    DueTime.objects.create(name="expire_files", due_at=now - timedelta(seconds=90))
+    DueTime.objects.create(name="prune_records", due_at=now + timedelta(hours=1))
+    acme.api.delete(f"/files/{acme.api.create()['id']}")
+    FileCopy.objects.update(next_attempt_at=now - timedelta(seconds=300))
+    found = lags(exposition(client))
+    assert 300 <= found["files_gateway_deletes_lag_seconds"] < 400
+    assert 90 <= found['files_gateway_upkeep_lag_seconds{work="expire_files"}'] < 190
+    assert found['files_gateway_upkeep_lag_seconds{work="prune_records"}'] == 0
+    settings.METRICS_TOKEN = "scraper"
+    assert (
+        300
+        <= lags(exposition(client, "scraper"))['files_gateway_deletes_lag_seconds{provider="local"}']
+        < 400
+    )
+    FileCopy.objects.update(lease_expires_at=now + timedelta(minutes=1))  # somebody is at it
+    probes.exposition.forget()
+    assert "files_gateway_deletes_lag_seconds{" not in exposition(client, "scraper")
 
 
 @pytest.mark.parametrize("token", ["", "wrong"])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from files_app.models import FileCopy
 from files_app.services.operations import overview
 from files_app.services.operations.overview import usage_history, usage_level
 from files_app.services.tenants.staff import EVERYTHING
@@ -24,6 +28,18 @@ def test_the_figures_are_counted_once_a_minute(
 )
 def test_the_colour_of_usage_changes_at_80_and_95_percent(percent: float, level: str) -> None:
     assert usage_level(percent) == level
+
+
+def test_late_deletes_are_those_that_were_due_long_ago_and_nobody_works_on(acme: Tenant) -> None:
+    for _ in range(2):
+        acme.api.delete(f"/files/{acme.api.create()['id']}")
+    assert (overview.deletions(EVERYTHING).pending, overview.deletions(EVERYTHING).late) == (2, 0)
+    now = timezone.now()
+    FileCopy.objects.update(next_attempt_at=now - timedelta(minutes=6))
+    assert overview.deletions(EVERYTHING).late == 2
+    in_hand = FileCopy.objects.earliest("pk")
+    FileCopy.objects.filter(pk=in_hand.pk).update(lease_expires_at=now + timedelta(minutes=1))
+    assert overview.deletions(EVERYTHING).late == 1
 
 
 def test_the_history_of_usage_is_worked_back_from_now(acme: Tenant) -> None:

@@ -26,6 +26,6 @@ def failed_upload(tenant: Tenant, fake: FakeProvider, behaviour: Behaviour) -> R
 
 
 def heal() -> None:
-    """Do what beat and the worker do, once the provider works again."""
+    """Do what a worker does, once the provider works again."""
     search_unconfirmed()
     deliver_deletes()

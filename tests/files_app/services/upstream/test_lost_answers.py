@@ -11,7 +11,9 @@ from django.utils import timezone
 from files_app.models import CopyState, File, FileCopy
 from files_app.services.index.callers import system_caller
 from files_app.services.uploads.failure import abandon_upload
+from files_app.services.upstream import lost_answers
 from files_app.services.upstream.lost_answers import search_unconfirmed
+from providers.base import Driver
 from tests.fake_provider import Behaviour, FakeProvider, behaviours
 from tests.files_app.cast import Tenant, openai_account
 from tests.files_app.services.uploads.failing import CONTENT, failed_upload, heal
@@ -103,6 +105,22 @@ def test_the_search_for_a_lost_file_spares_an_upload_in_flight(remote: Tenant, f
     assert [each.remote_id for each in fake.store("openai")] == [stored.remote_id]
     lost.refresh_from_db()
     assert lost.state == CopyState.UNCONFIRMED
+
+
+def test_of_two_searches_at_once_one_asks(
+    remote: Tenant, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed_upload(remote, fake, behaviours.store_then_drop())
+    searched = lost_answers._search
+
+    def search_meanwhile(copy: FileCopy, driver: Driver) -> tuple[str | None, bool]:
+        assert search_unconfirmed() == 0  # another worker
+        return searched(copy, driver)
+
+    monkeypatch.setattr(lost_answers, "_search", search_meanwhile)
+    assert lost_answers.search_soon() == 1
+    assert FileCopy.objects.get().state == "deleting"
+    assert len([request for request in fake.requests if request.method == "GET"]) == 1
 
 
 def test_the_search_ends_after_a_day(remote: Tenant, fake: FakeProvider) -> None:

