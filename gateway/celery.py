@@ -9,7 +9,7 @@ from celery import Celery, Task
 from celery.app import utils
 from celery.signals import before_task_publish, setup_logging, task_prerun
 
-from gateway import redis_broker  # noqa: F401  # mends kombu's transport when it is imported
+from gateway import folder_broker, redis_broker  # noqa: F401  # mend kombu's transports when they are imported
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 

@@ -1,8 +1,8 @@
 """The files through which the processes of a host share their metrics.
 
 prometheus_client writes to memory that is mapped from a file with holes. Where the disk has no room for
-one, the kernel ends the process (SIGBUS). Our files have none: all of their room is taken before they are mapped.
-While there is no room, values are kept in memory; they are shared when there is some again.
+one, the kernel ends the process (SIGBUS). Ours have none: all of their room is taken before they are
+mapped. While there is no room, values are kept in memory; they are shared when there is some again.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def test_what_was_answered_by_silence_is_not_asked_again(reached: None) -> None:
         with pytest.raises(OperationalError):
             cursor.execute(f"SELECT nextval('{asked}'), pg_sleep(20)")
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT last_value, is_called FROM {asked}")
+        cursor.execute(f"SELECT last_value, is_called FROM {asked}")  # noqa: S608
         assert cursor.fetchone() == (1, True)
 
 
