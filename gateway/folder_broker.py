@@ -23,11 +23,11 @@ log = structlog.get_logger(__name__)
 
 
 class FolderChannel(filesystem.Channel):
-    """Names messages as kombu does, and waits for none."""
+    """Names messages as kombu does, only that the order of names is that of time."""
 
-    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
-        name = f"{round(time.monotonic() * 1000)}_{uuid.uuid4()}.{queue}.msg"
-        _publish(Path(self.data_folder_out) / name, message)
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]  # as kombu's own
+        name = f"{time.monotonic_ns():020}_{uuid.uuid4()}.{queue}.msg"
+        _publish(Path(self.data_folder_out) / name, payload)
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
         for name in sorted(os.listdir(self.data_folder_in)):
