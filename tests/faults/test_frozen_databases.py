@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import requests
@@ -19,18 +18,12 @@ import requests
 from tests.fake_provider import FakeProvider
 from tests.faults.conftest import QUICK
 from tests.faults.gateway import PATIENCE_SECONDS, Gateway, Tenant
-from tests.processes import wait_until
+from tests.processes import descendants, wait_until
 from tests.servers import PgBouncer, PostgreSQL
 from tests.stack import Stack
 
 #: What the gateway promises, and what a machine that is busy with other tests may add.
 ANSWERED_SECONDS = 10 + 5
-
-
-def descendants(pid: int) -> list[int]:
-    """Return the process and all below it: PostgreSQL's sessions have groups of their own."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(below for child in children for below in descendants(int(child)))]
 
 
 @contextmanager

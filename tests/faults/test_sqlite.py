@@ -10,7 +10,9 @@ import pytest
 from django.db import connection
 from django.db.backends.signals import connection_created
 
+from files_app.models import ApiKey
 from files_app.services.index import transactions
+from files_app.services.tenants import keys
 from tests.fake_provider import FakeProvider
 from tests.faults.gateway import Gateway
 from tests.faults.recovery import recover
@@ -75,6 +77,8 @@ def test_a_database_that_is_read_only_refuses_writes_and_serves_reads(
     pragma: None, tenant: Tenant, fake: FakeProvider
 ) -> None:
     kept = tenant.api.create(b"kept", "evals")
+    ApiKey.objects.update(last_used_at=None)  # the next request would note the time
+    keys.forget_cached_keys()
     # Not by the file's mode, which the superuser does not heed: SQLite raises the same error.
     with setting("query_only", 1, healed=0):
         reply = tenant.api.upload(b"new", "evals")
@@ -82,6 +86,7 @@ def test_a_database_that_is_read_only_refuses_writes_and_serves_reads(
         assert tenant.api.delete(f"/files/{kept['id']}").status == 503
         assert tenant.api.get("/files").json()["data"] == [kept]
         assert tenant.api.get(f"/files/{kept['id']}").status == 200
+        assert tenant.api.get(f"/files/{kept['id']}/content").body == b"kept"
     assert assert_one_truth(tenant, fake) == {kept["id"]}
     assert tenant.api.upload(b"new", "evals").status == 200
     assert tenant.api.delete(f"/files/{kept['id']}").status == 200
@@ -102,11 +107,13 @@ def test_a_full_disk_is_a_clean_answer_and_no_loss(pragma: None, tenant: Tenant,
             if reply.status == 200:
                 answered.add(reply.json()["id"])
             else:
-                assert (reply.status, reply.error["code"]) == (503, "database_unavailable")
+                assert (reply.status, reply.error["code"]) == (503, "storage_full")
+                assert reply.headers["Retry-After"] == "30"
             if statuses[503] == 10:
                 break
         assert statuses[503] == 10, statuses
         assert tenant.api.get("/files").status == 200
+        assert tenant.api.get(f"/files/{min(answered)}/content").status == 200
     recover()
     assert assert_one_truth(tenant, fake) == answered
     assert tenant.api.upload(b"content", "evals").status == 200
