@@ -67,8 +67,7 @@ def database(url: str, *, behind_pooler: bool = False) -> dict[str, Any]:
     config = database_config("DATABASE_URL", url)
     is_postgresql = config["ENGINE"].endswith(".postgresql")
     defaults = dict(POSTGRESQL_OPTIONS if is_postgresql else SQLITE_OPTIONS)
-    if is_postgresql:
-        config["ENGINE"] = "gateway.postgresql"
+    config["ENGINE"] = "gateway.postgresql" if is_postgresql else "gateway.sqlite3"
     if behind_pooler:
         defaults.pop("options", None)  # poolers refuse them: they would hold for the sessions of others
         config["DISABLE_SERVER_SIDE_CURSORS"] = True

@@ -19,7 +19,9 @@ from tests.fake_provider import FakeProvider
 from tests.faults.conftest import QUICK
 from tests.faults.gateway import PATIENCE_SECONDS, Gateway, Tenant
 from tests.processes import descendants, wait_until
-from tests.stack import PARTS, Stack
+from tests.stack import Part, Stack
+
+PARTS: tuple[Part, ...] = ("web", "worker")
 
 
 @pytest.fixture(scope="module")

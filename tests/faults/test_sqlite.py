@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,4 +132,23 @@ def test_sixteen_writers_never_hear_that_the_database_is_locked(gateway: Gateway
         )
         assert Counter(answer.status_code for answer in mixed) == {200: 16}
     assert len(tenant.ids()) == tenant.usage()[2] == 48
+    gateway.assert_no_drift()
+
+
+def test_a_writer_that_stands_still_keeps_nobody_waiting_for_long(gateway: Gateway) -> None:
+    """As when a process is stopped in the middle of its transaction."""
+    tenant = gateway.tenant(gateway.local())
+    kept = tenant.upload(b"kept").json()["id"]
+    with gateway.locked_database():
+        began = time.monotonic()
+        refused = at_once([lambda: tenant.upload(b"new")] * 8 + [lambda: tenant.delete(kept)] * 8)
+        waited = time.monotonic() - began
+        assert tenant.ids() == {kept}
+    assert [answer.status_code for answer in refused] == [503] * 16
+    assert {answer.json()["error"]["code"] for answer in refused} == {"database_unavailable"}
+    assert all("Retry-After" in answer.headers for answer in refused)
+    assert waited < 10 + 5  # what is promised, and what a busy machine may add
+    assert tenant.delete(kept).status_code == 200
+    gateway.recover()
+    tenant.assert_empty()
     gateway.assert_no_drift()
