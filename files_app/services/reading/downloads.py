@@ -65,7 +65,8 @@ def open_file(file: File, *, caller: Caller, byte_range: ByteRange | None = None
     context.annotate(provider=file.account.name, driver=file.account.driver)
     driver = require_content(file)
     copy = held_copy(file)
-    with writability.worth_no_failure("content_read_not_audited", file=file.file_id, actor=caller.actor):
+    who = {"actor": caller.actor, "organization": caller.organization_id, "ip": caller.ip}
+    with writability.worth_no_failure("content_read_not_audited", file=file.file_id, **who):
         audit.record_file(caller, AuditAction.FILE_CONTENT, file)
     download = _asked_for(copy, driver, byte_range)
     try:
