@@ -11,7 +11,8 @@ from celery.signals import before_task_publish, setup_logging, task_prerun, work
 
 from gateway import (
     beats,
-    redis_broker,  # noqa: F401  # mends kombu's transport when it is imported
+    folder_broker,  # noqa: F401  # mends kombu's transport when it is imported
+    redis_broker,  # noqa: F401  # the same
 )
 from gateway.worker import signs
 

@@ -1,16 +1,49 @@
 """How the gateway speaks to its database and its broker: no wait is longer than it has to be."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from django.db import connections
+
 from gateway.addresses import database_config
+
+
+@dataclass(frozen=True)
+class TimeLimits:
+    """How long one statement may take: PostgreSQL ends it, and the client's side when PostgreSQL is silent.
+
+    lock_seconds: how long one waits for SQLite's only writer.
+    """
+
+    statement_seconds: int
+    lock_seconds: int
+
+    @property
+    def silence_seconds(self) -> float:
+        """A running PostgreSQL says in time that it has ended a statement."""
+        return self.statement_seconds + 1.5
+
+    @property
+    def options(self) -> str:
+        """What PostgreSQL is asked for at the start of a session."""
+        return (
+            f"-c statement_timeout={self.statement_seconds}s -c lock_timeout=5s "
+            "-c idle_in_transaction_session_timeout=60s"
+        )
+
+
+#: A client gets its 503 within ten seconds.
+REQUESTS = TimeLimits(statement_seconds=8, lock_seconds=8)
+#: Workers, beat and commands.
+BACKGROUND = TimeLimits(statement_seconds=60, lock_seconds=20)
 
 SQLITE_OPTIONS: dict[str, Any] = {
     # Transactions take the write lock when they begin: one that read first and upgrades later fails at
     # once when another writer was faster, whatever the timeout.
     # FULL, because an answered upload has to survive a power cut.
     "transaction_mode": "IMMEDIATE",
-    "timeout": 20,
+    "timeout": BACKGROUND.lock_seconds,
     "init_command": (
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; "
         "PRAGMA journal_size_limit=67108864"
@@ -21,7 +54,8 @@ POSTGRESQL_OPTIONS: dict[str, Any] = {
     # the server is back.
     "pool": {"min_size": 1, "max_size": 16, "timeout": 5, "reconnect_timeout": 0.5},
     "connect_timeout": 5,
-    "options": "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s",
+    "options": BACKGROUND.options,
+    "silence_seconds": BACKGROUND.silence_seconds,
 }
 
 
@@ -33,8 +67,7 @@ def database(url: str, *, behind_pooler: bool = False) -> dict[str, Any]:
     config = database_config("DATABASE_URL", url)
     is_postgresql = config["ENGINE"].endswith(".postgresql")
     defaults = dict(POSTGRESQL_OPTIONS if is_postgresql else SQLITE_OPTIONS)
-    if is_postgresql:
-        config["ENGINE"] = "gateway.postgresql"
+    config["ENGINE"] = "gateway.postgresql" if is_postgresql else "gateway.sqlite3"
     if behind_pooler:
         defaults.pop("options", None)  # poolers refuse them: they would hold for the sessions of others
         config["DISABLE_SERVER_SIDE_CURSORS"] = True
@@ -45,6 +78,23 @@ def database(url: str, *, behind_pooler: bool = False) -> dict[str, Any]:
     # A connection is lent for one request, by our pool or a pooler. SQLite's file is slow to open.
     config["CONN_MAX_AGE"] = 0 if is_postgresql else None
     return config
+
+
+def serve_requests() -> None:
+    """Give the statements of this process the limits of requests; before it opens its first connection.
+
+    Limits that DATABASE_URL names stay.
+    """
+    config = connections.settings["default"]
+    options = config["OPTIONS"]
+    if config["ENGINE"] == "gateway.postgresql":
+        options["silence_seconds"] = REQUESTS.silence_seconds
+        if options.get("options") == BACKGROUND.options:
+            options["options"] = REQUESTS.options
+        elif "options" not in options:  # behind a pooler
+            options |= {"statement_seconds": REQUESTS.statement_seconds, "lock_seconds": 5}
+    elif options.get("timeout") == BACKGROUND.lock_seconds:
+        options["timeout"] = REQUESTS.lock_seconds
 
 
 def explained(error: Exception) -> str:

@@ -11,7 +11,7 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 _django = get_wsgi_application()
 
-from gateway import beats, pulse  # noqa: E402 - its models need Django's applications
+from gateway import beats, connections, pulse  # noqa: E402 - its models need Django's applications
 from gateway.slow_clients.watchdog import guarded  # noqa: E402 - the metrics need Django's settings
 
 # Granian lays each request over a copy of the process's environment, with every secret in it.
@@ -57,6 +57,7 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
+connections.serve_requests()
 application = guarded(_serve)
 pulse.start()
 beats.start(lambda: True)

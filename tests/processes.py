@@ -29,6 +29,12 @@ def accepts_connections(port: int) -> bool:
         return False
 
 
+def descendants(pid: int) -> list[int]:
+    """Return the process and all below it: some have groups of their own."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(below for child in children for below in descendants(int(child)))]
+
+
 def wait_until(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
     """Poll until the condition holds; raises TimeoutError naming `what`."""
     deadline = time.monotonic() + seconds

@@ -3,7 +3,7 @@
 import logging
 import logging.config
 import sys
-from typing import Literal, TypedDict
+from typing import ClassVar, Literal, TextIO, TypedDict
 
 import structlog
 from django.utils.log import CallbackFilter
@@ -35,6 +35,28 @@ class LoggingSettings(TypedDict):
 Stream = Literal["stdout", "stderr"]
 
 
+class LineLogger:
+    """Writes lines as far as somebody takes them: what logs to a full disk does its work all the same."""
+
+    _lost: ClassVar[int] = 0
+
+    def __init__(self, file: TextIO) -> None:
+        self._writer = structlog.WriteLogger(file)
+
+    def msg(self, message: str) -> None:
+        try:
+            self._writer.msg(message)
+        except OSError:
+            LineLogger._lost += 1
+            return
+        if lost := LineLogger._lost:
+            LineLogger._lost = 0
+            structlog.get_logger(__name__).warning("log_lines_lost", lines=lost)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
 def configure(settings: LoggingSettings, stream: Stream = "stdout") -> None:
     """Send all logs through the same processors; called by Django with settings.LOGGING.
 
@@ -52,7 +74,7 @@ def configure(settings: LoggingSettings, stream: Stream = "stdout") -> None:
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings["level"])),
         # The stream is looked up for each logger, so that a test (or a daemon) may replace it.
-        logger_factory=lambda *args: structlog.WriteLogger(getattr(sys, stream)),
+        logger_factory=lambda *args: LineLogger(getattr(sys, stream)),
         cache_logger_on_first_use=False,
     )
     logging.config.dictConfig(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
-from files_app.exceptions import TemporaryError
+from files_app.streams.held import HeldFile
 from providers.objects import Capabilities, Digest, ExpiresAfterPart, FilePart, PurposePart, UploadPart
 
 
@@ -38,14 +35,14 @@ def arranged(
     if not needs_spool(capabilities):
         yield parts
         return
-    with tempfile.TemporaryFile(dir=directory, prefix="upload-") as spool:
+    with HeldFile(directory, prefix="upload-") as spool:
         yield _arranged(parts, capabilities, spool, digest, chunk_bytes, on_sent)
 
 
 def _arranged(
     parts: Iterator[UploadPart],
     capabilities: Capabilities,
-    spool: BinaryIO,
+    spool: HeldFile,
     digest: Callable[[], Digest],
     chunk_bytes: int,
     on_sent: Callable[[], None],
@@ -60,13 +57,15 @@ def _arranged(
             yield part
             yield from _no_late_fields(parts)
             return
-        _write(part.chunks, spool)
+        for chunk in part.chunks:
+            spool.write(chunk)
         yield from [*early, *parts]  # the parts behind the file, and with their end the verdict
+        spool.rewind()  # says now whether there was room for the last bytes
         held = digest()
 
         def reopen() -> Iterator[bytes]:
-            spool.seek(0)
-            while chunk := spool.read(chunk_bytes):
+            spool.rewind()
+            for chunk in spool.chunks(chunk_bytes):
                 on_sent()
                 yield chunk
 
@@ -78,14 +77,3 @@ def _arranged(
 def _no_late_fields(parts: Iterator[UploadPart]) -> Iterator[UploadPart]:
     """Pass the rest on; a late `expires_after` is kept by the gateway, since the provider cannot take it."""
     return (part for part in parts if not isinstance(part, ExpiresAfterPart))
-
-
-def _write(chunks: Iterable[bytes], spool: BinaryIO) -> None:
-    for chunk in chunks:
-        try:
-            spool.write(chunk)
-        except OSError as exc:
-            raise TemporaryError(
-                f"The gateway cannot hold the upload ({os.strerror(exc.errno or 0)}). Try again later.",
-                code="storage_full",
-            ) from exc

@@ -112,6 +112,8 @@ def _translation(error: ProviderError) -> tuple[int, str, str | None, bool | Non
             return 504, "server_error", "provider_timeout", None
         case ProviderBusyError():
             return 503, "server_error", "provider_busy", None
+        case ProviderUnavailableError() if error.code == "storage_full":
+            return 503, "server_error", "storage_full", None  # the disk is the gateway's own
         case ProviderUnavailableError():
             return 502, "server_error", error.code or "provider_unavailable", None
         case InvalidResponseError():
@@ -152,6 +154,13 @@ DATABASE_UNAVAILABLE = ErrorAnswer(
     "server_error",
     code="database_unavailable",
     headers={"Retry-After": "2"},
+)
+DATABASE_FULL = ErrorAnswer(
+    503,
+    "The disk of the gateway's database is full. Files can be read; try again later to change them.",
+    "server_error",
+    code="storage_full",
+    headers={"Retry-After": "30"},
 )
 
 

@@ -3,10 +3,12 @@
 A server that restarts, a failover and a pooler close connections while they wait in our pool. To look whether
 the other end has closed one costs no round trip, so no such connection is lent out or written to. One that
 ends later, with a statement under way, shows in the error: what changes nothing is then sent again, once.
+What is answered by silence ends too (`silence.py`), and is not asked again: the client has waited enough.
 """
 
 import re
 import select
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -15,6 +17,7 @@ from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 from django.db.utils import InterfaceError, OperationalError
 from psycopg_pool import PoolTimeout
 
+from gateway.postgresql import silence
 from gateway.postgresql.pool import PooledConnection, keep_connecting
 
 #: Statements that leave nothing behind when the connection ends under them.
@@ -42,8 +45,9 @@ class Reconnecting:
     def _execute(self, sql: Any, params: Any, *context: Any) -> Any:
         try:
             return super()._execute(sql, params, *context)  # type: ignore[misc]  # Django's cursor wrapper
-        except (OperationalError, InterfaceError):
-            if not (_changes_nothing(sql) and self.db.is_free_and_cut()):
+        except (OperationalError, InterfaceError) as error:
+            is_silent = isinstance(error.__cause__, silence.SilenceError)
+            if is_silent or not (_changes_nothing(sql) and self.db.is_free_and_cut()):
                 raise
         self._reconnect()
         return super()._execute(sql, params, *context)  # type: ignore[misc]
@@ -68,16 +72,36 @@ class DebugCursor(Reconnecting, CursorDebugWrapper):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    """Django's, with three options more.
+
+    silence_seconds: how long a connection waits for a sign of its server
+    statement_seconds, lock_seconds: limits that each transaction asks for, behind a pooler; 0 asks for none
+    """
+
+    Database = silence.driver  # type: ignore[assignment]  # its names are all that Django uses
+
     def __init__(self, settings_dict: dict[str, Any], alias: str = "default") -> None:
         super().__init__(settings_dict, alias)
         if pool := settings_dict["OPTIONS"].get("pool"):
             ours = {"connection_class": PooledConnection, "reconnect_failed": keep_connecting}
             settings_dict["OPTIONS"]["pool"] = {**pool, **ours}
 
+    def get_connection_params(self) -> dict[str, Any]:
+        parameters: dict[str, Any] = super().get_connection_params()
+        limits = {name: parameters.pop(f"{name}_seconds", 0) for name in ("statement", "lock")}
+        self._begin = "; ".join(
+            [
+                "BEGIN",
+                *(f"SET LOCAL {name}_timeout = '{seconds}s'" for name, seconds in limits.items() if seconds),
+            ]
+        )
+        return parameters
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> "psycopg.Connection[Any]":
         """Return a connection; of the pool's, one that still has another end."""
+        began = monotonic()
         try:
-            connection: psycopg.Connection[Any] = super().get_new_connection(conn_params)
+            connection: silence.AnsweringConnection = super().get_new_connection(conn_params)
             for _ in range(self.pool.max_size if self.pool else 0):  # as many may have been cut
                 if not is_cut(connection):
                     break
@@ -86,6 +110,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 connection = super().get_new_connection(conn_params)
         except PoolTimeout as error:
             raise PoolTimeout(PooledConnection.failure or str(error)) from error
+        if connection.silence_seconds is not None:
+            connection.first_answer_by = began + connection.silence_seconds
         return connection
 
     def close_if_health_check_failed(self) -> None:
@@ -100,10 +126,23 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _start_transaction_under_autocommit(self) -> None:
         """Send BEGIN by itself, where it can be sent again; psycopg would send it with the first statement.
 
-        Either way it is a round trip of its own.
+        Either way it is a round trip of its own. Behind a pooler the limits of time go with it: they have to
+        be said in each transaction, which may have another session.
         """
         with self.cursor() as cursor:
-            cursor.execute("BEGIN")
+            cursor.execute(self._begin)
+
+    def lift_limits(self) -> None:
+        """Let the statements of this connection take as long as they need, as those of migrations may.
+
+        Behind a pooler the role's limits stay: the session is another's too.
+        """
+        self.ensure_connection()
+        if self.connection is not None:
+            self.connection.silence_seconds = None
+        if "options" in self.settings_dict["OPTIONS"]:
+            with self.cursor() as cursor:
+                cursor.execute("SET statement_timeout = 0")
 
     def make_cursor(self, cursor: Any) -> Cursor:
         return Cursor(cursor, self)

@@ -5,8 +5,10 @@ from typing import Any, ClassVar, Self
 import psycopg
 from psycopg_pool import ConnectionPool
 
+from gateway.postgresql.silence import AnsweringConnection
 
-class PooledConnection(psycopg.Connection[Any]):
+
+class PooledConnection(AnsweringConnection):
     """Remembers why the last one could not be made: a request that waits for one sees a time-out only."""
 
     failure: ClassVar[str] = ""

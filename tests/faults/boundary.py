@@ -16,12 +16,12 @@ import pytest
 from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from kombu.exceptions import ChannelError
-from kombu.transport import filesystem
 
 from files_app.services.accounts import selection
 from files_app.services.deletes import outbox
 from files_app.services.index import transactions
 from files_app.services.tenants import keys
+from gateway.folder_broker import FolderChannel
 from providers.exceptions import ProviderUnavailableError
 from providers.transports import disk
 from providers.transports.http import HTTPTransport
@@ -128,7 +128,7 @@ def boundary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Boundary]:
         (disk._DiskWriting, "_link"),
     ):
         _watch(monkeypatch, it, owner, name, disk_broken)
-    _watch(monkeypatch, it, filesystem.Channel, "_put", broker_away, label=PUBLISH)
+    _watch(monkeypatch, it, FolderChannel, "_put", broker_away, label=PUBLISH)
 
     def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
         verb = sql.partition(" ")[0]

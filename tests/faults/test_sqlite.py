@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,9 @@ import pytest
 from django.db import connection
 from django.db.backends.signals import connection_created
 
+from files_app.models import ApiKey
 from files_app.services.index import transactions
+from files_app.services.tenants import keys
 from tests.fake_provider import FakeProvider
 from tests.faults.gateway import Gateway
 from tests.faults.recovery import recover
@@ -75,6 +78,8 @@ def test_a_database_that_is_read_only_refuses_writes_and_serves_reads(
     pragma: None, tenant: Tenant, fake: FakeProvider
 ) -> None:
     kept = tenant.api.create(b"kept", "evals")
+    ApiKey.objects.update(last_used_at=None)  # the next request would note the time
+    keys.forget_cached_keys()
     # Not by the file's mode, which the superuser does not heed: SQLite raises the same error.
     with setting("query_only", 1, healed=0):
         reply = tenant.api.upload(b"new", "evals")
@@ -82,6 +87,7 @@ def test_a_database_that_is_read_only_refuses_writes_and_serves_reads(
         assert tenant.api.delete(f"/files/{kept['id']}").status == 503
         assert tenant.api.get("/files").json()["data"] == [kept]
         assert tenant.api.get(f"/files/{kept['id']}").status == 200
+        assert tenant.api.get(f"/files/{kept['id']}/content").body == b"kept"
     assert assert_one_truth(tenant, fake) == {kept["id"]}
     assert tenant.api.upload(b"new", "evals").status == 200
     assert tenant.api.delete(f"/files/{kept['id']}").status == 200
@@ -102,11 +108,13 @@ def test_a_full_disk_is_a_clean_answer_and_no_loss(pragma: None, tenant: Tenant,
             if reply.status == 200:
                 answered.add(reply.json()["id"])
             else:
-                assert (reply.status, reply.error["code"]) == (503, "database_unavailable")
+                assert (reply.status, reply.error["code"]) == (503, "storage_full")
+                assert reply.headers["Retry-After"] == "30"
             if statuses[503] == 10:
                 break
         assert statuses[503] == 10, statuses
         assert tenant.api.get("/files").status == 200
+        assert tenant.api.get(f"/files/{min(answered)}/content").status == 200
     recover()
     assert assert_one_truth(tenant, fake) == answered
     assert tenant.api.upload(b"content", "evals").status == 200
@@ -124,4 +132,23 @@ def test_sixteen_writers_never_hear_that_the_database_is_locked(gateway: Gateway
         )
         assert Counter(answer.status_code for answer in mixed) == {200: 16}
     assert len(tenant.ids()) == tenant.usage()[2] == 48
+    gateway.assert_no_drift()
+
+
+def test_a_writer_that_stands_still_keeps_nobody_waiting_for_long(gateway: Gateway) -> None:
+    """As when a process is stopped in the middle of its transaction."""
+    tenant = gateway.tenant(gateway.local())
+    kept = tenant.upload(b"kept").json()["id"]
+    with gateway.locked_database():
+        began = time.monotonic()
+        refused = at_once([lambda: tenant.upload(b"new")] * 8 + [lambda: tenant.delete(kept)] * 8)
+        waited = time.monotonic() - began
+        assert tenant.ids() == {kept}
+    assert [answer.status_code for answer in refused] == [503] * 16
+    assert {answer.json()["error"]["code"] for answer in refused} == {"database_unavailable"}
+    assert all("Retry-After" in answer.headers for answer in refused)
+    assert waited < 10 + 5  # what is promised, and what a busy machine may add
+    assert tenant.delete(kept).status_code == 200
+    gateway.recover()
+    tenant.assert_empty()
     gateway.assert_no_drift()

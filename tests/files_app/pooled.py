@@ -20,7 +20,7 @@ ALIAS = "default"
 
 
 @contextmanager
-def other_database(url: str) -> Iterator[None]:
+def other_database(url: str, *, behind_pooler: bool = False) -> Iterator[None]:
     """Let every thread use the database at `url` in place of the suite's own.
 
     Nothing may be open in a transaction. A thread that is there already keeps its connection: it has to have
@@ -28,7 +28,8 @@ def other_database(url: str) -> Iterator[None]:
     """
     kept, ours = connections.settings[ALIAS], connections[ALIAS]
     _close(ours)
-    connections.settings[ALIAS] = connections.configure_settings({ALIAS: database(url)})[ALIAS]
+    config = database(url, behind_pooler=behind_pooler)
+    connections.settings[ALIAS] = connections.configure_settings({ALIAS: config})[ALIAS]
     connections[ALIAS] = connections.create_connection(ALIAS)
     try:
         yield

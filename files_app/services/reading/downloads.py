@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,9 +12,10 @@ from files_app.exceptions import GatewayError
 from files_app.models import AuditAction, File, FileCopy
 from files_app.observability import context
 from files_app.services.accounts.drivers import driver_for, may_not_show_yet
-from files_app.services.index import audit
+from files_app.services.index import audit, writability
 from files_app.services.index.callers import Caller
 from files_app.services.reading.lookup import held_copy, require_enabled
+from files_app.streams.held import HeldFile
 from providers.base import Driver
 from providers.exceptions import InvalidResponseError, ProviderUnavailableError, RemoteFileNotFoundError
 from providers.objects import ByteRange, Download, Operation
@@ -65,7 +65,9 @@ def open_file(file: File, *, caller: Caller, byte_range: ByteRange | None = None
     context.annotate(provider=file.account.name, driver=file.account.driver)
     driver = require_content(file)
     copy = held_copy(file)
-    audit.record_file(caller, AuditAction.FILE_CONTENT, file)
+    who = {"actor": caller.actor, "organization": caller.organization_id, "ip": caller.ip}
+    with writability.worth_no_failure("content_read_not_audited", file=file.file_id, **who):
+        audit.record_file(caller, AuditAction.FILE_CONTENT, file)
     download = _asked_for(copy, driver, byte_range)
     try:
         return _opened(file, driver, download)
@@ -153,18 +155,21 @@ def _exactly(length: int, first: bytes, rest: Iterator[bytes], label: str) -> It
 
 def _spooled(download: Download) -> Download:
     """Hold the bytes on disk to learn their number: a download without length could end early unnoticed."""
-    spool = tempfile.TemporaryFile(dir=settings.SPOOL_DIR, prefix="download-")  # noqa: SIM115  # closed by close()
+    try:
+        spool = HeldFile(settings.SPOOL_DIR, prefix="download-")
+    except BaseException:
+        download.close()
+        raise
     try:
         for chunk in download.chunks:
             spool.write(chunk)
             if spool.tell() > settings.MAX_FILE_BYTES:
                 raise InvalidResponseError("The provider's file is larger than the gateway's limit.")
+        length = spool.rewind()
     except BaseException:
         spool.close()
         raise
     finally:
         download.close()
-    length = spool.tell()
-    spool.seek(0)
-    chunks = iter(lambda: spool.read(settings.DOWNLOAD_CHUNK_BYTES), b"")
+    chunks = spool.chunks(settings.DOWNLOAD_CHUNK_BYTES)
     return Download(chunks, spool.close, length, download.content_type, download.content_range)

@@ -25,7 +25,7 @@ from django.utils import timezone
 from files_app.exceptions import InvalidKeyError, InvalidRequestError
 from files_app.models import ApiKey, AuditAction, Organization
 from files_app.models.organizations import all_scopes
-from files_app.services.index import audit
+from files_app.services.index import audit, writability
 from files_app.services.index.callers import Caller
 
 KEY_PREFIX = "fgw_"
@@ -185,7 +185,8 @@ def _look_up(digests: list[str]) -> VerifiedKey | None:
 def _note_use(row: ApiKey) -> None:
     now = timezone.now()
     if row.last_used_at is None or row.last_used_at < now - _LAST_USED_RESOLUTION:
-        ApiKey.objects.filter(pk=row.pk).update(last_used_at=now)
+        with writability.worth_no_failure("key_use_not_noted", key=row.pk):
+            ApiKey.objects.filter(pk=row.pk).update(last_used_at=now)
 
 
 def _refused() -> InvalidKeyError:

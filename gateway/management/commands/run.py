@@ -120,5 +120,5 @@ def check_encryption_keys_fit() -> None:
 
 def clear_metrics(directory: Path) -> None:
     """Remove the counters of processes that ended with the last run."""
-    for file in directory.glob("*.db"):
+    for file in directory.glob("*.db*"):
         file.unlink()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,9 +118,39 @@ def test_a_verdict_behind_the_file_comes_before_the_provider_gets_it(tmp_path: P
     assert passed == []
 
 
-def test_a_full_disk_is_a_temporary_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = os.open("/dev/full", os.O_WRONLY)
-    monkeypatch.setattr("tempfile.TemporaryFile", lambda **kwargs: os.fdopen(full, "wb", buffering=0))
-    with pytest.raises(TemporaryError, match="No space left") as caught:
+class Unwritable(io.RawIOBase):
+    """A file of which nothing reaches the disk."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def writable(self) -> bool:
+        return True
+
+    readable = seekable = writable
+
+    def write(self, data: object) -> int:
+        raise OSError(self._number, os.strerror(self._number))
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(errno.ENOSPC, "storage_full"), (errno.EDQUOT, "storage_full"), (errno.EROFS, "storage_failed")],
+)
+@pytest.mark.parametrize("buffer", [1, 1 << 20], ids=["at once", "with the last byte"])
+def test_a_disk_that_refuses_is_a_temporary_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str, buffer: int
+) -> None:
+    monkeypatch.setattr(
+        "tempfile.TemporaryFile", lambda **kwargs: io.BufferedRandom(Unwritable(number), buffer)
+    )
+    with pytest.raises(TemporaryError, match=os.strerror(number)) as caught:
         arrange(file_first(), Capabilities(needs_whole_file=True), tmp_path)
-    assert (caught.value.status, caught.value.code) == (503, "storage_full")
+    assert (caught.value.status, caught.value.code) == (503, code)
+    assert caught.value.retry_after_seconds
+
+
+def test_a_disk_that_takes_no_file_is_a_temporary_failure(tmp_path: Path) -> None:
+    with pytest.raises(TemporaryError) as caught:
+        arrange(file_first(), Capabilities(needs_whole_file=True), tmp_path / "away")
+    assert (caught.value.status, caught.value.code) == (503, "storage_failed")
