@@ -2,7 +2,8 @@
 
 Secrets marked * may also be given as NAME_FILE, the path of a file that holds the value.
 
-    where it runs       BIND, PORT, WEB_WORKERS, WEB_THREADS, WORKER_CONCURRENCY, SHUTDOWN_GRACE_SECONDS
+    where it runs       BIND, PORT, WEB_WORKERS, WEB_THREADS, WORKER_CONCURRENCY, SHUTDOWN_DRAIN_SECONDS,
+                        SHUTDOWN_GRACE_SECONDS
     state               DATA_DIR, SPOOL_DIR, DATABASE_URL*, DATABASE_BEHIND_POOLER, CELERY_BROKER_URL*,
                         STATIC_ROOT
     secrets             SECRET_KEY*, FIELD_ENCRYPTION_KEYS*, API_KEY_PEPPERS*, METRICS_TOKEN*
@@ -80,6 +81,7 @@ WEB_THREADS = integer("WEB_THREADS", 64, minimum=2)  # one transfer holds one th
 # granian counts idle connections too: at this many it accepts no other, not even a health check.
 CONNECTIONS_PER_WORKER = 1024
 WORKER_CONCURRENCY = integer("WORKER_CONCURRENCY", 2, minimum=1)
+SHUTDOWN_DRAIN_SECONDS = integer("SHUTDOWN_DRAIN_SECONDS", 5, maximum=DAY)
 SHUTDOWN_GRACE_SECONDS = integer("SHUTDOWN_GRACE_SECONDS", 30, minimum=1, maximum=DAY)
 
 # Whatever any of our processes writes (databases, files, spools, counters) is for its own user alone.

@@ -38,7 +38,8 @@ def web() -> Program:
     return Program(
         "web server",
         [
-            *(sys.executable, "-m", "granian", "--interface", "wsgi", "--http", "1", "--no-ws"),
+            *(sys.executable, "-m", "gateway.web_server", str(settings.SHUTDOWN_DRAIN_SECONDS)),
+            *("--interface", "wsgi", "--http", "1", "--no-ws"),
             *("--host", settings.BIND, "--port", str(settings.PORT)),
             *("--workers", str(settings.WEB_WORKERS), "--respawn-failed-workers"),
             *("--blocking-threads", str(settings.WEB_THREADS)),
@@ -123,7 +124,8 @@ class Supervisor:
         for _, child in self._children:
             if child.poll() is None:
                 child.terminate()
-        deadline = time.monotonic() + settings.SHUTDOWN_GRACE_SECONDS + MARGIN_SECONDS
+        grace = settings.SHUTDOWN_DRAIN_SECONDS + settings.SHUTDOWN_GRACE_SECONDS
+        deadline = time.monotonic() + grace + MARGIN_SECONDS
         while time.monotonic() < deadline and any(child.poll() is None for _, child in self._children):
             time.sleep(POLL_SECONDS / 4)
         self._kill()

@@ -13,6 +13,9 @@ log = structlog.get_logger(__name__)
 
 CHECK_TIMEOUT_SECONDS = 1.0
 
+#: Set when this process was asked to stop: it still serves, and wants no more requests.
+stopping = threading.Event()
+
 
 class BoundedCheck:
     """Runs a check in a thread of its own, so that the caller can stop waiting for it.
@@ -93,7 +96,9 @@ CHECKS = {
 
 
 def failures() -> dict[str, str]:
-    """Run the checks side by side; return by name why some fail."""
+    """Run the checks side by side; return by name why some fail. A process that stops does not ask them."""
+    if stopping.is_set():
+        return {"process": "stopping"}
     deadline = time.monotonic() + CHECK_TIMEOUT_SECONDS
     for check in CHECKS.values():
         check.start()
