@@ -41,7 +41,7 @@ class DrainingServer(MPServer):
         if os.getpid() != self._main_pid:
             return  # a worker that was forked just now: it takes orders once it has loaded the application
         if args[0] != signal.SIGTERM or self._is_draining or not self._may_drain():
-            super().signal_handler_interrupt()
+            super().signal_handler_interrupt()  # type: ignore[no-untyped-call]  # granian's own
             return
         self._is_draining = True
         for worker in list(self.wrks):

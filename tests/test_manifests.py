@@ -99,7 +99,7 @@ def test_compose_starts_nothing_without_passwords(name: str) -> None:
 
 def test_compose_gives_both_sides_the_same_passwords(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    web, redis = services["web"]["environment"], services["redis"]
+    web, redis = services["web-1"]["environment"], services["redis"]
     assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == "pg-secret"
     assert "gateway:pg-secret@postgres" in web["DATABASE_URL"]
     assert redis["command"][redis["command"].index("--requirepass") + 1] == "redis-secret"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -39,13 +38,14 @@ def two_nodes(directory: Path, database_url: str) -> Iterator[tuple[Stack, Stack
 
 @contextmanager
 def balanced(nginx: str, directory: Path, nodes: tuple[Stack, Stack]) -> Iterator[str]:
-    """Run nginx with the shipped upstream, each node named as its example of a server is."""
+    """Run nginx with the shipped files, and the second server of their example."""
     directory.mkdir()
     port = free_port()
-    upstream = (DEPLOY / "nginx" / "upstream.conf").read_text()
-    (options,) = re.findall(r"^ *server 127\.0\.0\.1:8000(.*);", upstream, re.MULTILINE)
-    servers = "".join(f"server 127.0.0.1:{node.port}{options};\n" for node in nodes)
-    upstream = re.sub(r"^ *server 127\.0\.0\.1:8000.*$", servers, upstream, flags=re.MULTILINE)
+    upstream = (DEPLOY / "nginx" / "upstream.conf").read_text().replace("# server", "server")
+    examples = ("127.0.0.1:8000", "192.0.2.2:8000")
+    for example, node in zip(examples, nodes, strict=True):
+        assert f" server {example}" in upstream
+        upstream = upstream.replace(example, f"127.0.0.1:{node.port}")
     files = ("maps.conf", "gateway.conf", "streaming.conf")
     maps, *site = (f"include {DEPLOY}/nginx/{name};\n" for name in files)
     server = f"{upstream}{maps}server {{ listen 127.0.0.1:{port};\n{''.join(site)}}}"
