@@ -14,9 +14,9 @@ Secrets marked * may also be given as NAME_FILE, the path of a file that holds t
     limits              MAX_FILE_BYTES, ORGANIZATION_QUOTA_BYTES, ORGANIZATION_MAX_FILES,
                         BATCH_MAX_FILE_BYTES, BATCH_MAX_LINE_BYTES, BATCH_MAX_LINES,
                         ASSISTANTS_MAX_TOKENS
-    transfers           CLIENT_LEAST_RATE, CLIENT_IDLE_SECONDS, UPLOAD_LEASE_SECONDS,
-                        SDK_RETRY_WINDOW_SECONDS, IDEMPOTENCY_TTL_SECONDS, REFUSED_BODY_BYTES,
-                        REFUSED_BODY_SECONDS, REFUSED_BODY_THREADS
+    transfers           CLIENT_LEAST_RATE, CLIENT_IDLE_SECONDS, LEASE_SECONDS,
+                        UPLOAD_LEASE_SECONDS, SDK_RETRY_WINDOW_SECONDS, IDEMPOTENCY_TTL_SECONDS,
+                        REFUSED_BODY_BYTES, REFUSED_BODY_SECONDS, REFUSED_BODY_THREADS
     rate limits         WRONG_KEYS_PER_MINUTE, SIGN_INS_PER_MINUTE, UPLOADS_PER_MINUTE, UPLOADS_AT_ONCE,
                         THROTTLE_STORAGE_URL*
     providers           PROVIDER_CONNECT_TIMEOUT_SECONDS, PROVIDER_READ_TIMEOUT_SECONDS,
@@ -156,6 +156,7 @@ UPLOAD_CHUNK_BYTES = 256 * KIB  # smaller reads cost CPU, larger ones memory for
 DOWNLOAD_CHUNK_BYTES = 256 * KIB
 CLIENT_LEAST_RATE = integer("CLIENT_LEAST_RATE", KIB)  # bytes a second, either way; 0: any
 CLIENT_IDLE_SECONDS = integer("CLIENT_IDLE_SECONDS", 60, minimum=1, maximum=DAY)
+LEASE_SECONDS = integer("LEASE_SECONDS", 40, minimum=4, maximum=DAY)
 UPLOAD_LEASE_SECONDS = integer("UPLOAD_LEASE_SECONDS", 120, minimum=1, maximum=DAY)
 REFUSED_BODY_BYTES = integer("REFUSED_BODY_BYTES", 17 * MIB)  # with a good key, MAX_FILE_BYTES more
 REFUSED_BODY_SECONDS = integer("REFUSED_BODY_SECONDS", 30, minimum=1, maximum=DAY)
@@ -370,7 +371,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     }
     for task, seconds in {
         "deliver_deletes": 5.0,
-        "sweep_uploads": 30.0,
+        "sweep_uploads": 15.0,
         "sweep_stores": 3600.0,
         "expire_files": 30.0,
         "sync_accounts": 60.0,

@@ -21,7 +21,7 @@ from files_app.services.index.transactions import database_time
 from providers.objects import Operation
 
 log = structlog.get_logger(__name__)
-RESEND_SECONDS = 60
+RESEND_SECONDS = 45  # above the lease of a worker that died with the first message
 _BROKER_PAUSE_SECONDS = 5.0
 
 
