@@ -6,11 +6,12 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, JsonResponse
 from rest_framework import exceptions as drf
 
 from files_app.exceptions import BodyIncompleteError, GatewayError
+from files_app.services.index.transactions import DAMAGED_FIX, is_damaged
 from files_app.web import errors
 from files_app.web.errors import ErrorAnswer
 from providers.exceptions import ProviderConfigurationError, ProviderError
@@ -47,6 +48,9 @@ def answer_for(exc: Exception) -> ErrorAnswer:
             return errors.answer_for_configuration_error(exc)
         case OperationalError() | InterfaceError():
             log.error("database_unavailable", kind=type(exc).__name__, error=str(exc)[:500])
+            return errors.DATABASE_UNAVAILABLE
+        case DatabaseError() if is_damaged(exc):
+            log.error("database_damaged", error=str(exc)[:500], hint=DAMAGED_FIX)
             return errors.DATABASE_UNAVAILABLE
         case Http404():
             return ErrorAnswer(404, "Not found.")
