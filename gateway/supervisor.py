@@ -27,10 +27,11 @@ OPEN_FILES = 65_536
 
 @dataclass(frozen=True)
 class Program:
-    """A child process: its name in messages, and its command line."""
+    """A child process: its name in messages, and its command line. `hurry`: stops it when a person waits."""
 
     name: str
     command: list[str]
+    hurry: signal.Signals = signal.SIGTERM
 
 
 def web() -> Program:
@@ -48,6 +49,7 @@ def web() -> Program:
             *("--log-level", "error", "--no-access-log"),
             "gateway.wsgi:application",
         ],
+        hurry=signal.SIGINT,
     )
 
 
@@ -85,6 +87,7 @@ class Supervisor:
         self._children: list[tuple[Program, subprocess.Popen[bytes]]] = []
         self._stopping = threading.Event()
         self._is_ready = False
+        self._is_hurried = False
 
     def run(self) -> str:
         """Block until a signal or the end of a child; return what went wrong, empty after a signal."""
@@ -103,6 +106,7 @@ class Supervisor:
         if self._stopping.is_set():
             self._kill()
             return
+        self._is_hurried = number == signal.SIGINT
         self._stopping.set()
         grace = settings.SHUTDOWN_GRACE_SECONDS
         self._say(f"Stopping: running transfers get {grace} s. Ctrl-C again stops at once.")
@@ -121,9 +125,9 @@ class Supervisor:
 
     def _stop(self) -> None:
         self._stopping.set()
-        for _, child in self._children:
+        for program, child in self._children:
             if child.poll() is None:
-                child.terminate()
+                child.send_signal(program.hurry if self._is_hurried else signal.SIGTERM)
         grace = settings.SHUTDOWN_DRAIN_SECONDS + settings.SHUTDOWN_GRACE_SECONDS
         deadline = time.monotonic() + grace + MARGIN_SECONDS
         while time.monotonic() < deadline and any(child.poll() is None for _, child in self._children):
