@@ -57,7 +57,8 @@ lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/lint-imports
-	@DATA_DIR=$$(mktemp -d) $(BIN)/python manage.py makemigrations --check --dry-run
+	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+		DATA_DIR=$$folder $(BIN)/python manage.py makemigrations --check --dry-run
 
 types: $(VENV)/.installed-dev
 	@$(BIN)/mypy

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line, with a bad setting or an absent database reported in one line, not a traceback."""
+"""Django's command line, with a bad setting or an unusable database reported in one line, not a traceback."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ def main() -> None:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
-        from django.db import InterfaceError, OperationalError
+        from django.db import DatabaseError, InterfaceError, OperationalError
     except ModuleNotFoundError:
         sys.exit(
             "error: Django is not installed here. Run `make run` once, then use .venv/bin/python manage.py"
@@ -21,11 +21,13 @@ def main() -> None:
         sys.exit(f"error: {error}")
     try:
         execute_from_command_line(sys.argv)
-    except (OperationalError, InterfaceError) as error:
-        if "--traceback" in sys.argv:
-            raise
+    except (DatabaseError, InterfaceError) as error:
+        from files_app.services.index.transactions import is_damaged
         from gateway.connections import explained
 
+        is_absent = isinstance(error, OperationalError | InterfaceError)
+        if "--traceback" in sys.argv or not (is_absent or is_damaged(error)):
+            raise
         sys.exit(f"error: {explained(error)}")
 
 

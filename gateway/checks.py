@@ -4,6 +4,7 @@ E001  a secret was generated where each host would generate its own      (deploy
 E002  FIELD_ENCRYPTION_KEYS holds something that is no key
 E003  two limits contradict each other
 E004  the encryption keys fit none of the stored credentials             (database)
+E005  the database's file is damaged                                     (database)
 W001  hosts that share a database do not share the broker                (deploy)
 W002  every name in ALLOWED_HOSTS means this host alone                  (deploy)
 W003  keys and files travel in clear                                     (deploy)
@@ -26,6 +27,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
 
 from files_app.services.accounts.rotation import check_keys
+from files_app.services.index.transactions import DAMAGED_FIX, is_damaged
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "testserver"})
 LIMITS = (
@@ -141,8 +143,10 @@ def check_stored_credentials(
         return []
     try:
         fit = check_keys()
-    except DatabaseError:  # not migrated yet, so nothing is stored
-        return []
+    except DatabaseError as error:
+        if is_damaged(error):
+            return [Error(f"The database's file is damaged: {error}.", hint=DAMAGED_FIX, id="gateway.E005")]
+        return []  # not migrated yet, so nothing is stored
     if not fit.unreadable:
         return []
     hint = "Add the key that was used before to FIELD_ENCRYPTION_KEYS, behind the first one."

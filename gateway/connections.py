@@ -99,7 +99,11 @@ def serve_requests() -> None:
 
 def explained(error: Exception) -> str:
     """Return in one line why the database could not be used, and what to do."""
+    from files_app.services.index.transactions import DAMAGED_FIX, is_damaged
+
     reason = str(error).strip().partition("\n")[0]
+    if is_damaged(error):
+        return f"the database's file is damaged: {reason}. {DAMAGED_FIX}"
     if "unsupported startup parameter" in reason:
         reason += ". Behind a connection pooler set DATABASE_BEHIND_POOLER=true"
     return f"the database that DATABASE_URL names: {reason}."

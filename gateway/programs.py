@@ -23,7 +23,8 @@ def web() -> Program:
         "web",
         "web server",
         [
-            *(sys.executable, "-m", "gateway.web_server", "--interface", "wsgi", "--http", "1", "--no-ws"),
+            *(sys.executable, "-m", "gateway.web_server", str(settings.SHUTDOWN_DRAIN_SECONDS)),
+            *("--interface", "wsgi", "--http", "1", "--no-ws"),
             *("--host", settings.BIND, "--port", str(settings.PORT)),
             *("--workers", str(settings.WEB_WORKERS), "--respawn-failed-workers"),
             *("--blocking-threads", str(settings.WEB_THREADS)),
@@ -63,7 +64,7 @@ def become_supervisor(banner: str) -> NoReturn:
     plan = Plan(
         [program() for program in PROGRAMS.values()],
         grace_seconds=settings.SHUTDOWN_GRACE_SECONDS,
-        patience_seconds=settings.SHUTDOWN_GRACE_SECONDS + MARGIN_SECONDS,
+        patience_seconds=settings.SHUTDOWN_DRAIN_SECONDS + settings.SHUTDOWN_GRACE_SECONDS + MARGIN_SECONDS,
         address=(_loopback(), settings.PORT),
         banner=banner,
     )

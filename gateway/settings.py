@@ -2,7 +2,8 @@
 
 Secrets marked * may also be given as NAME_FILE, the path of a file that holds the value.
 
-    where it runs       BIND, PORT, WEB_WORKERS, WEB_THREADS, WORKER_CONCURRENCY, SHUTDOWN_GRACE_SECONDS
+    where it runs       BIND, PORT, WEB_WORKERS, WEB_THREADS, WORKER_CONCURRENCY, SHUTDOWN_DRAIN_SECONDS,
+                        SHUTDOWN_GRACE_SECONDS
     state               DATA_DIR, SPOOL_DIR, DATABASE_URL*, DATABASE_BEHIND_POOLER, CELERY_BROKER_URL*,
                         STATIC_ROOT
     secrets             SECRET_KEY*, FIELD_ENCRYPTION_KEYS*, API_KEY_PEPPERS*, METRICS_TOKEN*
@@ -13,9 +14,9 @@ Secrets marked * may also be given as NAME_FILE, the path of a file that holds t
     limits              MAX_FILE_BYTES, ORGANIZATION_QUOTA_BYTES, ORGANIZATION_MAX_FILES,
                         BATCH_MAX_FILE_BYTES, BATCH_MAX_LINE_BYTES, BATCH_MAX_LINES,
                         ASSISTANTS_MAX_TOKENS
-    transfers           CLIENT_LEAST_RATE, CLIENT_IDLE_SECONDS, UPLOAD_LEASE_SECONDS,
-                        SDK_RETRY_WINDOW_SECONDS, IDEMPOTENCY_TTL_SECONDS, REFUSED_BODY_BYTES,
-                        REFUSED_BODY_SECONDS, REFUSED_BODY_THREADS
+    transfers           CLIENT_LEAST_RATE, CLIENT_IDLE_SECONDS, LEASE_SECONDS,
+                        UPLOAD_LEASE_SECONDS, SDK_RETRY_WINDOW_SECONDS, IDEMPOTENCY_TTL_SECONDS,
+                        REFUSED_BODY_BYTES, REFUSED_BODY_SECONDS, REFUSED_BODY_THREADS
     rate limits         WRONG_KEYS_PER_MINUTE, SIGN_INS_PER_MINUTE, UPLOADS_PER_MINUTE, UPLOADS_AT_ONCE,
                         THROTTLE_STORAGE_URL*
     providers           PROVIDER_CONNECT_TIMEOUT_SECONDS, PROVIDER_READ_TIMEOUT_SECONDS,
@@ -81,6 +82,7 @@ WEB_THREADS = integer("WEB_THREADS", 64, minimum=2)  # one transfer holds one th
 # granian counts idle connections too: at this many it accepts no other, not even a health check.
 CONNECTIONS_PER_WORKER = 1024
 WORKER_CONCURRENCY = integer("WORKER_CONCURRENCY", 16, minimum=1)  # threads, for providers
+SHUTDOWN_DRAIN_SECONDS = integer("SHUTDOWN_DRAIN_SECONDS", 5, maximum=DAY)
 SHUTDOWN_GRACE_SECONDS = integer("SHUTDOWN_GRACE_SECONDS", 30, minimum=1, maximum=DAY)
 
 # Whatever any of our processes writes (databases, files, spools, counters) is for its own user alone.
@@ -155,6 +157,7 @@ UPLOAD_CHUNK_BYTES = 256 * KIB  # smaller reads cost CPU, larger ones memory for
 DOWNLOAD_CHUNK_BYTES = 256 * KIB
 CLIENT_LEAST_RATE = integer("CLIENT_LEAST_RATE", KIB)  # bytes a second, either way; 0: any
 CLIENT_IDLE_SECONDS = integer("CLIENT_IDLE_SECONDS", 60, minimum=1, maximum=DAY)
+LEASE_SECONDS = integer("LEASE_SECONDS", 40, minimum=4, maximum=DAY)
 UPLOAD_LEASE_SECONDS = integer("UPLOAD_LEASE_SECONDS", 120, minimum=1, maximum=DAY)
 REFUSED_BODY_BYTES = integer("REFUSED_BODY_BYTES", 17 * MIB)  # with a good key, MAX_FILE_BYTES more
 REFUSED_BODY_SECONDS = integer("REFUSED_BODY_SECONDS", 30, minimum=1, maximum=DAY)

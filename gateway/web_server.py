@@ -1,25 +1,31 @@
-"""`python -m gateway.web_server ...`: granian's command line, whose main process watches its workers."""
+"""`python -m gateway.web_server SECONDS ...`: granian's command line; it drains for SECONDS when it stops.
+
+Its main process watches its workers.
+"""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from granian import cli
-from granian._internal import load_target
-from granian.server.mp import MPServer
 
+from gateway import draining
+from gateway.draining_server import DrainingServer
 from gateway.web_workers import Watch
 
 
-class WatchedServer(MPServer):
+class Server(DrainingServer):
     """Granian's main process."""
 
     def serve(self, *args: Any, **kwargs: Any) -> None:
         watch = Watch(lambda: self.wrks)
         watch.start()
-        super().serve(target_loader=watch.loader(load_target))
+        self.load = watch.loader(draining.load)
+        super().serve(*args, **kwargs)
 
 
 if __name__ == "__main__":
-    cli.Server = WatchedServer  # type: ignore[attr-defined]  # which its command line instantiates
+    Server.drain_seconds = float(sys.argv.pop(1))
+    cli.Server = Server  # type: ignore[attr-defined]  # which its command line instantiates
     cli.entrypoint()  # type: ignore[no-untyped-call]  # granian's own

@@ -25,7 +25,7 @@ UPKEEP_SECONDS = {
     "outbox": 5,  # this and the next are each worker's own
     "heartbeat": 20,
     "expire_files": 30,
-    "sweep_uploads": 30,
+    "sweep_uploads": 15,
     "sync_accounts": 60,
     "sweep_stores": 3_600,
     "recount_usage": 3_600,

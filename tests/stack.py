@@ -57,6 +57,7 @@ class Stack:
             "ALLOW_PRIVATE_UPSTREAMS": "true",
             "WEB_WORKERS": "1",
             "LOG_FORMAT": "json",
+            "SHUTDOWN_DRAIN_SECONDS": "0",  # no proxy has to hear of a stop
             "SHUTDOWN_GRACE_SECONDS": "10",
             "WRONG_KEYS_PER_MINUTE": "0",  # the suite tries thousands
             **(environment or {}),

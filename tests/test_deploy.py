@@ -7,6 +7,7 @@ import datetime
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -46,9 +47,11 @@ def nginx(need_service: Callable[[str], str]) -> str:
 
 
 def plain_server(port: int, upstream: int, mode: str) -> str:
+    """Return what Compose has, on other ports, of one web server and without Docker's names."""
     server = (DEPLOY / "nginx" / "compose.conf").read_text()
     server = server.replace("listen 8080", f"listen 127.0.0.1:{port}").replace("streaming.conf", mode)
-    return server.replace("server web:8000", f"server 127.0.0.1:{upstream}")
+    server = re.sub(r"^resolver .*$|^ *server web-2.*$", "", server, flags=re.MULTILINE)
+    return server.replace("server web-1:8000 resolve", f"server 127.0.0.1:{upstream}")
 
 
 @contextmanager

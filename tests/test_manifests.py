@@ -18,6 +18,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from check_jsonschema.builtin_schemas import get_builtin_schema
+from django.conf import settings
 
 from gateway import programs
 from tests.stack import PROJECT, inherited_environment
@@ -99,7 +100,7 @@ def test_compose_starts_nothing_without_passwords(name: str) -> None:
 
 def test_compose_gives_both_sides_the_same_passwords(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    web, redis = services["web"]["environment"], services["redis"]
+    web, redis = services["web-1"]["environment"], services["redis"]
     assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == "pg-secret"
     assert "gateway:pg-secret@postgres" in web["DATABASE_URL"]
     assert redis["command"][redis["command"].index("--requirepass") + 1] == "redis-secret"
@@ -117,6 +118,27 @@ def test_nothing_but_the_gateway_reaches_database_and_broker(compose: dict[str, 
         ), name
         assert "no-new-privileges:true" in service["security_opt"], name
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+
+
+def test_compose_serves_from_one_node_while_the_other_is_made_anew(compose: dict[str, Any]) -> None:
+    nodes = {
+        name: each for name, each in compose["services"].items() if each.get("command") == ["run", "web"]
+    }
+    assert len(nodes) == 2
+    upstream = (DEPLOY / "nginx" / "compose.conf").read_text()
+    servers = re.findall(r"^ *server (\S+):8000 resolve max_fails=0;$", upstream, re.MULTILINE)
+    assert sorted(servers) == sorted(nodes)
+    for node in nodes.values():
+        grace = int(node["environment"]["SHUTDOWN_GRACE_SECONDS"])
+        stop = settings.SHUTDOWN_DRAIN_SECONDS + grace + programs.MARGIN_SECONDS
+        assert stop < int(node["stop_grace_period"].removesuffix("s"))
+
+
+@pytest.mark.parametrize("name", ["upstream.conf", "compose.conf"])
+def test_nginx_ends_idle_connections_before_a_server_that_stops_does(name: str) -> None:
+    text = (DEPLOY / "nginx" / name).read_text()
+    (seconds,) = re.findall(r"^ *keepalive_timeout (\d+)s;", text, re.MULTILINE)
+    assert int(seconds) < settings.SHUTDOWN_DRAIN_SECONDS
 
 
 def test_no_example_has_a_password() -> None:
@@ -263,6 +285,53 @@ def test_kustomize_builds_it() -> None:
     assert kinds.count("Deployment") == 2
 
 
+def web_pod() -> dict[str, Any]:
+    (spec,) = (spec for name, _, spec in pods() if name == "web")
+    return spec
+
+
+def configured(name: str) -> int:
+    (kustomization,) = documents("kubernetes/kustomization.yaml")
+    literals = kustomization["configMapGenerator"][0]["literals"]
+    (value,) = (each.partition("=")[2] for each in literals if each.startswith(f"{name}="))
+    return int(value)
+
+
+def test_a_pod_is_left_alone_until_its_transfers_have_ended() -> None:
+    spec = web_pod()
+    (container,) = spec["containers"]
+    sleep, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
+    assert sleep == "sleep"
+    stop = int(seconds) + configured("SHUTDOWN_DRAIN_SECONDS") + configured("SHUTDOWN_GRACE_SECONDS")
+    assert stop + programs.MARGIN_SECONDS < spec["terminationGracePeriodSeconds"]
+
+
+def test_readiness_goes_off_while_a_pod_that_stops_still_serves() -> None:
+    (container,) = web_pod()["containers"]
+    ready, alive = container["readinessProbe"], container["livenessProbe"]
+    assert (ready["httpGet"]["path"], alive["httpGet"]["path"]) == ("/readyz", "/healthz")
+    failures = ready.get("failureThreshold", 3)
+    assert ready["periodSeconds"] * failures < configured("SHUTDOWN_DRAIN_SECONDS")
+
+
+def test_a_rollout_and_a_drain_take_one_pod_at_a_time() -> None:
+    budgets = {
+        item["metadata"]["name"]: item["spec"]
+        for item in manifests()
+        if item["kind"] == "PodDisruptionBudget"
+    }
+    replicated = {
+        item["metadata"]["name"]: item["spec"]
+        for item in manifests()
+        if item["kind"] == "Deployment" and item["spec"]["replicas"] > 1
+    }
+    assert {"web", "worker"} == set(budgets) == set(replicated)
+    for name, budget in budgets.items():
+        assert budget["maxUnavailable"] == 1
+        assert budget["selector"]["matchLabels"] == replicated[name]["selector"]["matchLabels"]
+    assert replicated["web"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+
+
 # -- systemd ---------------------------------------------------------------------------------------------
 
 
@@ -331,6 +400,14 @@ def test_native_code_needs_no_memory_that_is_written_and_executed() -> None:
 
 def hardening() -> str:
     return (DEPLOY / "systemd" / "files-gateway-.service.d" / "hardening.conf").read_text()
+
+
+def test_systemd_waits_until_running_transfers_have_ended() -> None:
+    unit = (DEPLOY / "systemd" / "files-gateway-web.service").read_text()
+    environment = (DEPLOY / "systemd" / "files-gateway.env.example").read_text()
+    (timeout,) = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    (grace,) = re.findall(r"^SHUTDOWN_GRACE_SECONDS=(\d+)$", environment, re.MULTILINE)
+    assert int(timeout) > settings.SHUTDOWN_DRAIN_SECONDS + int(grace) + programs.MARGIN_SECONDS
 
 
 def test_the_procfile_and_the_units_run_every_part() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
@@ -23,12 +24,15 @@ from files_app.management.output import Progress, printable, write_json
 from files_app.models import AuditEvent
 from files_app.observability import logs
 from files_app.services.index.callers import Caller
+from files_app.services.index.transactions import DAMAGED_FIX, is_damaged
 from providers.exceptions import ProviderConfigurationError, ProviderError
 
 USAGE_ERROR = 2
 _INTERRUPTED = 130
 _PIPE_CLOSED = 141
 _EXAMPLES = "examples:\n"
+#: How SQLite and PostgreSQL say that a migration has not been here.
+_LACKS_TABLES = re.compile(r"no such (table|column)|(relation|column) .* does not exist")
 
 
 class HelpFormatter(DjangoHelpFormatter):
@@ -151,6 +155,13 @@ def plain_errors() -> Iterator[None]:
         raise CommandError(printable(str(exc))) from exc
     except (DatabaseError, InterfaceError) as exc:
         reason = printable(str(exc).strip().partition("\n")[0])
+        if is_damaged(exc):
+            raise CommandError(f"The database's file is damaged: {reason}. {DAMAGED_FIX}") from exc
+        if _LACKS_TABLES.search(reason):
+            raise CommandError(
+                f"The database was not set up by this version yet ({reason}). Start the gateway once, or run "
+                "`manage.py bootstrap`."
+            ) from exc
         if connection.connection is None:
             raise CommandError(
                 f"The database cannot be reached: {reason}. Check DATABASE_URL, and that its server runs."

@@ -6,12 +6,13 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import InterfaceError, InternalError, OperationalError
+from django.db import DatabaseError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, JsonResponse
 from rest_framework import exceptions as drf
 
 from files_app.exceptions import BodyIncompleteError, GatewayError
 from files_app.services.index import writability
+from files_app.services.index.transactions import DAMAGED_FIX, is_damaged
 from files_app.web import errors
 from files_app.web.errors import ErrorAnswer
 from providers.exceptions import ProviderConfigurationError, ProviderError
@@ -51,6 +52,9 @@ def answer_for(exc: Exception) -> ErrorAnswer:
             return errors.DATABASE_FULL if writability.is_full(exc) else errors.DATABASE_UNAVAILABLE
         case InternalError() if writability.is_read_only(exc):
             log.error("database_read_only", error=str(exc)[:500])
+            return errors.DATABASE_UNAVAILABLE
+        case DatabaseError() if is_damaged(exc):
+            log.error("database_damaged", error=str(exc)[:500], hint=DAMAGED_FIX)
             return errors.DATABASE_UNAVAILABLE
         case Http404():
             return ErrorAnswer(404, "Not found.")

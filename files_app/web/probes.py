@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 
+import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.crypto import constant_time_compare
@@ -13,6 +14,7 @@ from files_app.observability.metrics import Exposition
 from files_app.services.operations import health
 from files_app.web.errors import ErrorAnswer
 
+log = structlog.get_logger(__name__)
 exposition = Exposition(GAUGE_SOURCES)
 
 View = Callable[[HttpRequest], HttpResponse]
@@ -50,9 +52,11 @@ def readyz(request: HttpRequest) -> HttpResponse:
     """
     readiness = health.look()
     failures = readiness.failures
+    if failures and not health.stopping.is_set():
+        log.warning("not_ready", checks={name: health.reason(name) or failures[name] for name in failures})
     body = {
         "status": "unavailable" if failures else "ok",
-        "checks": {name: failures.get(name, "ok") for name in health.CHECKS},
+        "checks": dict.fromkeys(health.CHECKS, "ok") | failures,
         "background": readiness.background,
     }
     return JsonResponse(body, status=503 if failures else 200)

@@ -68,6 +68,14 @@ def accepted() -> list[Reading]:
     return [reading for port, reading in found if port in ports]
 
 
+def listening() -> Iterator[socket.socket]:
+    """Yield a duplicate of each listening socket, which is closed when the next one is asked for."""
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError), _duplicate(fd) as sock:
+            if sock is not None and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                yield sock
+
+
 def shut(reading: Reading, *, resets: bool) -> bool:
     """End the connection; return whether it was still there.
 

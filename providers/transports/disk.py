@@ -38,7 +38,7 @@ from providers.transports.objects import (
 #: Lower case throughout, so that a disk which ignores case takes no two for one.
 _TREE: Final = re.compile(r"account-[0-9a-f]{32}")
 _DETAILS: Final = ".details"
-_INCOMING: Final = ".incoming"
+INCOMING: Final = ".incoming"
 _PAGE_SIZE: Final = 1_000
 
 
@@ -115,7 +115,7 @@ class DiskStore(ObjectStore):
     @property
     def incoming(self) -> Path:
         """The directory of files that are not published yet."""
-        return self._root / _INCOMING
+        return self._root / INCOMING
 
     def _path(self, key: str) -> Path:
         """Return where `key` lives. Raises RemoteFileNotFoundError for one that is not seen, or by a link."""

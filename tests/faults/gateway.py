@@ -65,6 +65,10 @@ class Shell:
             raise ShellError(answer["error"])
         return answer["result"]
 
+    def kill(self) -> None:
+        """SIGKILL it in the middle of an order."""
+        self._process.kill()
+
     def close(self) -> None:
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):

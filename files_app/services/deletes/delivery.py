@@ -17,7 +17,7 @@ from files_app.models import AuditAction, CopyState, FileCopy
 from files_app.models.copies import FileCopyQuerySet
 from files_app.services.accounts.drivers import driver_for, may_not_show_yet
 from files_app.services.deletes.outbox import close_file
-from files_app.services.index import audit
+from files_app.services.index import audit, leases
 from files_app.services.index.callers import system_caller
 from files_app.services.index.transactions import database_time
 from providers.exceptions import (
@@ -32,9 +32,10 @@ log = structlog.get_logger(__name__)
 FIRST_RETRY_SECONDS = 3.0
 MAX_RETRY_SECONDS = 3_600.0
 GIVE_UP_AFTER = timedelta(hours=26)
-LEASE_SECONDS = 420
 #: So much before its time `drain --early` may try a delete.
 _EARLY_SECONDS = 60
+#: How long one attempt may take: above what the time limits of a provider's calls allow together.
+PATIENCE_SECONDS = 420
 _NO_LEASE: Mapping[str, Any] = {"lease_token": "", "lease_expires_at": None}
 
 
@@ -46,6 +47,11 @@ def deliver(copy_pk: int) -> CopyState | None:
     copy = _claim(copy_pk)
     if copy is None:
         return None
+    with leases.holding(leases.DELETE, copy.pk, copy.lease_token, patience_seconds=PATIENCE_SECONDS):
+        return _deliver(copy)
+
+
+def _deliver(copy: FileCopy) -> CopyState | None:
     if _is_needed_by_others(copy):
         return _finish(copy)
     try:
@@ -75,7 +81,7 @@ def _claim(copy_pk: int) -> FileCopy | None:
     ).exclude(lease_expires_at__gt=database_time(plus_seconds=0))
     claimed = free.update(
         lease_token=token,
-        lease_expires_at=database_time(plus_seconds=LEASE_SECONDS),
+        lease_expires_at=leases.lease_end(),
         attempts=F("attempts") + 1,
     )
     if not claimed:

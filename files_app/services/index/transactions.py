@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.models import Model, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
@@ -18,10 +18,22 @@ M = TypeVar("M", bound=Model)
 #: How long the end of an upload waits for a database that is away.
 PATIENCE_SECONDS = 30.0
 
+DAMAGED_FIX = "Stop the gateway and put its backup in place: docs/operations/backup.md says how."
+
 
 def database_time(*, plus_seconds: float) -> Combinable:
     """Return the database's own time plus some seconds: leases must not depend on the clocks of hosts."""
     return Now() + timedelta(seconds=plus_seconds)
+
+
+def is_damaged(error: Exception) -> bool:
+    """Whether SQLite's file is no database any more, or not a whole one."""
+    return isinstance(error, DatabaseError) and says_damaged(str(error))
+
+
+def says_damaged(reason: str) -> bool:
+    """Whether SQLite means its file by this."""
+    return "file is not a database" in reason or "disk image is malformed" in reason
 
 
 def release_connection() -> None:

@@ -16,8 +16,8 @@ from django.utils import timezone
 from files_app.models import ApiKey, CopyState, File, FileCopy, Organization, ProviderAccount
 from files_app.services.accounts.rotation import check_keys
 from files_app.services.index import usage
-from files_app.services.index.transactions import in_batches
-from files_app.services.operations import health, heartbeats, standing, tenancy
+from files_app.services.index.transactions import DAMAGED_FIX, in_batches, says_damaged
+from files_app.services.operations import health, heartbeats, leftovers, standing, tenancy
 from files_app.services.operations.connection_test import check_connection
 from files_app.services.operations.findings import SHOWN_NAMES, Finding, ok, problem, shortened, warning
 from files_app.services.operations.heartbeats import LACK_FIX
@@ -125,7 +125,7 @@ def _secret_files() -> Iterator[Finding]:
 
 _SERVICE_FIXES = {
     "database": "Check DATABASE_URL, and that the database runs and can be reached from this host.",
-    "migrations": "Run `manage.py migrate`.",
+    "migrations": "Start the gateway once, or run `manage.py bootstrap`.",
     "broker": "Check CELERY_BROKER_URL and that the broker runs. Nothing is lost meanwhile: what waits is "
     "sent later, and `manage.py deletions drain` does it without a broker.",
 }
@@ -145,7 +145,8 @@ def _services(failures: dict[str, str]) -> Iterator[Finding]:
         elif name == "migrations" and "database" in failures:
             yield problem(name, "not known without the database", _SERVICE_FIXES["database"])
         else:
-            yield problem(name, f"fails: {failures[name]}", fix)
+            reason = health.reason(name) or failures[name]
+            yield problem(name, reason, DAMAGED_FIX if says_damaged(reason) else fix)
 
 
 def _references() -> Iterator[Finding]:
@@ -266,6 +267,7 @@ _QUICK_CHECKS: tuple[Check, ...] = (
     _uploads,
     tenancy.sharing,
     tenancy.disk_folders,
+    leftovers.on_disk,
 )
 _THOROUGH_CHECKS: tuple[Check, ...] = (_organizations, _drift, tenancy.hosts)
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
 from celery import current_app
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
@@ -13,15 +12,18 @@ from django.db.migrations.executor import MigrationExecutor
 from files_app.services.operations import heartbeats
 from files_app.words import age
 
-log = structlog.get_logger(__name__)
-
 CHECK_TIMEOUT_SECONDS = 1.0
+
+#: Set when this process was asked to stop: it still serves, and wants no more requests.
+stopping = threading.Event()
 
 
 class BoundedCheck:
     """Runs a check in a thread of its own, so that the caller can stop waiting for it.
 
     A check that hangs keeps its thread until its own time-out; further calls wait for that one thread.
+
+    reason: what the last failure said, for operators alone; it may name hosts and users.
     """
 
     def __init__(self, check: Callable[[], None]) -> None:
@@ -29,6 +31,7 @@ class BoundedCheck:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._failure = ""
+        self.reason = ""
 
     def start(self) -> None:
         with self._lock:
@@ -49,10 +52,10 @@ class BoundedCheck:
         try:
             self._check()
         except Exception as error:  # any error at all means "not ready"
-            log.warning("readiness check failed", exc_info=error)
             self._failure = type(error).__name__
+            self.reason = str(error).strip().partition("\n")[0]
         else:
-            self._failure = ""
+            self._failure = self.reason = ""
         finally:
             connection.close()
 
@@ -73,6 +76,13 @@ def check_broker() -> None:
 class MigrationsError(Exception):
     """The database lacks migrations that this code has."""
 
+    def __init__(self, missing: int, *, is_empty: bool) -> None:
+        super().__init__(
+            "the database is empty: no gateway was started on it yet"
+            if is_empty
+            else f"the database lacks {missing} migrations of this version"
+        )
+
 
 class MigrationCheck:
     """Compares the database with the migrations once; what has been applied stays applied."""
@@ -84,8 +94,8 @@ class MigrationCheck:
         if self._passed:
             return
         executor = MigrationExecutor(connection)
-        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            raise MigrationsError
+        if plan := executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            raise MigrationsError(len(plan), is_empty=not executor.loader.applied_migrations)
         self._passed = True
 
 
@@ -112,6 +122,11 @@ CHECKS = {
 }
 
 
+def reason(name: str) -> str:
+    """Return what this check said when it failed last, for operators alone; empty if it passed."""
+    return CHECKS[name].reason
+
+
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """What the checks found. background: `ok`, or in words why deletes, expiry and syncs may be waiting."""
@@ -121,7 +136,9 @@ class Readiness:
 
 
 def look() -> Readiness:
-    """Run all checks side by side."""
+    """Run all checks side by side. A process that stops does not ask them."""
+    if stopping.is_set():
+        return Readiness({"process": "stopping"}, "unknown")
     deadline = time.monotonic() + CHECK_TIMEOUT_SECONDS
     for check in (*CHECKS.values(), _BACKGROUND):
         check.start()

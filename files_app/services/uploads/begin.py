@@ -13,7 +13,8 @@ from files_app.observability import context
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.selection import select_account
 from files_app.services.index.ids import new_file_id
-from files_app.services.index.transactions import database_time, release_connection
+from files_app.services.index.leases import lease_end
+from files_app.services.index.transactions import release_connection
 from files_app.services.uploads.placement import requested_bucket
 from files_app.services.uploads.request import RunningUpload, UploadObserver, UploadRequest, UploadSource
 from files_app.services.uploads.reservation import reserve
@@ -90,7 +91,7 @@ def _begin(
             metadata=dict(request.metadata),
             reserved_bytes=amount,
             lease_token=secrets.token_hex(16),
-            lease_expires_at=database_time(plus_seconds=settings.UPLOAD_LEASE_SECONDS),
+            lease_expires_at=lease_end(),
         )
         copy = FileCopy.objects.create(file=file, account=account, created_at=file.created_at)
         observer.begun(file)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+from typing import Self
 
-import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import transaction
 
 from files_app.exceptions import QuotaExceededError, TemporaryError
 from files_app.models import File, FileState, Organization
-from files_app.services.index.transactions import database_time, persistently, release_connection
+from files_app.services.index.leases import UPLOAD, Lease, keeper, lease_end
+from files_app.services.index.transactions import persistently, release_connection
 from files_app.words import readable_bytes
 from providers.objects import MiB
-
-log = structlog.get_logger(__name__)
 
 #: How much an upload of unknown length reserves at a time.
 STEP_BYTES = 64 * MiB
@@ -52,7 +50,7 @@ def quota_exceeded(organization_id: int, amount: int) -> QuotaExceededError:
 
 
 class Reservation:
-    """What a running upload holds, and its lease. One thread uses it."""
+    """What a running upload holds, and its lease. One thread uses it, inside a `with` block."""
 
     def __init__(self, file: File, *, slack_bytes: int) -> None:
         self._file_pk = file.pk
@@ -60,36 +58,34 @@ class Reservation:
         self._token = file.lease_token
         self.bytes = file.reserved_bytes
         self._slack_bytes = slack_bytes
-        self._lease_seconds: int = settings.UPLOAD_LEASE_SECONDS
-        self._plan_renewal()
+        self._lease = Lease(UPLOAD, file.pk, file.lease_token, settings.UPLOAD_LEASE_SECONDS)
+        self._holding = keeper.holding(self._lease)
+
+    def __enter__(self) -> Self:
+        self._holding.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._holding.__exit__(None, None, None)
 
     def note_progress(self, size: int) -> None:
-        """Tell that `size` bytes have passed. Reserves more in steps and renews the lease when due."""
+        """Tell that `size` bytes have passed. Reserves more in steps."""
         if size > self.bytes + self._slack_bytes:
             self._hold(max(size, self.bytes + STEP_BYTES), at_least=size)
-        else:
-            self.keep_alive()
+        self._lease.progressed()
 
     def keep_alive(self) -> None:
-        """Renew the lease when due. A database that is away now may be back before the lease ends."""
-        if time.monotonic() < self._renew_at:
-            return
-        try:
-            self._change(self.bytes, {})
-        except (OperationalError, InterfaceError) as exc:
-            log.warning("lease_not_renewed", file=self._file_pk, error=type(exc).__name__)
-            connection.close()
-        finally:
-            release_connection()
-        self._plan_renewal()
+        """Tell that the upload moves."""
+        self._lease.progressed()
 
     def make_exact(self, size: int, *, filename: str) -> None:
         """Hold exactly `size` bytes: the last word before the provider gets the end of the file.
 
         From here on the provider may have the file: the row says what to look for if no answer comes, and
-        the lease spans the wait for it.
+        the lease is kept through the wait for it.
         """
-        self._lease_seconds = settings.UPLOAD_LEASE_SECONDS + settings.PROVIDER_READ_TIMEOUT_SECONDS
+        self._lease.patience_seconds += settings.PROVIDER_READ_TIMEOUT_SECONDS
+        self._lease.progressed()
         self._hold(size, at_least=size, facts={"filename": filename, "bytes": size})
 
     def _hold(self, amount: int, *, at_least: int, facts: Mapping[str, str | int] | None = None) -> None:
@@ -106,10 +102,6 @@ class Reservation:
     def _persist(self, amount: int, facts: Mapping[str, str | int]) -> None:
         persistently(lambda: self._change(amount, facts))
         self.bytes = amount
-        self._plan_renewal()
-
-    def _plan_renewal(self) -> None:
-        self._renew_at = time.monotonic() + settings.UPLOAD_LEASE_SECONDS / 4
 
     @transaction.atomic
     def _change(self, amount: int, facts: Mapping[str, str | int]) -> None:
@@ -118,9 +110,8 @@ class Reservation:
         Takes the rows in the order in which the sweeper does: the file's, then the organization's.
         """
         mine = File.objects.filter(pk=self._file_pk, state=FileState.UPLOADING, lease_token=self._token)
-        lease = database_time(plus_seconds=self._lease_seconds)
         unchanged = mine.filter(reserved_bytes=self.bytes)
-        if unchanged.update(reserved_bytes=amount, lease_expires_at=lease, **facts):
+        if unchanged.update(reserved_bytes=amount, lease_expires_at=lease_end(), **facts):
             self._reserve(amount - self.bytes, amount)
         elif not mine.filter(reserved_bytes=amount).exists():
             raise UploadLeaseLostError

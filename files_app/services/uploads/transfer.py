@@ -46,6 +46,10 @@ class Transfer:
 
     def run(self) -> File:
         """Return the file as the index holds it. Raises GatewayError and ProviderError."""
+        with self._reservation:
+            return self._run()
+
+    def _run(self) -> File:
         try:
             remote = self._send()
         except AlreadyUploadedError as exc:

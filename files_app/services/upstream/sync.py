@@ -16,6 +16,7 @@ from django.utils import timezone
 from files_app.models import CopyState, File, FileCopy, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.places import place_account
+from files_app.services.index import leases
 from files_app.services.index.transactions import database_time
 from files_app.services.upstream.adoption import adopt, can_adopt, is_adoptable, owns_what_is_listed
 from files_app.services.upstream.in_flight import unsettled_uploads
@@ -30,8 +31,9 @@ from providers.exceptions import (
 from providers.objects import RemoteFile
 
 log = structlog.get_logger(__name__)
-_LEASE_SECONDS = 240
-#: After so long a sync asks for nothing more: its last question ends within the lease, the next sync goes on.
+#: How long a sync may take before another one takes over: its list, and what follows from that.
+_PATIENCE_SECONDS = 600
+#: After so long a sync asks for nothing more: the next one goes on.
 _LONGEST_SECONDS = 180.0
 #: They wait in memory for the end of the list; the next sync takes the others.
 _MAX_ADOPTIONS = 50_000
@@ -68,10 +70,12 @@ def sync_account(
     error = "The sync was interrupted."
     began = timezone.now()
     try:
-        if can_adopt(account, driver):
-            report = _reconcile(account, driver, began, ends, on_progress)
-        else:
-            report = SyncReport(updated=refresh_unfinished(account, driver, ends=ends), is_complete=True)
+        with leases.holding(leases.SYNC, account.pk, token, patience_seconds=_PATIENCE_SECONDS):
+            if can_adopt(account, driver):
+                report = _reconcile(account, driver, began, ends, on_progress)
+            else:
+                updated = refresh_unfinished(account, driver, ends=ends)
+                report = SyncReport(updated=updated, is_complete=True)
         error = ""
     except (ProviderError, ProviderConfigurationError) as exc:
         error = str(exc)[:500]
@@ -85,7 +89,7 @@ def _take_lease(account: ProviderAccount) -> str | None:
     token = secrets.token_hex(16)
     free = Q(sync_lease_expires_at__isnull=True) | Q(sync_lease_expires_at__lt=database_time(plus_seconds=0))
     taken = ProviderAccount.objects.filter(free, pk=account.pk).update(
-        sync_token=token, sync_lease_expires_at=database_time(plus_seconds=_LEASE_SECONDS)
+        sync_token=token, sync_lease_expires_at=leases.lease_end()
     )
     return token if taken else None
 

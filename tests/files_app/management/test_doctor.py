@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import time
 from collections import namedtuple
 from datetime import timedelta
 from pathlib import Path
@@ -266,3 +267,15 @@ def test_accounts_that_were_not_placed_are_named(acme: Tenant) -> None:
 def test_a_connection_that_doctor_tries_decides_nothing(acme: Tenant) -> None:
     findings()
     assert ProviderAccount.objects.get(organization=acme.organization).access_proved_at is None
+
+
+def test_what_is_left_on_disk_is_explained(tmp_path: Path, settings: Settings) -> None:
+    settings.DATA_DIR = str(tmp_path)
+    incoming = tmp_path / "files" / f"account-{'0' * 32}" / "files" / ".incoming"
+    incoming.mkdir(parents=True)
+    for name, age_seconds in (("dead", 7_200), ("running", 0)):
+        (incoming / name).write_bytes(b"half")
+        os.utime(incoming / name, (time.time() - age_seconds,) * 2)
+    words = good("doctor").out
+    assert "1 half-written files (4 bytes) of uploads that died" in words
+    assert f"account-{'0' * 32} in {tmp_path / 'files'} are of accounts that were deleted" in words

@@ -143,7 +143,7 @@ def test_a_database_that_is_not_migrated_is_said_in_one_line(prepared: Stack, tm
     empty = Stack(tmp_path / "empty")
     done = empty.manage("files", "list", check=False)
     assert done.returncode == 1
-    assert "`manage.py migrate`" in done.stderr and "Traceback" not in done.stderr
+    assert "`manage.py bootstrap`" in done.stderr and "Traceback" not in done.stderr
     report = empty.manage("doctor", "--json", check=False)
     found = {finding["area"]: finding["level"] for finding in json.loads(report.stdout)["findings"]}
     assert (found["database"], found["migrations"]) == ("ok", "problem")
@@ -154,3 +154,30 @@ def test_doctor_finds_nothing_wrong_with_a_running_gateway(stack: Stack) -> None
         return stack.manage("doctor", "--strict", check=False).returncode == 0
 
     wait_until(is_well, seconds=80, what="the first heartbeat of the worker")
+
+
+def said(directory: Path, *arguments: str, is_damaged: bool) -> str:
+    """Run a command on a database that nobody has set up, or that is none, and return what it says."""
+    stack = Stack(directory)
+    if is_damaged:
+        (stack.data_dir / "gateway.sqlite3").write_bytes(b"no database" * 1_000)
+    done = stack.manage(*arguments, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", ["reconcile", "doctor --offline"])
+def test_before_the_first_start_a_command_says_so(tmp_path: Path, command: str) -> None:
+    words = said(tmp_path, *command.split(), is_damaged=False)
+    assert "Start the gateway once, or run `manage.py bootstrap`." in words
+    assert "readiness" not in words  # nor what the log would say
+
+
+@pytest.mark.parametrize(
+    "command", ["reconcile", "doctor --offline", "bootstrap", "migrate", "run", "run web", "run worker"]
+)
+def test_a_damaged_database_is_called_that(tmp_path: Path, command: str) -> None:
+    words = said(tmp_path, *command.split(), is_damaged=True)
+    assert "file is not a database" in words
+    assert "put its backup in place: docs/operations/backup.md" in words
