@@ -17,6 +17,8 @@ log = structlog.get_logger(__name__)
 SILENT_SECONDS = 30.0
 #: What is in hand at a stop gets the grace period, and no more than this: it is done again after its lease.
 FAREWELL_SECONDS = 60
+#: Between one try to listen and the next.
+PAUSE_SECONDS = 1.0
 #: No work of ours takes so long.
 ENDLESS_SECONDS = 3_600.0
 
@@ -48,12 +50,17 @@ class Background(bootsteps.StartStopStep):
 
 
 class Listening(bootsteps.StartStopStep):
-    """Shows that the loop that reads the broker turns. While there is no connection it says nothing."""
+    """Keeps the worker listening, and shows that the loop that reads the broker turns.
+
+    While there is no connection it says nothing.
+    """
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         self._seen: float | None = None
         self._is_wrapped = False
+        # The folder broker's: a folder that cannot be read is a broker that is away, and no reason to end.
+        consumer.connection_errors = (*consumer.connection_errors, OSError)
         signs.watch("listening", self._silent_seconds, at_most_seconds=SILENT_SECONDS)
 
     def start(self, consumer: Any) -> None:
@@ -64,6 +71,9 @@ class Listening(bootsteps.StartStopStep):
             self._wrap(consumer)
 
     def stop(self, consumer: Any) -> None:
+        """Say nothing until the next connection; of those that break off at once there is one a second."""
+        if self._seen is not None and self._silent_seconds() < PAUSE_SECONDS:
+            time.sleep(PAUSE_SECONDS)
         self._seen = None
 
     def _wrap(self, consumer: Any) -> None:

@@ -157,11 +157,20 @@ def test_a_worker_that_is_stopped_ends_what_it_has_in_hand(gateway: Gateway, hun
 
 
 def test_without_a_broker_the_outbox_is_worked_off_all_the_same(gateway: Gateway) -> None:
-    """The queue's folder cannot be written: no hint arrives."""
+    """The queue's folder cannot be read or written: no hint arrives, and the worker lives through it."""
     tenant = gateway.tenant()
-    file_id = tenant.upload(b"content").json()["id"]
+    first, second = (tenant.upload(b"content", name).json()["id"] for name in ("a.txt", "b.txt"))
     queue = gateway.stack.data_dir / "broker" / "queue"
     queue.rename(queue.with_name("away"))
     queue.touch()
-    assert tenant.delete(file_id).status_code == 200
+    lost = "Connection to broker lost"
+    wait_until(
+        lambda: lost in gateway.stack.log("worker"), seconds=PATIENCE_SECONDS, what="the worker to notice"
+    )
+    assert tenant.delete(first).status_code == 200
     wait_until_deleted(gateway, tenant, 1, PROMPT_SECONDS)
+    queue.unlink()
+    queue.with_name("away").rename(queue)
+    assert tenant.delete(second).status_code == 200
+    wait_until_deleted(gateway, tenant, 2, PROMPT_SECONDS)
+    assert gateway.stack.processes["worker"].is_running
