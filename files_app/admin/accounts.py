@@ -25,7 +25,7 @@ from files_app.admin.account_form import (
     form_for,
     removable,
 )
-from files_app.admin.account_sync import sync_lines
+from files_app.admin.account_live import connection_lines, in_place, refused_sync, refused_test, sync_lines
 from files_app.admin.base import GatewayAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.filters import ChoiceFilter, OrganizationFilter
@@ -40,7 +40,6 @@ from files_app.services.accounts.places import is_exclusive
 from files_app.services.accounts.saving import save_account, switch_account
 from files_app.services.accounts.sharing import confirm_exclusive
 from files_app.services.index import audit
-from files_app.services.operations.connection_test import check_connection
 from files_app.services.operations.heartbeats import lacks
 from providers.base import Driver
 from providers.exceptions import ProviderConfigurationError
@@ -274,17 +273,14 @@ class ProviderAccountAdmin(GatewayAdmin):
         round_trip = request.POST.get("round_trip") == "1"
         caller = caller_of(request, account.organization_id)
         audit.record(caller, AuditAction.ACCOUNT_TEST, object_type="account", object_id=account.name)
-        return json_lines(
-            {"name": step.name, "ok": step.ok, "seconds": round(step.seconds, 3), "detail": step.detail}
-            for step in check_connection(account, round_trip=round_trip)
-        )
+        return json_lines(in_place(account, connection_lines(account, round_trip=round_trip), refused_test))
 
     def sync_now(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
         """Sync the account and send the numbers after each page of the provider's list."""
         account = self._operable(request, pk)
         caller = caller_of(request, account.organization_id)
         audit.record(caller, AuditAction.ACCOUNT_SYNC, object_type="account", object_id=account.name)
-        return json_lines(sync_lines(account))
+        return json_lines(in_place(account, sync_lines(account), refused_sync))
 
     def confirm(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Take everything at the account for its organization's, on a superuser's word."""

@@ -52,6 +52,12 @@ CONNECTIONS_ENDED = Counter(
     ["fault"],
 )
 
+ADMISSIONS_REFUSED = Counter(
+    "files_gateway_admissions_refused",
+    "Requests that were refused because a share of the threads was taken.",
+    ["share"],
+)
+
 #: Scrapers ask four times a minute: what is a second old is as good to them.
 _KEPT_SECONDS = 1.0
 

@@ -13,6 +13,7 @@ from files_app.exceptions import GatewayError
 from files_app.models import AuditAction, File, FileCopy
 from files_app.observability import context
 from files_app.services.accounts.drivers import driver_for, may_not_show_yet
+from files_app.services.accounts.shares import Place, take_place
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
 from files_app.services.reading.lookup import held_copy, require_enabled
@@ -59,19 +60,37 @@ def require_content(file: File) -> Driver:
 def open_file(file: File, *, caller: Caller, byte_range: ByteRange | None = None) -> OpenedFile:
     """Open a file at its provider; the first bytes have arrived when this returns.
 
-    Raises ProviderError, and FileMissingAtProviderError when the provider has the file no more. One that may
-    lag behind the upload is asked again for some seconds; then that is a ProviderTimeoutError.
+    It counts among the transfers until `close`. Raises ProviderError, OverloadedError, and
+    FileMissingAtProviderError when the provider has the file no more. One that may lag behind the upload is
+    asked again for some seconds; then that is a ProviderTimeoutError.
     """
     context.annotate(provider=file.account.name, driver=file.account.driver)
     driver = require_content(file)
     copy = held_copy(file)
-    audit.record_file(caller, AuditAction.FILE_CONTENT, file)
-    download = _asked_for(copy, driver, byte_range)
+    place = take_place(file.account, caller)
     try:
-        return _opened(file, driver, download)
+        audit.record_file(caller, AuditAction.FILE_CONTENT, file)
+        download = _asked_for(copy, driver, byte_range)
+        try:
+            opened = _opened(file, driver, download)
+        except BaseException:
+            download.close()
+            raise
     except BaseException:
-        download.close()
+        place.give_back()
         raise
+    opened.close = _closing(opened.close, place)
+    return opened
+
+
+def _closing(close: Callable[[], None], place: Place) -> Callable[[], None]:
+    def close_both() -> None:
+        try:
+            close()
+        finally:
+            place.give_back()
+
+    return close_both
 
 
 def _asked_for(copy: FileCopy, driver: Driver, byte_range: ByteRange | None) -> Download:

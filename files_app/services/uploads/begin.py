@@ -12,6 +12,7 @@ from files_app.models import File, FileCopy, Organization, ProviderAccount
 from files_app.observability import context
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.selection import select_account
+from files_app.services.accounts.shares import take_place
 from files_app.services.index.ids import new_file_id
 from files_app.services.index.transactions import database_time, release_connection
 from files_app.services.uploads.placement import requested_bucket
@@ -40,12 +41,13 @@ def upload_file(request: UploadRequest, observer: UploadObserver | None = None) 
     check_declared_length(rules, request.source)
     context.annotate(provider=account.name, driver=account.driver)
     observer = observer or UploadObserver()
-    file, copy = _begin(request, organization, account, observer)
-    release_connection()  # the client may take its time before the provider is called
-    upload = RunningUpload(
-        request, account, driver, file, copy, observer, bucket=bucket, lease_token=file.lease_token
-    )
-    return Transfer(upload, rules).run()
+    with take_place(account, request.caller):
+        file, copy = _begin(request, organization, account, observer)
+        release_connection()  # the client may take its time before the provider is called
+        upload = RunningUpload(
+            request, account, driver, file, copy, observer, bucket=bucket, lease_token=file.lease_token
+        )
+        return Transfer(upload, rules).run()
 
 
 def rules_for(organization: Organization, driver: Driver, source: UploadSource) -> UploadRules:
