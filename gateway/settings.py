@@ -40,15 +40,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from gateway.addresses import BROKER_SCHEMES, THROTTLE_SCHEMES, message_url
-from gateway.admission_settings import (  # noqa: F401 - they are settings too
-    ACCOUNT_SHARE,
-    BREAKER_FAILURES,
-    BREAKER_SECONDS,
-    KEY_SHARE,
-    ORGANIZATION_SHARE,
-    PLACE_WAIT_SECONDS,
-    TRANSFERS_SHARE,
-)
+from gateway.admission_settings import *  # noqa: F403
 from gateway.api_settings import API_PATHS, REST_FRAMEWORK, SPECTACULAR_SETTINGS  # noqa: F401 - they are settings too
 from gateway.authorities import amqps_options, trusting, verified_redis
 from gateway.connections import broker_transport_options, database

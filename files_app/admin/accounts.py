@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from files_app.admin.account_facts import account_status, facts_of
+from files_app.admin.account_facts import account_status, facts_of, open_breakers
 from files_app.admin.account_form import (
     BASIC_FIELDS,
     CLEAR,
@@ -34,7 +34,7 @@ from files_app.admin.pages import page
 from files_app.admin.requests import caller_of, decides_for_tenants, reach_for
 from files_app.admin.streaming import json_lines
 from files_app.exceptions import InvalidRequestError
-from files_app.models import AuditAction, ProviderAccount
+from files_app.models import AuditAction, OpenBreaker, ProviderAccount
 from files_app.services.accounts.disk_segments import lacks_segment
 from files_app.services.accounts.places import is_exclusive
 from files_app.services.accounts.saving import save_account, switch_account
@@ -54,7 +54,13 @@ class EnabledFilter(ChoiceFilter):
     parameter_name = "enabled"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("1", "enabled"), ("0", "disabled"), ("failing", "sync fails"), ("shared", "files shared")]
+        return [
+            ("1", "enabled"),
+            ("0", "disabled"),
+            ("failing", "sync fails"),
+            ("shared", "files shared"),
+            ("silent", "does not answer"),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         match self.value():
@@ -66,6 +72,8 @@ class EnabledFilter(ChoiceFilter):
                 return queryset.exclude(last_sync_error="")
             case "shared":
                 return queryset.filter(shared_since__isnull=False)
+            case "silent":
+                return queryset.filter(open_breakers__in=OpenBreaker.objects.current()).distinct()
         return queryset
 
 
@@ -140,6 +148,10 @@ class ProviderAccountAdmin(GatewayAdmin):
             ),
             *super().get_urls(),
         ]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Bring what each account's provider does not answer."""
+        return super().get_queryset(request).prefetch_related("open_breakers")
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         return (queryset.filter(name__icontains=search_term) if search_term else queryset), False
@@ -244,6 +256,7 @@ class ProviderAccountAdmin(GatewayAdmin):
             "account": row,
             "driver_label": label_of(row.driver),
             "status": account_status(row),
+            "open_breakers": open_breakers(row),
             "takes_credentials": bool(driver_class(row.driver).credentials),
             "capabilities": facts_of(row),
             "can_operate": self.has_operate_permission(request),

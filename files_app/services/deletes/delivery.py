@@ -33,6 +33,8 @@ FIRST_RETRY_SECONDS = 3.0
 MAX_RETRY_SECONDS = 3_600.0
 GIVE_UP_AFTER = timedelta(hours=26)
 LEASE_SECONDS = 420
+#: At the least, for a provider that is not asked: thousands may wait for one that is away.
+_PUT_OFF_SECONDS = 15.0
 _NO_LEASE: Mapping[str, Any] = {"lease_token": "", "lease_expires_at": None}
 
 
@@ -56,6 +58,8 @@ def deliver(copy_pk: int) -> CopyState | None:
     except UnsupportedOperationError as exc:
         return _bury(copy, exc.message)
     except ProviderError as exc:
+        if not exc.was_asked:
+            return _put_off(copy, exc)
         return _retry_later(copy, exc.message, exc.retry_after_seconds)
     except ProviderConfigurationError as exc:
         return _retry_later(copy, str(exc), None)
@@ -117,6 +121,18 @@ def _retry_later(copy: FileCopy, error: str, retry_after_seconds: float | None) 
     _mine(copy).update(
         last_error=error[:500],
         first_attempt_at=first,
+        next_attempt_at=database_time(plus_seconds=wait),
+        **_NO_LEASE,
+    )
+    return CopyState.DELETING
+
+
+def _put_off(copy: FileCopy, exc: ProviderError) -> CopyState:
+    """Leave a delete for later whose provider was not asked: that is no attempt."""
+    wait = max(exc.retry_after_seconds or 0, _PUT_OFF_SECONDS) * random.uniform(1, 2)  # noqa: S311  # jitter
+    _mine(copy).update(
+        attempts=F("attempts") - 1,
+        last_error=exc.message[:500],
         next_attempt_at=database_time(plus_seconds=wait),
         **_NO_LEASE,
     )

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from files_app.models import ProviderAccount
+from files_app.services.accounts.breakers import refusal
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.isolation import on_its_own
 from files_app.services.accounts.shares import place_if_free
@@ -21,6 +22,7 @@ from files_app.services.upstream.adoption import can_adopt
 from files_app.services.upstream.aside import aside
 from files_app.services.upstream.sync import sync_account
 from providers.exceptions import ProviderConfigurationError, ProviderError
+from providers.objects import Operation
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +49,7 @@ def sync_due_accounts() -> int:
     """Sync the accounts whose last sync is older than their freshness, and return how many were."""
     synced = 0
     for account in ProviderAccount.objects.filter(is_enabled=True):
-        if _is_due(account, settings.SYNC_INTERVAL_SECONDS):
+        if _is_due(account, settings.SYNC_INTERVAL_SECONDS) and not refusal(account, Operation.LIST):
             with on_its_own("sync", account):
                 synced += sync_account(account) is not None
     return synced
@@ -61,6 +63,8 @@ def sync_before_list(account: ProviderAccount, *, caller: Caller) -> str:
     """
     if not is_stale(account) or not _can_be_asked(account):
         return "fresh"
+    if refusal(account, Operation.LIST):
+        return "stale"
     with place_if_free(account, caller) as is_free:
         return _synced(account) if is_free else "stale"
 

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from files_app.models import CopyState, File, FileCopy, ProviderAccount
 from files_app.models.copies import FileCopyQuerySet
 from files_app.models.files import UNFINISHED
+from files_app.services.accounts.breakers import refusal
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.isolation import on_its_own
 from files_app.services.accounts.shares import place_if_free
@@ -44,7 +45,7 @@ def with_fresh_status(file: File, *, caller: Caller) -> File:
     if file.status != UNFINISHED:
         return file
     copy = _copies().filter(file=file).first()
-    if copy is None or _is_busy(copy.account):
+    if copy is None or _is_busy(copy.account) or refusal(copy.account, Operation.RETRIEVE):
         return file
     with place_if_free(copy.account, caller) as is_free:
         if is_free and _claim(copy):
