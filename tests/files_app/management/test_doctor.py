@@ -20,6 +20,7 @@ from files_app.models import (
     CopyState,
     FileCopy,
     Heartbeat,
+    OpenBreaker,
     Organization,
     ProviderAccount,
     SharedReason,
@@ -243,3 +244,14 @@ def test_accounts_that_were_not_placed_are_named(acme: Tenant) -> None:
 def test_a_connection_that_doctor_tries_decides_nothing(acme: Tenant) -> None:
     findings()
     assert ProviderAccount.objects.get(organization=acme.organization).access_proved_at is None
+
+
+def test_it_names_an_account_whose_provider_does_not_answer(acme: Tenant, fake: FakeProvider) -> None:
+    account = openai_account(acme.organization, fake)
+    told = {"opened_at": timezone.now(), "seen_at": timezone.now(), "error": "It hangs."}
+    for process in "web-1/7", "web-2/7":
+        OpenBreaker.objects.create(account=account, kind="write", process=process, **told)
+    finding = only()
+    assert (finding["level"], "acme/openai: write" in finding["detail"]) == ("problem", True)
+    OpenBreaker.objects.update(seen_at=timezone.now() - timedelta(minutes=3))
+    assert not findings()
