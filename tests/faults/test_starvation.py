@@ -132,7 +132,12 @@ def test_probes_wait_for_no_request(small: Gateway) -> None:
 
 def test_strangers_who_drip_forms_keep_nobody_waiting(small: Gateway) -> None:
     tenant = small.tenant(small.local())
-    form = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": "1000"}
+    shown = requests.get(f"{small.stack.url}/admin/login/", timeout=PROMPT_SECONDS)
+    form = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Content-Length": "1000",
+        "Cookie": f"csrftoken={shown.cookies['csrftoken']}",  # else the body is not looked at
+    }
     with ExitStack() as strangers:
         for _ in range(2 * THREADS):
             stranger = strangers.enter_context(socket.create_connection(("127.0.0.1", small.stack.port)))
