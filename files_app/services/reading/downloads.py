@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -18,10 +19,17 @@ from files_app.services.index import audit
 from files_app.services.index.callers import Caller
 from files_app.services.reading.lookup import held_copy, require_enabled
 from providers.base import Driver
-from providers.exceptions import InvalidResponseError, ProviderUnavailableError, RemoteFileNotFoundError
+from providers.exceptions import (
+    InvalidResponseError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    RemoteFileNotFoundError,
+)
 from providers.objects import ByteRange, Download, Operation
 from providers.patience import ask_until_shown, not_shown
 
+#: Bytes a second that a provider has to send, or a client's whole transfer would hang on it.
+_LEAST_RATE = 1_024
 #: How many requests of this process wait for what a provider does not show yet: each of them holds a thread.
 _LATE = threading.BoundedSemaphore(8)
 
@@ -121,11 +129,11 @@ def _asked_again(ask: Callable[[], Download], exc: RemoteFileNotFoundError, driv
 def _opened(file: File, driver: Driver, download: Download) -> OpenedFile:
     expected = _expected_length(file, driver, download)
     if expected is None:
-        download = _spooled(download)
+        download = _spooled(download, driver.label)
         expected = download.length or 0
     first = next(download.chunks, b"")
     return OpenedFile(
-        chunks=_exactly(expected, first, download.chunks, driver.label),
+        chunks=_exactly(expected, first, _kept_up(download.chunks, driver.label), driver.label),
         close=download.close,
         length=expected,
         content_type=file.content_type or download.content_type or "application/octet-stream",
@@ -156,6 +164,23 @@ def _wrong_size(driver: Driver) -> InvalidResponseError:
     return InvalidResponseError(f"{driver.label} offers another number of bytes than was uploaded.")
 
 
+def _kept_up(chunks: Iterator[bytes], label: str) -> Iterator[bytes]:
+    """Pass chunks on, or break off where next to nothing comes of them: each read alone would wait for ever.
+
+    Waiting for the provider spends what a read may take, bytes earn it back.
+    """
+    patience = credit = float(settings.PROVIDER_READ_TIMEOUT_SECONDS)
+    while True:
+        began = time.monotonic()
+        chunk = next(chunks, None)
+        if chunk is None:
+            return
+        credit = min(patience, credit - (time.monotonic() - began) + len(chunk) / _LEAST_RATE)
+        if credit <= 0:
+            raise ProviderTimeoutError(f"{label} sends the content too slowly.", answered=False)
+        yield chunk
+
+
 def _exactly(length: int, first: bytes, rest: Iterator[bytes], label: str) -> Iterator[bytes]:
     """Yield exactly `length` bytes, or break the transfer so that nobody takes a part for the whole."""
     sent = 0
@@ -170,11 +195,11 @@ def _exactly(length: int, first: bytes, rest: Iterator[bytes], label: str) -> It
         raise ProviderUnavailableError(f"{label} stopped after {sent} of {length} bytes.")
 
 
-def _spooled(download: Download) -> Download:
+def _spooled(download: Download, label: str) -> Download:
     """Hold the bytes on disk to learn their number: a download without length could end early unnoticed."""
     spool = tempfile.TemporaryFile(dir=settings.SPOOL_DIR, prefix="download-")  # noqa: SIM115  # closed by close()
     try:
-        for chunk in download.chunks:
+        for chunk in _kept_up(download.chunks, label):
             spool.write(chunk)
             if spool.tell() > settings.MAX_FILE_BYTES:
                 raise InvalidResponseError("The provider's file is larger than the gateway's limit.")
