@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 COOL_DOWN ?= 7 days
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install --require-hashes
 
-.PHONY: run dev test check format lint types lock audit sbom bench clients screenshots help
+.PHONY: run dev test check format lint types lock audit sbom bench starve clients screenshots help
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make audit    look for known vulnerabilities in what the locks name"
 	@echo "make sbom     write sbom.cdx.json (CycloneDX): what a running gateway consists of"
 	@echo "make bench    measure transfers and requests"
+	@echo "make starve   measure what a dead provider and slow clients do to other tenants"
 	@echo "make clients  count which refusals reach which clients (Node, npm, Go, a JDK 17 and nginx are needed)"
 
 $(BIN)/python:
@@ -80,6 +81,9 @@ sbom: $(VENV)/.installed-dev
 	@$(BIN)/uv pip sync --quiet --require-hashes --python $(VENV)/runtime requirements.lock
 	@$(BIN)/python -W ignore -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible --output-file sbom.cdx.json $(VENV)/runtime
 	@echo "Wrote sbom.cdx.json"
+
+starve: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks.starvation $(ARGS)
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.run $(ARGS)

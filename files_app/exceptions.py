@@ -15,6 +15,7 @@ GatewayError                     status, message, type, param, code, should_retr
  |- TooManyRequestsError         429
  |   `- NoPlaceError             429: all are taken; the rest of the body is not read either
  `- TemporaryError               503
+     `- OverloadedError          503: too many requests of the kind are served; this one was not begun
 
 Providers' errors are in `providers.exceptions`; the API's exception handler knows both.
 """
@@ -137,3 +138,9 @@ class TemporaryError(GatewayError):
 
     status = 503
     type = "server_error"
+
+
+class OverloadedError(TemporaryError):
+    """Everything that may serve a request like this one is busy; nothing of it was begun."""
+
+    code = "gateway_busy"

@@ -1,4 +1,4 @@
-"""Typed readers of environment variables. Only `gateway/settings.py` calls them.
+"""Typed readers of environment variables. Only the modules of settings call them.
 
 Each raises ImproperlyConfigured with a message that names the variable and says what it accepts.
 """

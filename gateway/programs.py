@@ -18,7 +18,7 @@ MARGIN_SECONDS = 5
 
 
 def web() -> Program:
-    """Return granian with a thread for each request of a worker; the gateway writes its own access log."""
+    """Return granian with a thread for each of its connections; the gateway writes its own access log."""
     return Program(
         "web",
         "web server",
@@ -27,7 +27,7 @@ def web() -> Program:
             *("--interface", "wsgi", "--http", "1", "--no-ws"),
             *("--host", settings.BIND, "--port", str(settings.PORT)),
             *("--workers", str(settings.WEB_WORKERS), "--respawn-failed-workers"),
-            *("--blocking-threads", str(settings.WEB_THREADS)),
+            *("--blocking-threads", str(settings.CONNECTIONS_PER_WORKER)),
             *("--backpressure", str(settings.CONNECTIONS_PER_WORKER)),
             *("--workers-kill-timeout", str(settings.SHUTDOWN_GRACE_SECONDS)),
             *("--log-level", "error", "--no-access-log"),

@@ -19,6 +19,8 @@ Secrets marked * may also be given as NAME_FILE, the path of a file that holds t
                         REFUSED_BODY_BYTES, REFUSED_BODY_SECONDS, REFUSED_BODY_THREADS
     rate limits         WRONG_KEYS_PER_MINUTE, SIGN_INS_PER_MINUTE, UPLOADS_PER_MINUTE, UPLOADS_AT_ONCE,
                         THROTTLE_STORAGE_URL*
+    shares, breakers    ACCOUNT_SHARE, KEY_SHARE, ORGANIZATION_SHARE, TRANSFERS_SHARE,
+                        BREAKER_FAILURES, BREAKER_SECONDS
     providers           PROVIDER_CONNECT_TIMEOUT_SECONDS, PROVIDER_READ_TIMEOUT_SECONDS,
                         PROVIDER_WRITE_TIMEOUT_SECONDS, ALLOW_PRIVATE_UPSTREAMS, PROVIDER_PROXY*,
                         CA_BUNDLE
@@ -39,6 +41,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from gateway.addresses import BROKER_SCHEMES, THROTTLE_SCHEMES, message_url
+from gateway.admission_settings import *  # noqa: F403
 from gateway.api_settings import API_PATHS, REST_FRAMEWORK, SPECTACULAR_SETTINGS  # noqa: F401 - they are settings too
 from gateway.authorities import amqps_options, trusting, verified_redis
 from gateway.connections import broker_transport_options, database
@@ -78,8 +81,9 @@ BIND = text("BIND", "127.0.0.1")
 PORT = integer("PORT", 8000, minimum=1, maximum=65_535)
 IS_LOOPBACK = BIND in {"127.0.0.1", "localhost", "::1"}
 WEB_WORKERS = integer("WEB_WORKERS", 2, minimum=1)
-WEB_THREADS = integer("WEB_THREADS", 64, minimum=2)  # one transfer holds one thread, which mostly waits
-# granian counts idle connections too: at this many it accepts no other, not even a health check.
+WEB_THREADS = integer("WEB_THREADS", 64, minimum=2)  # requests that work at once; a transfer mostly waits
+# granian counts idle connections too: at this many it accepts no other, not even a health check. It has a
+# thread for each, begun when it is needed, so that requests wait in `web/places.py` and probes not at all.
 CONNECTIONS_PER_WORKER = 1024
 WORKER_CONCURRENCY = integer("WORKER_CONCURRENCY", 16, minimum=1)  # threads, for providers
 SHUTDOWN_DRAIN_SECONDS = integer("SHUTDOWN_DRAIN_SECONDS", 5, maximum=DAY)
@@ -220,6 +224,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "files_app.web.unread_bodies.UnreadBodyMiddleware",  # first: what it does follows the answer
     "files_app.web.request_log.RequestMiddleware",  # it times and logs all below
+    "files_app.web.places.PlacesMiddleware",  # behind it, only so many requests work at a time
     "files_app.web.security_headers.SecurityHeadersMiddleware",
     "files_app.web.hosts.HostMiddleware",
     "files_app.web.cross_origin.CrossOriginMiddleware",

@@ -58,6 +58,7 @@ class AccountConfig:
     is_operators: who runs the gateway answers for the account, so that the platform's own credentials may
     serve it.
     meter: is entered around each operation, whose errors pass through it; of a download around its opening.
+    stream_meter: the same around a download's bytes, for as long as somebody reads them.
     disk_segment: the account's own folder on disk; empty for one from before there were such folders.
     namespace: the segment of its organization's keys; empty where all organizations share the account.
     """
@@ -68,6 +69,7 @@ class AccountConfig:
     environment: Environment = field(default_factory=Environment)
     transport: HTTPTransport | None = field(default=None, repr=False)
     meter: Meter = field(default=unmetered, repr=False)
+    stream_meter: Meter = field(default=unmetered, repr=False)
     disk_segment: str = ""
     namespace: str = ""
     is_operators: bool = True
@@ -203,7 +205,8 @@ class Driver(ABC):
             raise
 
     def _stamped_chunks(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        with self._stamped(Operation.CONTENT):
+        operation = Operation.CONTENT
+        with self.account.stream_meter(self.name, operation), self._stamped(operation):
             yield from chunks
 
     def _disclosure(self) -> Disclosure:

@@ -32,7 +32,8 @@ class ProviderError(Exception):
 
     Once it has left its driver, its texts are safe to show to the client: they hold no credential, `message`
     has at most 500 characters, and `request_id` is one or None. `answered` is False when no answer was
-    received, so that the provider may or may not have done what was asked.
+    received, so that the provider may or may not have done what was asked; `was_asked` is False when it was
+    left alone.
     """
 
     retryable = False
@@ -49,6 +50,7 @@ class ProviderError(Exception):
         request_id: str | None = None,
         retry_after_seconds: float | None = None,
         answered: bool = True,
+        was_asked: bool = True,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -60,6 +62,7 @@ class ProviderError(Exception):
         self.request_id = request_id
         self.retry_after_seconds = retry_after_seconds
         self.answered = answered
+        self.was_asked = was_asked
 
 
 class UnsupportedOperationError(ProviderError):

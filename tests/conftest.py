@@ -55,13 +55,14 @@ def nothing_remembered() -> None:
     """A rolled back test gives its rows' keys to the next one: what the process knows of them must go too."""
     from django.core.cache import cache  # Django is set up by now
 
-    from files_app.services.accounts import selection
+    from files_app.services.accounts import breakers, selection
     from files_app.services.tenants import keys, throttle
     from files_app.web import probes
 
     cache.clear()
     keys.forget_cached_keys()
     selection.forget_recent_accounts()
+    breakers.forget_breakers()
     throttle.forget_counts()
     probes.exposition.forget()
 

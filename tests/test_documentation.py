@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ def page_id(path: Path) -> str:
 
 def settings_read() -> Iterator[tuple[str, ast.expr | None]]:
     """Yield each variable that the settings read, with its default as code."""
-    tree = ast.parse((PROJECT / "gateway" / "settings.py").read_text())
-    for node in ast.walk(tree):
+    trees = [ast.parse(path.read_text()) for path in sorted((PROJECT / "gateway").glob("*settings.py"))]
+    for node in chain.from_iterable(map(ast.walk, trees)):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in READERS):
             continue
         name = node.args[0]

@@ -9,7 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from files_app.admin.formatting import badge
-from files_app.models import ProviderAccount
+from files_app.models import OpenBreaker, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.words import short_bytes
 from providers.exceptions import ProviderConfigurationError
@@ -24,12 +24,23 @@ def account_status(row: ProviderAccount) -> SafeString:
     )
     if row.is_default:
         shown = format_html("{} {}", shown, badge("default", "info"))
+    for breaker in open_breakers(row):
+        shown = format_html("{} {}", shown, badge(f"{breaker.kind} not answered", "critical", breaker.error))
     if row.shared_since is not None:
         reason = row.get_shared_reason_display()
         shown = format_html(
             "{} {}", shown, badge("files shared", "warning", f"Nothing is adopted: {reason}.")
         )
     return shown
+
+
+def open_breakers(row: ProviderAccount) -> list[OpenBreaker]:
+    """Return what the account's provider does not answer now: of each kind the one that is open longest."""
+    longest: dict[str, OpenBreaker] = {}
+    for breaker in sorted(row.open_breakers.all(), key=lambda breaker: breaker.opened_at):
+        if breaker.is_current:
+            longest.setdefault(breaker.kind, breaker)
+    return list(longest.values())
 
 
 def facts_of(row: ProviderAccount) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from files_app.admin.account_facts import account_status, facts_of
+from files_app.admin.account_facts import account_status, facts_of, open_breakers
 from files_app.admin.account_form import (
     BASIC_FIELDS,
     CLEAR,
@@ -25,7 +25,7 @@ from files_app.admin.account_form import (
     form_for,
     removable,
 )
-from files_app.admin.account_sync import sync_lines
+from files_app.admin.account_live import connection_lines, in_place, refused_sync, refused_test, sync_lines
 from files_app.admin.base import GatewayAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.filters import ChoiceFilter, OrganizationFilter
@@ -34,13 +34,12 @@ from files_app.admin.pages import page
 from files_app.admin.requests import caller_of, decides_for_tenants, reach_for
 from files_app.admin.streaming import json_lines
 from files_app.exceptions import InvalidRequestError
-from files_app.models import AuditAction, ProviderAccount
+from files_app.models import AuditAction, OpenBreaker, ProviderAccount
 from files_app.services.accounts.disk_segments import lacks_segment
 from files_app.services.accounts.places import is_exclusive
 from files_app.services.accounts.saving import save_account, switch_account
 from files_app.services.accounts.sharing import confirm_exclusive
 from files_app.services.index import audit
-from files_app.services.operations.connection_test import check_connection
 from files_app.services.operations.heartbeats import lacks
 from providers.base import Driver
 from providers.exceptions import ProviderConfigurationError
@@ -55,7 +54,13 @@ class EnabledFilter(ChoiceFilter):
     parameter_name = "enabled"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("1", "enabled"), ("0", "disabled"), ("failing", "sync fails"), ("shared", "files shared")]
+        return [
+            ("1", "enabled"),
+            ("0", "disabled"),
+            ("failing", "sync fails"),
+            ("shared", "files shared"),
+            ("silent", "does not answer"),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         match self.value():
@@ -67,6 +72,8 @@ class EnabledFilter(ChoiceFilter):
                 return queryset.exclude(last_sync_error="")
             case "shared":
                 return queryset.filter(shared_since__isnull=False)
+            case "silent":
+                return queryset.filter(open_breakers__in=OpenBreaker.objects.current()).distinct()
         return queryset
 
 
@@ -141,6 +148,10 @@ class ProviderAccountAdmin(GatewayAdmin):
             ),
             *super().get_urls(),
         ]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Bring what each account's provider does not answer."""
+        return super().get_queryset(request).prefetch_related("open_breakers")
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         return (queryset.filter(name__icontains=search_term) if search_term else queryset), False
@@ -245,6 +256,7 @@ class ProviderAccountAdmin(GatewayAdmin):
             "account": row,
             "driver_label": label_of(row.driver),
             "status": account_status(row),
+            "open_breakers": open_breakers(row),
             "takes_credentials": bool(driver_class(row.driver).credentials),
             "capabilities": facts_of(row),
             "can_operate": self.has_operate_permission(request),
@@ -274,17 +286,14 @@ class ProviderAccountAdmin(GatewayAdmin):
         round_trip = request.POST.get("round_trip") == "1"
         caller = caller_of(request, account.organization_id)
         audit.record(caller, AuditAction.ACCOUNT_TEST, object_type="account", object_id=account.name)
-        return json_lines(
-            {"name": step.name, "ok": step.ok, "seconds": round(step.seconds, 3), "detail": step.detail}
-            for step in check_connection(account, round_trip=round_trip)
-        )
+        return json_lines(in_place(account, connection_lines(account, round_trip=round_trip), refused_test))
 
     def sync_now(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
         """Sync the account and send the numbers after each page of the provider's list."""
         account = self._operable(request, pk)
         caller = caller_of(request, account.organization_id)
         audit.record(caller, AuditAction.ACCOUNT_SYNC, object_type="account", object_id=account.name)
-        return json_lines(sync_lines(account))
+        return json_lines(in_place(account, sync_lines(account), refused_sync))
 
     def confirm(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Take everything at the account for its organization's, on a superuser's word."""

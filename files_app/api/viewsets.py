@@ -63,7 +63,8 @@ class FileViewSet(GenericViewSet[File]):
     def list(self, request: Request) -> Response:
         """List the organization's files."""
         self.check_query(request)
-        sync = schedule.sync_before_list(self.named_account) if self.named_account is not None else ""
+        named = self.named_account
+        sync = "" if named is None else schedule.sync_before_list(named, caller=caller_of(request))
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or ()
         response = self.get_paginated_response([self.represent(file) for file in page])
         if sync:
@@ -91,13 +92,13 @@ class FileViewSet(GenericViewSet[File]):
     @schema.retrieve_file
     def retrieve(self, request: Request, file_id: str) -> Response:
         """Retrieve a file object."""
-        return Response(self.represent(with_fresh_status(self.get_object())))
+        return Response(self.represent(with_fresh_status(self.get_object(), caller=caller_of(request))))
 
     @schema.delete_file
     def destroy(self, request: Request, file_id: str) -> Response:
         """Delete a file."""
         named = parameters.provider_name(request)
-        file = get_deletable_file(caller_of(request).organization_id, file_id, named)
+        file = get_deletable_file(caller_of(request), file_id, named)
         outbox.delete_file(file, caller=caller_of(request))
         return Response(self.represent_deleted(file))
 
@@ -147,8 +148,8 @@ class FileViewSet(GenericViewSet[File]):
 
     def get_object(self) -> File:
         """Return the file of the address, adopted from its provider where that is safe."""
-        organization_id = caller_of(self.request).organization_id
-        return get_file(organization_id, self.kwargs["file_id"], parameters.provider_name(self.request))
+        named = parameters.provider_name(self.request)
+        return get_file(caller_of(self.request), self.kwargs["file_id"], named)
 
     @cached_property
     def named_account(self) -> ProviderAccount | None:

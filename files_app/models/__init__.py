@@ -1,6 +1,7 @@
 """The gateway's tables."""
 
 from files_app.models.accounts import ProviderAccount, SharedReason
+from files_app.models.breakers import BreakerKind, OpenBreaker
 from files_app.models.copies import FileCopy
 from files_app.models.files import DeletedReason, File
 from files_app.models.organizations import ApiKey, Organization
@@ -15,6 +16,7 @@ __all__ = [
     "ApiKey",
     "AuditAction",
     "AuditEvent",
+    "BreakerKind",
     "CopyState",
     "DeletedReason",
     "DueTime",
@@ -23,6 +25,7 @@ __all__ = [
     "FileState",
     "Heartbeat",
     "IdempotencyRecord",
+    "OpenBreaker",
     "Organization",
     "ProviderAccount",
     "SharedReason",

@@ -17,6 +17,7 @@ class RequestRecord:
     started: float  # time.perf_counter()
     bytes_in: int = 0
     is_known: bool = False  # whether the caller proved who it is
+    slowest_read_seconds: float = 0.0  # the longest wait for bytes of the request's body
     fields: dict[str, str | int] = field(default_factory=dict)
 
 
@@ -61,7 +62,14 @@ def annotate(**fields: str | int) -> None:
         record.fields.update(fields)
 
 
-def count_received(size: int) -> None:
+def count_received(size: int, *, waited_seconds: float = 0.0) -> None:
     """Add bytes of the request's body that were read; Content-Length only says what was intended."""
     if record := _current.get():
         record.bytes_in += size
+        record.slowest_read_seconds = max(record.slowest_read_seconds, waited_seconds)
+
+
+def slowest_read_seconds() -> float:
+    """Return the longest wait for bytes of this request's body; 0 in commands and tasks."""
+    record = _current.get()
+    return record.slowest_read_seconds if record else 0.0

@@ -8,7 +8,17 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 
-from files_app.models import CopyState, DueTime, File, FileCopy, FileState, Organization, ProviderAccount
+from files_app.models import (
+    CopyState,
+    DueTime,
+    File,
+    FileCopy,
+    FileState,
+    OpenBreaker,
+    Organization,
+    ProviderAccount,
+)
+from files_app.models.accounts import SHARED
 from files_app.observability.metrics import GaugeSource
 
 QUOTA_FIELDS = {
@@ -68,6 +78,23 @@ def sharing_gauges(by_organization: bool) -> Iterator[GaugeMetricFamily]:
     yield GaugeMetricFamily("files_gateway_shared_accounts", text, value=marked)
 
 
+def breaker_gauges(by_account: bool) -> Iterator[GaugeMetricFamily]:
+    """Count the processes that ask a provider no more because it does not answer."""
+    columns = [
+        "account__driver",
+        "kind",
+        *(["account__organization__name", "account__name"] if by_account else []),
+    ]
+    labels = ["driver", "kind", *(["organization", "provider"] if by_account else [])]
+    text = "Processes that ask a provider no more, but for a try now and then."
+    gauge = GaugeMetricFamily("files_gateway_open_breakers", text, labels=labels)
+    for *values, count in (
+        OpenBreaker.objects.current().order_by().values_list(*columns).annotate(Count("pk"))
+    ):
+        gauge.add_metric([value or SHARED for value in values], count)
+    yield gauge
+
+
 def quota_gauges(by_organization: bool) -> Iterator[GaugeMetricFamily]:
     """Report what organizations use, each by its name or all in one sum."""
     labels = ["organization"] if by_organization else []
@@ -81,4 +108,10 @@ def quota_gauges(by_organization: bool) -> Iterator[GaugeMetricFamily]:
         yield gauge
 
 
-GAUGE_SOURCES: tuple[GaugeSource, ...] = (outbox_gauges, lag_gauges, sharing_gauges, quota_gauges)
+GAUGE_SOURCES: tuple[GaugeSource, ...] = (
+    outbox_gauges,
+    lag_gauges,
+    sharing_gauges,
+    breaker_gauges,
+    quota_gauges,
+)

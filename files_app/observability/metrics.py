@@ -53,6 +53,19 @@ CONNECTIONS_ENDED = Counter(
     ["fault"],
 )
 
+ADMISSIONS_REFUSED = Counter(
+    "files_gateway_admissions_refused",
+    "Requests that were refused because a share of the threads was taken.",
+    ["share"],
+)
+
+BREAKERS_OPENED = Counter(
+    "files_gateway_breakers_opened", "Breakers that opened: a provider did not answer.", ["driver", "kind"]
+)
+BREAKER_REFUSALS = Counter(
+    "files_gateway_breaker_refusals", "Calls that an open breaker refused.", ["driver", "kind"]
+)
+
 #: Scrapers ask four times a minute: what is a second old is as good to them.
 _KEPT_SECONDS = 1.0
 

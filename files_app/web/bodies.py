@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 
 from django.conf import settings
@@ -38,13 +39,14 @@ def body_reader(request: HttpRequest) -> Callable[[int], bytes]:
         socket.settimeout(settings.CLIENT_IDLE_SECONDS)
 
     def read(size: int) -> bytes:
+        began = time.monotonic()
         try:
             chunk: bytes = stream.read(size)
         except TimeoutError as exc:
             raise BodyStalledError("The upload stopped before it was complete. Send it again.") from exc
         except OSError as exc:
             raise BodyIncompleteError("The connection broke before the upload was complete.") from exc
-        context.count_received(len(chunk))
+        context.count_received(len(chunk), waited_seconds=time.monotonic() - began)
         return chunk
 
     return read

@@ -29,7 +29,7 @@ def guarded(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterab
         least_rate=settings.CLIENT_LEAST_RATE,
         patience_seconds=settings.CLIENT_IDLE_SECONDS,
         most_connections=settings.CONNECTIONS_PER_WORKER * 3 // 4,  # at all of them nobody new would come in
-        threads=settings.WEB_THREADS,
+        threads=settings.CONNECTIONS_PER_WORKER,
     )
     Watchdog(bounds, exchanges).start()
     return watched(application, exchanges)

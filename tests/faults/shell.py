@@ -61,6 +61,12 @@ def tenant(name: str, accounts: list[dict[str, Any]], limits: dict[str, int]) ->
     return {"organization": organization.pk, "key": key}
 
 
+def key(organization: int) -> str:
+    """Create another key of an organization."""
+    owner = Organization.objects.get(pk=organization)
+    return create_key(organization=owner, name="second", caller=system_caller(organization))[1]
+
+
 def retire_accounts() -> None:
     """Switch off all accounts so far and move them away: what they left undone is not to meet a new one."""
     for account in ProviderAccount.objects.filter(is_enabled=True):
@@ -240,6 +246,7 @@ ORDERS: dict[str, Callable[..., Any]] = {
     order.__name__: order
     for order in (
         tenant,
+        key,
         retire_accounts,
         let_time_pass,
         shorten_leases,

@@ -26,9 +26,9 @@ from tests.stack import Stack
 
 #: Long enough for a busy machine to let a lawful client have its turn.
 PATIENCE_SECONDS = 4
-THREADS = 8
-#: More than the gateway has threads.
-CROWD = 12
+THREADS = 12
+#: As many as the gateway lets work at once.
+CROWD = THREADS
 #: More than a worker of granian accepts.
 IDLE = 1_100
 BEAT_SECONDS = 0.1
@@ -40,8 +40,10 @@ LARGE = 24 * 1024 * 1024
 
 @pytest.fixture(scope="module")
 def running_strict(running_fake: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A gateway with few threads and little patience."""
-    environment = {**QUICK, "CLIENT_IDLE_SECONDS": str(PATIENCE_SECONDS), "WEB_THREADS": str(THREADS)}
+    """A gateway with few threads, all of which one key may take, and little patience."""
+    shares = dict.fromkeys(["ACCOUNT_SHARE", "KEY_SHARE", "ORGANIZATION_SHARE", "TRANSFERS_SHARE"], "100")
+    environment = {"CLIENT_IDLE_SECONDS": str(PATIENCE_SECONDS), "WEB_THREADS": str(THREADS)}
+    environment = {**QUICK, **shares, **environment}
     stack = Stack(tmp_path_factory.mktemp("strict"), environment=environment)
     with Gateway(stack, running_fake) as gateway:
         yield gateway

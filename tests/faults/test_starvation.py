@@ -1,176 +1,189 @@
-"""One provider that hangs keeps neither others nor the upkeep waiting; any number of beats agree."""
+"""One tenant's dead provider or slow clients, and everybody else: who is served, who is refused, how soon."""
 
 from __future__ import annotations
 
 import json
-import sys
-import threading
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
+import requests
 
-from tests.fake_provider import FakeProvider, Match, behaviours
+from tests.fake_provider import FakeProvider, behaviours
 from tests.faults.conftest import QUICK
-from tests.faults.gateway import PATIENCE_SECONDS, Gateway, Tenant
-from tests.processes import Process, wait_until
-from tests.stack import PROJECT, Stack
+from tests.faults.gateway import Gateway, Tenant, naming
+from tests.faults.wire import head
+from tests.processes import wait_until
+from tests.stack import Stack
 
-#: What hangs does so longer than this.
-PROMPT_SECONDS = 20.0
-EVERY_DELETE: Match = {"method": "DELETE", "times": None}
-HOURLY = ("recount_usage", "prune_records", "sweep_stores")
+THREADS = 8
+#: More than the gateway has threads, of each kind of request.
+CROWD = 10
+#: What a refusal and a probe may take. Measured in milliseconds; a busy machine gets its time.
+PROMPT_SECONDS = 3.0
 
 
-@pytest.fixture
-def gateway(fake: FakeProvider, tmp_path: Path) -> Iterator[Gateway]:
-    environment = {**QUICK, "LOG_LEVEL": "DEBUG"}
-    with Gateway(Stack(tmp_path, environment=environment), fake, parts=("web", "worker")) as gateway:
+@pytest.fixture(scope="module")
+def running_small(running_fake: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway with few threads, whose breakers try again after seconds."""
+    environment = {**QUICK, "WEB_THREADS": str(THREADS), "BREAKER_SECONDS": "3"}
+    with Gateway(Stack(tmp_path_factory.mktemp("small"), environment=environment), running_fake) as gateway:
         yield gateway
 
 
 @pytest.fixture
-def hung(gateway: Gateway) -> Iterator[FakeProvider]:
-    """A second provider, whose deletes are read and never answered."""
-    with FakeProvider() as provider:
-        provider.script(EVERY_DELETE, behaviours.hang(stored=True))
-        yield provider
-        provider.release()
+def small(running_small: Gateway, fake: FakeProvider) -> Gateway:
+    """The same, with nothing at its provider, where no earlier organization has access any more."""
+    running_small.shell("retire_accounts")
+    return running_small
 
 
-def deletes_at(provider: FakeProvider) -> list[str]:
-    return [request.path for request in provider.requests if request.method == "DELETE"]
+def second_key(gateway: Gateway, tenant: Tenant) -> Tenant:
+    return Tenant(tenant.url, tenant.organization, gateway.shell("key", organization=tenant.organization))
 
 
-def in_parallel(tenant: Tenant, count: int, account: str) -> list[str]:
-    def upload(number: int) -> str:
-        return str(tenant.upload(b"content", f"{number}.txt", account=account).json()["id"])
-
-    with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(upload, range(count)))
-
-
-def wait_until_deleted(gateway: Gateway, tenant: Tenant, count: int, seconds: float) -> None:
-    wait_until(
-        lambda: gateway.in_state(tenant, "copies", "deleted") == count,
-        seconds=seconds,
-        what=f"{count} deletes",
-    )
+def assert_is_served(tenant: Tenant) -> None:
+    """Every kind of request is answered as if nobody else were there."""
+    uploaded = tenant.upload(b"mine")
+    assert uploaded.status_code == 200, uploaded.text
+    file_id = uploaded.json()["id"]
+    assert tenant.retrieve(file_id).status_code == 200
+    assert tenant.content(file_id).content == b"mine"
+    assert file_id in tenant.ids()
+    assert tenant.delete(file_id).status_code == 200
 
 
-def wait_for_upkeep(gateway: Gateway, name: str) -> None:
-    gateway.shell("begin_upkeep", name=name)
-    wait_until(lambda: gateway.shell("is_upkeep_done", name=name), seconds=PROMPT_SECONDS, what=name)
+def assert_probes_answer(gateway: Gateway) -> None:
+    for path in "/healthz", "/readyz", "/metrics":
+        assert requests.get(f"{gateway.stack.url}{path}", timeout=PROMPT_SECONDS).status_code == 200
 
 
-def test_sixty_deletes_at_a_hung_provider_keep_nothing_else_waiting(
-    gateway: Gateway, hung: FakeProvider
-) -> None:
-    slow = gateway.account("slow", is_default=False, options={"base_url": hung.url("openai")})
-    tenant = gateway.tenant(slow, gateway.account("quick"))
-    doomed = in_parallel(tenant, 60, "slow")
-    (good, expiring) = in_parallel(tenant, 2, "quick")
-    for file_id in doomed:
-        assert tenant.delete(file_id).status_code == 200
-    hung.wait_until_paused(1)
-    began = time.monotonic()
-    assert tenant.delete(good).status_code == 200
-    wait_until_deleted(gateway, tenant, 1, PROMPT_SECONDS)
-    assert len(deletes_at(hung)) <= 3  # its share of 16 threads, none of which has given up yet
-
-    gateway.shell("expire_file", file_id=expiring)
-    for name in ("expire_files", "sweep_uploads", "sync_accounts"):
-        wait_for_upkeep(gateway, name)
-    wait_until_deleted(gateway, tenant, 2, PROMPT_SECONDS)
-    assert time.monotonic() - began < 4 * PROMPT_SECONDS
-
-    gateway.shell("delay_deletes", minutes=10)
-    report = gateway.stack.manage("doctor", "--offline", "--json", check=False)
-    findings = json.loads(report.stdout)["findings"]
-    late = [
-        each["detail"] for each in findings if each["area"] == "deletions" and "are late" in each["detail"]
-    ]
-    assert ["slow: " in detail for detail in late] == [True]
-    assert next(each for each in findings if each["area"] == "worker")["level"] == "ok"
-
-    hung.app.scripted.clear()  # it answers again
-    hung.release()
-    gateway.shell("let_time_pass")
-    wait_until_deleted(gateway, tenant, 62, PATIENCE_SECONDS)
-    tenant.assert_empty()
+def assert_is_refused_for_load(answer: requests.Response) -> None:
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "gateway_busy"
+    assert 1 <= int(answer.headers["Retry-After"]) <= 5
+    assert answer.elapsed.total_seconds() < PROMPT_SECONDS
 
 
-@contextmanager
-def more_workers(gateway: Gateway, count: int) -> Iterator[list[Path]]:
-    """Run more workers beside the gateway's own and yield the logs of all."""
-    directory = gateway.stack.directory
-    logs = [directory / f"worker-{number}.log" for number in range(count)]
-    command = [sys.executable, str(PROJECT / "manage.py"), "run", "worker"]
-    workers = [Process(command, log=log, environment=gateway.stack.environment) for log in logs]
-    try:
-        for worker in workers:
-            worker.start()
-        yield [directory / "worker.log", *logs]
-    finally:
-        for worker in workers:
-            worker.kill()
+@pytest.mark.parametrize("kind", ["upload", "content", "unknown id"])
+def test_a_provider_that_hangs_holds_a_quarter_of_the_threads(small: Gateway, kind: str) -> None:
+    ill, well = small.tenant(), small.tenant(small.account(dialect="xai"))
+    partner = second_key(small, ill)
+    known = ill.upload(b"theirs").json()["id"]
+    requests_of: dict[str, Callable[[Tenant], requests.Response]] = {
+        "upload": lambda tenant: tenant.upload(b"more"),
+        "content": lambda tenant: tenant.content(known),
+        "unknown id": lambda tenant: tenant.retrieve("file-unknown"),
+    }
+    small.fake.script({"path": "^/openai/", "times": None}, behaviours.hang())
+    with ThreadPoolExecutor(2 * CROWD) as clients:
+        waiting = [
+            clients.submit(requests_of[kind], tenant) for tenant in (ill, partner) for _ in range(CROWD)
+        ]
+        small.fake.wait_until_paused(THREADS // 4)
+        refused = 2 * CROWD - THREADS // 4
+        wait_until(
+            lambda: sum(each.done() for each in waiting) >= refused,
+            seconds=30,
+            what="all others to be refused",
+        )
+        for answer in (each.result() for each in waiting if each.done()):
+            assert_is_refused_for_load(answer)
+        assert_probes_answer(small)
+        assert_is_served(well)
+        assert ill.retrieve(known).status_code == 200  # the index has it
+        small.fake.release()
+        assert sum(each.result().status_code == 504 for each in waiting) == THREADS // 4
 
 
-def done_by(log: Path) -> list[str]:
-    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    return [line["work"] for line in lines if line["event"] == "upkeep_done"]
+def test_lists_of_a_provider_that_hangs_wait_for_it_by_twos(small: Gateway) -> None:
+    ill = small.tenant(small.account("slow", list_freshness_seconds=0))
+    file_id = ill.upload(b"theirs").json()["id"]
+    small.fake.script({"method": "GET", "times": None}, behaviours.hang())
+    with ThreadPoolExecutor(CROWD) as clients:
+        lists = [
+            clients.submit(ill.request, "GET", "/v1/files", headers=naming("slow")) for _ in range(CROWD)
+        ]
+        answers = [each.result() for each in lists]
+    assert all(file_id in answer.text for answer in answers)
+    assert {answer.headers["x-files-gateway-sync"] for answer in answers} == {"stale"}
+    at_once = [answer for answer in answers if answer.elapsed.total_seconds() < PROMPT_SECONDS]
+    assert len(at_once) >= CROWD - THREADS // 4
+    small.fake.release()
 
 
-def test_of_three_beats_one_claims_each_due_time(gateway: Gateway) -> None:
-    with more_workers(gateway, 2) as logs:
-        for log in logs[1:]:
-            wait_until(lambda log=log: "worker_began" in log.read_text(), seconds=60, what="another beat")
-        before = sum(done_by(log).count(name) for log in logs for name in HOURLY)
-        for _ in range(4):
-            for name in HOURLY:
-                gateway.shell("begin_upkeep", name=name)
-            for name in HOURLY:
-                wait_until(
-                    lambda name=name: gateway.shell("is_upkeep_done", name=name), seconds=60, what=name
-                )
-        after = sum(done_by(log).count(name) for log in logs for name in HOURLY)
-    assert after - before == 4 * len(HOURLY)
+def test_probes_wait_for_no_request(small: Gateway) -> None:
+    """Requests that wait for the database hold every thread; of those behind them, none waits for ever."""
+    tenant = small.tenant(small.local())
+    files = [tenant.upload(b"a", f"{number}.txt").json()["id"] for number in range(2 * THREADS)]
+    with ThreadPoolExecutor(2 * THREADS) as clients:
+        with small.locked_database():
+            deletes = [clients.submit(tenant.delete, file_id) for file_id in files]
+            wait_until(lambda: any(each.done() for each in deletes), seconds=20, what="one to be refused")
+            assert_probes_answer(small)
+            refused = [each.result() for each in deletes if each.done()]
+        assert {answer.status_code for answer in refused} == {503}
+        assert {answer.json()["error"]["code"] for answer in refused} == {"gateway_busy"}
+        assert sum(each.result().status_code == 200 for each in deletes) >= THREADS
 
 
-def test_a_worker_that_is_stopped_ends_what_it_has_in_hand(gateway: Gateway, hung: FakeProvider) -> None:
-    slow = gateway.account("slow", options={"base_url": hung.url("openai")})
-    tenant = gateway.tenant(slow)
-    tenant.delete(tenant.upload(b"content").json()["id"])
-    hung.wait_until_paused(1)
-    codes: list[int] = []
-    stopping = threading.Thread(target=lambda: codes.append(gateway.stack.terminate("worker")))
-    stopping.start()
-    wait_until(lambda: "Warm shutdown" in gateway.stack.log("worker"), seconds=30, what="the signal")
-    hung.release()
-    stopping.join()
-    assert codes == [0]
-    assert gateway.in_state(tenant, "copies", "deleted") == 1
-    assert len(deletes_at(hung)) == 1
+def test_strangers_who_drip_forms_keep_nobody_waiting(small: Gateway) -> None:
+    tenant = small.tenant(small.local())
+    shown = requests.get(f"{small.stack.url}/admin/login/", timeout=PROMPT_SECONDS)
+    form = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Content-Length": "1000",
+        "Cookie": f"csrftoken={shown.cookies['csrftoken']}",  # else the body is not looked at
+    }
+    with ExitStack() as strangers:
+        for _ in range(2 * THREADS):
+            stranger = strangers.enter_context(socket.create_connection(("127.0.0.1", small.stack.port)))
+            stranger.sendall(head("POST", "/admin/login/", form) + b"username=")
+        assert_probes_answer(small)
+        assert_is_served(tenant)
 
 
-def test_without_a_broker_the_outbox_is_worked_off_all_the_same(gateway: Gateway) -> None:
-    """The queue's folder cannot be read or written: no hint arrives, and the worker lives through it."""
-    tenant = gateway.tenant()
-    first, second = (tenant.upload(b"content", name).json()["id"] for name in ("a.txt", "b.txt"))
-    queue = gateway.stack.data_dir / "broker" / "queue"
-    queue.rename(queue.with_name("away"))
-    queue.touch()
-    lost = "Connection to broker lost"
-    wait_until(
-        lambda: lost in gateway.stack.log("worker"), seconds=PATIENCE_SECONDS, what="the worker to notice"
-    )
-    assert tenant.delete(first).status_code == 200
-    wait_until_deleted(gateway, tenant, 1, PROMPT_SECONDS)
-    queue.unlink()
-    queue.with_name("away").rename(queue)
-    assert tenant.delete(second).status_code == 200
-    wait_until_deleted(gateway, tenant, 2, PROMPT_SECONDS)
-    assert gateway.stack.processes["worker"].is_running
+def count(gateway: Gateway, method: str) -> int:
+    return sum(request.method == method for request in gateway.fake.requests)
+
+
+def lines_about(gateway: Gateway, account: str) -> list[str]:
+    """Return what the web server's log says of an account's breakers."""
+    lines = [json.loads(line) for line in gateway.stack.log("web").splitlines() if '"breaker_' in line]
+    return [line["event"] for line in lines if line["provider"] == account]
+
+
+def test_a_provider_that_breaks_off_is_left_alone_and_asked_again(small: Gateway) -> None:
+    tenant = small.tenant(small.account("breaking"))
+    small.fake.script({"method": "POST", "times": None}, behaviours.drop())
+    for _ in range(3):
+        assert tenant.upload(b"a").status_code == 502
+    asked = count(small, "POST")
+    refused = tenant.upload(b"a")
+    assert refused.status_code == 502
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert "not asked" in refused.json()["error"]["message"]
+    assert count(small, "POST") == asked
+    assert "breaking: write is not answered" in small.stack.manage("doctor", "--offline", check=False).stdout
+    small.fake.reset()
+    wait_until(lambda: tenant.upload(b"a").status_code == 200, seconds=30, what="an upload to go through")
+    assert tenant.upload(b"b").status_code == 200
+    assert lines_about(small, "breaking") == ["breaker_opened", "breaker_closed"]
+    assert "is not answered" not in small.stack.manage("doctor", "--offline", check=False).stdout
+
+
+def test_a_list_does_not_ask_a_provider_that_is_left_alone(small: Gateway) -> None:
+    tenant = small.tenant(small.account("away", list_freshness_seconds=0))
+    file_id = tenant.upload(b"a").json()["id"]
+    small.fake.script({"method": "GET", "times": None}, behaviours.drop())
+    for _ in range(3):
+        assert tenant.retrieve("file-unknown").status_code == 502
+    asked, began = count(small, "GET"), time.monotonic()
+    answer = tenant.request("GET", "/v1/files", headers=naming("away"))
+    assert answer.headers["x-files-gateway-sync"] == "stale"
+    assert [file["id"] for file in answer.json()["data"]] == [file_id]
+    if time.monotonic() - began < 0.5:  # else it may have been the try
+        assert count(small, "GET") == asked

@@ -11,11 +11,12 @@ from django.conf import settings
 
 from files_app.models import FileCopy, ProviderAccount
 from files_app.observability import metrics
+from files_app.services.accounts import breakers
 from files_app.services.accounts import credentials as secrets
 from files_app.services.index.transactions import release_connection
 from providers.base import AccountConfig, Driver, Environment
 from providers.objects import Operation
-from providers.registry import build_driver
+from providers.registry import build_driver, driver_class
 from providers.transports.http import HTTPTransport, TransportLimits
 
 
@@ -44,19 +45,55 @@ def shared_transport(is_operators: bool) -> HTTPTransport:
     return HTTPTransport(environment(is_operators).limits)
 
 
-@contextmanager
-def _metered(driver_name: str, operation: Operation) -> Iterator[None]:
-    """Hold no database connection while a provider is asked; time the call and count its failure."""
-    release_connection()
-    with metrics.provider_operation(driver_name, operation):
-        yield
+class _Door:
+    """What happens around every call to an account's provider.
+
+    No database connection is held meanwhile; the call is timed and its failure counted; and an account that
+    does not answer is not asked, unless `asks_anyway`.
+    """
+
+    def __init__(self, account: ProviderAccount, *, asks_anyway: bool) -> None:
+        self._account = account
+        self._asks_anyway = asks_anyway
+
+    @contextmanager
+    def meter(self, driver_name: str, operation: Operation) -> Iterator[None]:
+        breaker = self._breaker(operation)
+        if breaker and not self._asks_anyway:
+            breaker.admit()
+        release_connection()
+        with metrics.provider_operation(driver_name, operation):
+            if breaker is None:
+                yield
+            else:
+                with breakers.noting(breaker, is_whole=operation is not Operation.CONTENT):
+                    yield
+
+    @contextmanager
+    def stream_meter(self, driver_name: str, operation: Operation) -> Iterator[None]:
+        breaker = self._breaker(operation)
+        if breaker is None:
+            yield
+        else:
+            with breakers.noting(breaker):
+                yield
+
+    def _breaker(self, operation: Operation) -> breakers.Breaker | None:
+        """Return the breaker; None for an account that is not saved, and for a disk, which does not hang."""
+        if self._account.pk is None or driver_class(self._account.driver).capabilities.storage == "disk":
+            return None
+        return breakers.breaker_of(self._account, operation)
 
 
-def driver_for(account: ProviderAccount, credentials: Mapping[str, str] | None = None) -> Driver:
+def driver_for(
+    account: ProviderAccount, credentials: Mapping[str, str] | None = None, *, asks_anyway: bool = False
+) -> Driver:
     """Return a driver for the account. Raises ProviderConfigurationError.
 
     credentials: take these instead of the stored ones, for an account that is not saved yet.
+    asks_anyway: also when the provider has not answered lately, for somebody who looks into it.
     """
+    door = _Door(account, asks_anyway=asks_anyway)
     stored = secrets.unseal(account) if credentials is None else credentials
     resolved = {name: secrets.resolve(value) for name, value in stored.items()}
     config = AccountConfig(
@@ -65,7 +102,8 @@ def driver_for(account: ProviderAccount, credentials: Mapping[str, str] | None =
         credentials=resolved,
         environment=environment(account.is_operators),
         transport=shared_transport(account.is_operators),
-        meter=_metered,
+        meter=door.meter,
+        stream_meter=door.stream_meter,
         disk_segment=account.disk_segment,
         namespace=account.namespace,
         is_operators=account.is_operators,

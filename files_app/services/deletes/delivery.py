@@ -36,6 +36,8 @@ GIVE_UP_AFTER = timedelta(hours=26)
 _EARLY_SECONDS = 60
 #: How long one attempt may take: above what the time limits of a provider's calls allow together.
 PATIENCE_SECONDS = 420
+#: At the least, for a provider that is not asked: thousands may wait for one that is away.
+_PUT_OFF_SECONDS = 15.0
 _NO_LEASE: Mapping[str, Any] = {"lease_token": "", "lease_expires_at": None}
 
 
@@ -64,6 +66,8 @@ def _deliver(copy: FileCopy) -> CopyState | None:
     except UnsupportedOperationError as exc:
         return _bury(copy, exc.message)
     except ProviderError as exc:
+        if not exc.was_asked:
+            return _put_off(copy, exc)
         return _retry_later(copy, exc.message, exc.retry_after_seconds)
     except ProviderConfigurationError as exc:
         return _retry_later(copy, str(exc), None)
@@ -123,6 +127,18 @@ def _retry_later(copy: FileCopy, error: str, retry_after_seconds: float | None) 
     _mine(copy).update(
         last_error=error[:500],
         first_attempt_at=first,
+        next_attempt_at=database_time(plus_seconds=wait),
+        **_NO_LEASE,
+    )
+    return CopyState.DELETING
+
+
+def _put_off(copy: FileCopy, exc: ProviderError) -> CopyState:
+    """Leave a delete for later whose provider was not asked: that is no attempt."""
+    wait = max(exc.retry_after_seconds or 0, _PUT_OFF_SECONDS) * random.uniform(1, 2)  # noqa: S311  # jitter
+    _mine(copy).update(
+        attempts=F("attempts") - 1,
+        last_error=exc.message[:500],
         next_attempt_at=database_time(plus_seconds=wait),
         **_NO_LEASE,
     )

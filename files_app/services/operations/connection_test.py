@@ -106,7 +106,7 @@ class _Check:
         found: list[Driver] = []
 
         def build() -> str:
-            found.append(driver_for(self._account))
+            found.append(driver_for(self._account, asks_anyway=True))
             return f"{found[0].label}: options and credentials are complete"
 
         step = _timed("Configuration", build)

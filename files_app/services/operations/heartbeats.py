@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from files_app.models import Heartbeat
+from files_app.models import Heartbeat, OpenBreaker
+from files_app.services.accounts import breaker_records
+from files_app.services.accounts.breakers import open_breakers
 from files_app.services.accounts.references import is_among, references_in_use, unreadable, variables
 
 WORKER = "worker"
@@ -40,8 +42,10 @@ class Lack:
 def beat(kind: str = WORKER) -> None:
     """Write down that a process of this host is alive and what it can read, at most every 15 seconds.
 
-    Never a value: names of credentials that it lacks, and digests of the names of its variables.
+    Each process tells of its own open breakers. Never a value: names of credentials that it lacks, and
+    digests of the names of its variables.
     """
+    breaker_records.tell_again(open_breakers())
     name, now = f"{kind}@{socket.gethostname()[:64]}", timezone.now()
     if Heartbeat.objects.filter(name=name, seen_at__gt=now - _RESOLUTION).exists():
         return
@@ -72,7 +76,8 @@ def lacks(accounts: Collection[str] | None = None) -> list[Lack]:
 
 
 def forget_silent() -> None:
-    """Remove the beats of hosts that are gone."""
+    """Remove the beats of hosts that are gone, and what their processes said of breakers."""
+    OpenBreaker.objects.filter(seen_at__lt=timezone.now() - _FORGOTTEN_AFTER).delete()
     Heartbeat.objects.filter(seen_at__lt=timezone.now() - _FORGOTTEN_AFTER, name__contains="@").delete()
 
 

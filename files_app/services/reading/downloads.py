@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -12,15 +13,23 @@ from files_app.exceptions import GatewayError
 from files_app.models import AuditAction, File, FileCopy
 from files_app.observability import context
 from files_app.services.accounts.drivers import driver_for, may_not_show_yet
+from files_app.services.accounts.shares import Place, take_place
 from files_app.services.index import audit, writability
 from files_app.services.index.callers import Caller
 from files_app.services.reading.lookup import held_copy, require_enabled
 from files_app.streams.held import HeldFile
 from providers.base import Driver
-from providers.exceptions import InvalidResponseError, ProviderUnavailableError, RemoteFileNotFoundError
+from providers.exceptions import (
+    InvalidResponseError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    RemoteFileNotFoundError,
+)
 from providers.objects import ByteRange, Download, Operation
 from providers.patience import ask_until_shown, not_shown
 
+#: Bytes a second that a provider has to send, or a client's whole transfer would hang on it.
+_LEAST_RATE = 1_024
 #: How many requests of this process wait for what a provider does not show yet: each of them holds a thread.
 _LATE = threading.BoundedSemaphore(8)
 
@@ -59,21 +68,39 @@ def require_content(file: File) -> Driver:
 def open_file(file: File, *, caller: Caller, byte_range: ByteRange | None = None) -> OpenedFile:
     """Open a file at its provider; the first bytes have arrived when this returns.
 
-    Raises ProviderError, and FileMissingAtProviderError when the provider has the file no more. One that may
-    lag behind the upload is asked again for some seconds; then that is a ProviderTimeoutError.
+    It counts among the transfers until `close`. Raises ProviderError, OverloadedError, and
+    FileMissingAtProviderError when the provider has the file no more. One that may lag behind the upload is
+    asked again for some seconds; then that is a ProviderTimeoutError.
     """
     context.annotate(provider=file.account.name, driver=file.account.driver)
     driver = require_content(file)
     copy = held_copy(file)
+    place = take_place(file.account, caller)
     who = {"actor": caller.actor, "organization": caller.organization_id, "ip": caller.ip}
-    with writability.worth_no_failure("content_read_not_audited", file=file.file_id, **who):
-        audit.record_file(caller, AuditAction.FILE_CONTENT, file)
-    download = _asked_for(copy, driver, byte_range)
     try:
-        return _opened(file, driver, download)
+        with writability.worth_no_failure("content_read_not_audited", file=file.file_id, **who):
+            audit.record_file(caller, AuditAction.FILE_CONTENT, file)
+        download = _asked_for(copy, driver, byte_range)
+        try:
+            opened = _opened(file, driver, download)
+        except BaseException:
+            download.close()
+            raise
     except BaseException:
-        download.close()
+        place.give_back()
         raise
+    opened.close = _closing(opened.close, place)
+    return opened
+
+
+def _closing(close: Callable[[], None], place: Place) -> Callable[[], None]:
+    def close_both() -> None:
+        try:
+            close()
+        finally:
+            place.give_back()
+
+    return close_both
 
 
 def _asked_for(copy: FileCopy, driver: Driver, byte_range: ByteRange | None) -> Download:
@@ -104,11 +131,11 @@ def _asked_again(ask: Callable[[], Download], exc: RemoteFileNotFoundError, driv
 def _opened(file: File, driver: Driver, download: Download) -> OpenedFile:
     expected = _expected_length(file, driver, download)
     if expected is None:
-        download = _spooled(download)
+        download = _spooled(download, driver.label)
         expected = download.length or 0
     first = next(download.chunks, b"")
     return OpenedFile(
-        chunks=_exactly(expected, first, download.chunks, driver.label),
+        chunks=_exactly(expected, first, _kept_up(download.chunks, driver.label), driver.label),
         close=download.close,
         length=expected,
         content_type=file.content_type or download.content_type or "application/octet-stream",
@@ -139,6 +166,23 @@ def _wrong_size(driver: Driver) -> InvalidResponseError:
     return InvalidResponseError(f"{driver.label} offers another number of bytes than was uploaded.")
 
 
+def _kept_up(chunks: Iterator[bytes], label: str) -> Iterator[bytes]:
+    """Pass chunks on, or break off where next to nothing comes of them: each read alone would wait for ever.
+
+    Waiting for the provider spends what a read may take, bytes earn it back.
+    """
+    patience = credit = float(settings.PROVIDER_READ_TIMEOUT_SECONDS)
+    while True:
+        began = time.monotonic()
+        chunk = next(chunks, None)
+        if chunk is None:
+            return
+        credit = min(patience, credit - (time.monotonic() - began) + len(chunk) / _LEAST_RATE)
+        if credit <= 0:
+            raise ProviderTimeoutError(f"{label} sends the content too slowly.", answered=False)
+        yield chunk
+
+
 def _exactly(length: int, first: bytes, rest: Iterator[bytes], label: str) -> Iterator[bytes]:
     """Yield exactly `length` bytes, or break the transfer so that nobody takes a part for the whole."""
     sent = 0
@@ -153,7 +197,7 @@ def _exactly(length: int, first: bytes, rest: Iterator[bytes], label: str) -> It
         raise ProviderUnavailableError(f"{label} stopped after {sent} of {length} bytes.")
 
 
-def _spooled(download: Download) -> Download:
+def _spooled(download: Download, label: str) -> Download:
     """Hold the bytes on disk to learn their number: a download without length could end early unnoticed."""
     try:
         spool = HeldFile(settings.SPOOL_DIR, prefix="download-")
@@ -161,7 +205,7 @@ def _spooled(download: Download) -> Download:
         download.close()
         raise
     try:
-        for chunk in download.chunks:
+        for chunk in _kept_up(download.chunks, label):
             spool.write(chunk)
             if spool.tell() > settings.MAX_FILE_BYTES:
                 raise InvalidResponseError("The provider's file is larger than the gateway's limit.")

@@ -10,8 +10,10 @@ from django.db import transaction
 from files_app.exceptions import FileTooLargeError
 from files_app.models import File, FileCopy, Organization, ProviderAccount
 from files_app.observability import context
+from files_app.services.accounts.breakers import require_answering
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.selection import select_account
+from files_app.services.accounts.shares import take_place
 from files_app.services.index.ids import new_file_id
 from files_app.services.index.leases import lease_end
 from files_app.services.index.transactions import release_connection
@@ -41,12 +43,14 @@ def upload_file(request: UploadRequest, observer: UploadObserver | None = None) 
     check_declared_length(rules, request.source)
     context.annotate(provider=account.name, driver=account.driver)
     observer = observer or UploadObserver()
-    file, copy = _begin(request, organization, account, observer)
-    release_connection()  # the client may take its time before the provider is called
-    upload = RunningUpload(
-        request, account, driver, file, copy, observer, bucket=bucket, lease_token=file.lease_token
-    )
-    return Transfer(upload, rules).run()
+    require_answering(account, Operation.CREATE)
+    with take_place(account, request.caller):
+        file, copy = _begin(request, organization, account, observer)
+        release_connection()  # the client may take its time before the provider is called
+        upload = RunningUpload(
+            request, account, driver, file, copy, observer, bucket=bucket, lease_token=file.lease_token
+        )
+        return Transfer(upload, rules).run()
 
 
 def rules_for(organization: Organization, driver: Driver, source: UploadSource) -> UploadRules:

@@ -23,6 +23,7 @@ from files_app.exceptions import ConflictError, InvalidRequestError, Unprocessab
 from files_app.models import File, FileState, IdempotencyRecord, Organization, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.selection import select_account
+from files_app.services.accounts.shares import take_place
 from files_app.services.index.transactions import release_connection
 from files_app.services.uploads.begin import rules_for, upload_file
 from files_app.services.uploads.failure import give_up_upload
@@ -156,11 +157,12 @@ def _replay(request: UploadRequest, record: IdempotencyRecord) -> Mapping[str, A
     account = select_account(request.caller.organization_id, request.account_name)
     organization = Organization.objects.get(pk=request.caller.organization_id)
     checks = UploadChecks(rules_for(organization, driver_for(account), request.source))
-    release_connection()
-    for part in checks.run(request.source.parts()):
-        if isinstance(part, FilePart):
-            for _ in part.chunks:
-                pass
+    with take_place(account, request.caller):
+        release_connection()
+        for part in checks.run(request.source.parts()):
+            if isinstance(part, FilePart):
+                for _ in part.chunks:
+                    pass
     if _fingerprint(checks, account, request) != record.fingerprint:
         raise UnprocessableError(
             "This Idempotency-Key was used for another request. Use a new key for a new upload.",

@@ -19,10 +19,11 @@ from django.db import IntegrityError, transaction
 from files_app.models import AuditAction, CopyState, File, FileCopy, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.places import is_exclusive
+from files_app.services.accounts.shares import take_place
 from files_app.services.accounts.sharing import prove_access, weigh
 from files_app.services.deletes import outbox
 from files_app.services.index import audit
-from files_app.services.index.callers import system_caller
+from files_app.services.index.callers import Caller, system_caller
 from files_app.services.index.ids import is_well_formed
 from files_app.services.index.transactions import database_time
 from files_app.services.upstream.in_flight import may_be_any_of, unsettled_uploads
@@ -125,21 +126,25 @@ def _derived_id(account: ProviderAccount, remote_id: str) -> str:
     return "file-" + base64.b32encode(digest).decode().lower()[:26]
 
 
-def adopt_by_id(account: ProviderAccount, file_id: str) -> File | None:
-    """Ask the provider for an id that the index does not know; None when it is not for this organization."""
+def adopt_by_id(account: ProviderAccount, file_id: str, *, caller: Caller) -> File | None:
+    """Ask the provider for an id that the index does not know; None when it is not for this organization.
+
+    caller: who waits for it. Raises ProviderError and OverloadedError.
+    """
     driver = driver_for(account)
     may_ask = Operation.RETRIEVE in driver.capabilities.operations and can_adopt(account, driver)
     if not may_ask or driver.names_files or not is_well_formed(file_id):
         return None
     if FileCopy.objects.at(account, [file_id]).exists():
         return None
-    try:
-        remote = driver.retrieve_file(file_id)
-    except RemoteFileNotFoundError:
-        return None
-    if remote.remote_id != file_id or may_be_any_of(remote, unsettled_uploads(account)):
-        return None
-    return adopt(account, driver, remote) if _list_agrees(account, driver, file_id) else None
+    with take_place(account, caller):
+        try:
+            remote = driver.retrieve_file(file_id)
+        except RemoteFileNotFoundError:
+            return None
+        if remote.remote_id != file_id or may_be_any_of(remote, unsettled_uploads(account)):
+            return None
+        return adopt(account, driver, remote) if _list_agrees(account, driver, file_id) else None
 
 
 def _list_agrees(account: ProviderAccount, driver: Driver, file_id: str) -> bool:

@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from files_app.models import AuditAction, CopyState, File, FileCopy, FileState
 from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.shares import take_place
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
 from files_app.services.upstream.lost import ask_for, find_again, note_missed
@@ -13,10 +14,10 @@ from providers.objects import RemoteFile
 
 
 def recheck_file(file: File, *, caller: Caller) -> str:
-    """Compare a file with its provider's word and return the finding. Raises ProviderError.
+    """Compare a file with its provider's word and return the finding.
 
     A file that was missed twice becomes `lost`, a lost one that the provider has becomes available; its
-    status is taken over.
+    status is taken over. Raises ProviderError and OverloadedError.
     """
     copy = (
         file.copies.filter(state__in=[CopyState.AVAILABLE, CopyState.LOST]).select_related("account").first()
@@ -25,7 +26,8 @@ def recheck_file(file: File, *, caller: Caller) -> str:
         return "nothing to check: no provider holds this file"
     copy.file = file
     driver = driver_for(copy.account)
-    remote = ask_for(copy, driver)
+    with take_place(copy.account, None):
+        remote = ask_for(copy, driver)
     if remote is None:
         return _recorded(file, caller, f"{driver.label} {_missed(copy)}")
     if copy.state == CopyState.LOST and find_again(copy):

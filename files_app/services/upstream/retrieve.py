@@ -6,39 +6,43 @@ from files_app.exceptions import FileNotFoundInIndexError, InvalidRequestError
 from files_app.models import File, FileState
 from files_app.observability import context
 from files_app.services.accounts.selection import select_account
+from files_app.services.index.callers import Caller
 from files_app.services.reading.lookup import find_file
 from files_app.services.upstream import adoption
 
 
-def get_file(organization_id: int, file_id: str, account_name: str | None) -> File:
-    """Return the organization's file. Raises FileNotFoundInIndexError and InvalidRequestError.
+def get_file(caller: Caller, file_id: str, account_name: str | None) -> File:
+    """Return a file of the caller's organization.
 
     An unknown id is asked of the named account, else of the default one; only on an account that the
     organization owns alone, and then the file is adopted.
+
+    Raises FileNotFoundInIndexError, InvalidRequestError, ProviderError, and OverloadedError where too many
+    questions like this one are waiting.
     """
     try:
-        file = find_file(organization_id, file_id, account_name)
+        file = find_file(caller.organization_id, file_id, account_name)
     except FileNotFoundInIndexError:
-        adopted = _adopted(organization_id, file_id, account_name)
+        adopted = _adopted(caller, file_id, account_name)
         # Another request or a sync may have adopted it a moment ago.
-        file = adopted or find_file(organization_id, file_id, account_name)
+        file = adopted or find_file(caller.organization_id, file_id, account_name)
     context.annotate(provider=file.account.name, driver=file.account.driver)
     return file
 
 
-def get_deletable_file(organization_id: int, file_id: str, account_name: str | None) -> File:
+def get_deletable_file(caller: Caller, file_id: str, account_name: str | None) -> File:
     """Return the organization's file, as `get_file` does, or a lost one: deleted, it is never taken back."""
     try:
-        return get_file(organization_id, file_id, account_name)
+        return get_file(caller, file_id, account_name)
     except FileNotFoundInIndexError:
-        return find_file(organization_id, file_id, account_name, state=FileState.LOST)
+        return find_file(caller.organization_id, file_id, account_name, state=FileState.LOST)
 
 
-def _adopted(organization_id: int, file_id: str, account_name: str | None) -> File | None:
+def _adopted(caller: Caller, file_id: str, account_name: str | None) -> File | None:
     try:
-        account = select_account(organization_id, account_name)
+        account = select_account(caller.organization_id, account_name)
     except InvalidRequestError:
         if account_name is not None:
             raise
         return None
-    return adoption.adopt_by_id(account, file_id)
+    return adoption.adopt_by_id(account, file_id, caller=caller)

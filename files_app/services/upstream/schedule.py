@@ -14,14 +14,18 @@ from django.utils import timezone
 
 from files_app.models import ProviderAccount
 from files_app.services.accounts import lanes
+from files_app.services.accounts.breakers import refusal
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.isolation import on_its_own
 from files_app.services.accounts.lanes import Work
+from files_app.services.accounts.shares import place_if_free
+from files_app.services.index.callers import Caller
 from files_app.services.index.transactions import release_connection
 from files_app.services.upstream.adoption import can_adopt
 from files_app.services.upstream.aside import aside
 from files_app.services.upstream.sync import sync_account
 from providers.exceptions import ProviderConfigurationError, ProviderError
+from providers.objects import Operation
 
 log = structlog.get_logger(__name__)
 
@@ -71,21 +75,28 @@ def _syncing(account: ProviderAccount) -> Callable[[], bool]:
     def sync() -> bool:
         account.refresh_from_db()  # it may have waited, and another may have been faster
         with on_its_own("sync", account):
-            if _is_due(account, settings.SYNC_INTERVAL_SECONDS):
+            if _is_due(account, settings.SYNC_INTERVAL_SECONDS) and not refusal(account, Operation.LIST):
                 sync_account(account)
         return False
 
     return sync
 
 
-def sync_before_list(account: ProviderAccount) -> str:
+def sync_before_list(account: ProviderAccount, *, caller: Caller) -> str:
     """Bring the index up to date for a list, waiting SYNC_WAIT_SECONDS at the most.
 
     Returns how fresh the answer is: `fresh` (nothing to ask, or asked with success) or `stale`. A sync that
-    takes longer goes on, and a later list has what it found.
+    takes longer goes on, and a later list has what it found. Nobody waits where too many wait already.
     """
     if not is_stale(account) or not _can_be_asked(account):
         return "fresh"
+    if refusal(account, Operation.LIST):
+        return "stale"
+    with place_if_free(account, caller) as is_free:
+        return _synced(account) if is_free else "stale"
+
+
+def _synced(account: ProviderAccount) -> str:
     release_connection()
     deadline = time.monotonic() + settings.SYNC_WAIT_SECONDS
     try:

@@ -17,8 +17,11 @@ from django.db.models.functions import Now
 from files_app.models import CopyState, File, FileCopy, ProviderAccount
 from files_app.models.copies import FileCopyQuerySet
 from files_app.models.files import UNFINISHED
+from files_app.services.accounts.breakers import refusal
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.isolation import on_its_own
+from files_app.services.accounts.shares import place_if_free
+from files_app.services.index.callers import Caller
 from files_app.services.index.transactions import database_time, release_connection
 from files_app.services.upstream.aside import aside
 from files_app.services.upstream.lost import ask_for
@@ -36,7 +39,7 @@ _lock = threading.Lock()
 _asking: Counter[int] = Counter()
 
 
-def with_fresh_status(file: File) -> File:
+def with_fresh_status(file: File, *, caller: Caller) -> File:
     """Return the file with its provider's word on a status that is not final.
 
     Waits SYNC_WAIT_SECONDS at the most. Where the provider was asked a moment ago, is slow, down or without
@@ -45,17 +48,23 @@ def with_fresh_status(file: File) -> File:
     if file.status != UNFINISHED:
         return file
     copy = _copies().filter(file=file).first()
-    if copy is None or _is_busy(copy.account) or not _claim(copy):
+    if copy is None or _is_busy(copy.account) or refusal(copy.account, Operation.RETRIEVE):
         return file
+    with place_if_free(copy.account, caller) as is_free:
+        if is_free and _claim(copy):
+            _wait_for_word(copy, file)
+    return file
+
+
+def _wait_for_word(copy: FileCopy, file: File) -> None:
     asked = aside("status", lambda: _ask_on_its_own(copy))
     release_connection()
     try:
         is_news = asked.result(timeout=settings.SYNC_WAIT_SECONDS)
     except TimeoutError:
-        return file
+        return
     if is_news:
         file.refresh_from_db(fields=["status", "status_details"])
-    return file
 
 
 def refresh_unfinished(account: ProviderAccount, driver: Driver, *, ends: float = math.inf) -> int:

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django import Settings
 
-from files_app.models import AuditEvent, Organization, ProviderAccount
+from files_app.models import AuditEvent, OpenBreaker, Organization, ProviderAccount
 from files_app.services.accounts import credentials
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.saving import save_account
+from files_app.services.accounts.shares import held_places, take_place
 from files_app.services.operations import heartbeats
 from files_app.services.upstream.sync import sync_account
 from providers.registry import DRIVERS, driver_class
@@ -269,3 +271,29 @@ def test_nobody_chooses_the_folder_of_an_account(own: World, root: Client) -> No
     assert root.post(change(own.account), data).status_code == 302
     own.account.refresh_from_db()
     assert own.account.disk_segment == segment == f"account-{own.account.uid.hex}"
+
+
+def test_an_account_that_does_not_answer_is_shown_in_the_list_and_on_its_page(
+    root: Client, openai: ProviderAccount
+) -> None:
+    told = {"opened_at": timezone.now(), "seen_at": timezone.now(), "error": "It hangs <so>."}
+    OpenBreaker.objects.create(account=openai, kind="write", process="web-1/7", **told)
+    listed = reverse("admin:files_app_provideraccount_changelist")
+    for address in listed, f"{listed}?enabled=silent", change(openai):
+        page = root.get(address).content.decode()
+        assert "write not answered" in page
+        assert "It hangs &lt;so&gt;." in page
+    OpenBreaker.objects.all().delete()
+    assert "not answered" not in root.get(change(openai)).content.decode()
+    assert change(openai) not in root.get(f"{listed}?enabled=silent").content.decode()
+
+
+def test_a_test_that_finds_no_place_says_so(
+    root: Client, openai: ProviderAccount, settings: Settings
+) -> None:
+    settings.WEB_THREADS = 4
+    with take_place(openai, None):
+        address = reverse("admin:files_app_provideraccount_test", args=[openai.pk])
+        (line,) = body_of(root.post(address)).decode().splitlines()
+    assert not json.loads(line)["ok"]
+    assert held_places() == 0

@@ -13,12 +13,14 @@ import time_machine
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pytest_django import Settings
 
 from files_app.models import File, FileCopy, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.shares import held_places
 from files_app.services.reading import downloads
 from providers import patience
-from providers.exceptions import ProviderUnavailableError
+from providers.exceptions import ProviderTimeoutError, ProviderUnavailableError
 from tests.fake_provider import VALID_KEY, FakeProvider, behaviours
 from tests.files_app.cast import Tenant, make_account
 from tests.files_app.forms import file_part, purpose_part
@@ -343,3 +345,16 @@ def test_bytes_are_passed_on_as_they_come(remote: Tenant, remote_path: str, fake
             sizes.append(len(next(reply.chunks)))
             fake.release()
         assert sizes[0] == 4000
+
+
+def test_a_provider_that_drips_is_broken_off(remote: Tenant, fake: FakeProvider, settings: Settings) -> None:
+    file_id = remote.api.create(b"0123456789" * 10, purpose="evals")["id"]
+    settings.PROVIDER_READ_TIMEOUT_SECONDS = 1
+    fake.script({"path": "/content$"}, behaviours.slow_drip(1, 0.4))
+    with remote.api.open("GET", f"/files/{file_id}/content") as reply:
+        taken = []
+        with pytest.raises(ProviderTimeoutError):
+            taken.extend(reply.chunks)
+    assert len(b"".join(taken)) < 10
+    fake.release()
+    assert held_places() == 0

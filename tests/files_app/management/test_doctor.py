@@ -22,6 +22,7 @@ from files_app.models import (
     DueTime,
     FileCopy,
     Heartbeat,
+    OpenBreaker,
     Organization,
     ProviderAccount,
     SharedReason,
@@ -279,3 +280,14 @@ def test_what_is_left_on_disk_is_explained(tmp_path: Path, settings: Settings) -
     words = good("doctor").out
     assert "1 half-written files (4 bytes) of uploads that died" in words
     assert f"account-{'0' * 32} in {tmp_path / 'files'} are of accounts that were deleted" in words
+
+
+def test_it_names_an_account_whose_provider_does_not_answer(acme: Tenant, fake: FakeProvider) -> None:
+    account = openai_account(acme.organization, fake)
+    told = {"opened_at": timezone.now(), "seen_at": timezone.now(), "error": "It hangs."}
+    for process in "web-1/7", "web-2/7":
+        OpenBreaker.objects.create(account=account, kind="write", process=process, **told)
+    finding = only()
+    assert (finding["level"], "acme/openai: write" in finding["detail"]) == ("problem", True)
+    OpenBreaker.objects.update(seen_at=timezone.now() - timedelta(minutes=3))
+    assert not findings()

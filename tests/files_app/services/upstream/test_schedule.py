@@ -13,6 +13,7 @@ from pytest_django import Settings
 
 from files_app.models import ProviderAccount
 from files_app.services.accounts.selection import forget_recent_accounts
+from files_app.services.index.callers import system_caller
 from files_app.services.upstream import schedule
 from files_app.services.upstream import sync as sync_service
 from tests.fake_provider import FakeProvider, behaviours
@@ -55,7 +56,7 @@ def test_a_list_that_waits_holds_no_connection(
     monkeypatch.setattr(
         schedule.time, "sleep", lambda seconds: held.append(connection.connection is not None)
     )
-    assert schedule.sync_before_list(account) == "stale"
+    assert schedule.sync_before_list(account, caller=system_caller(remote.organization.pk)) == "stale"
     assert held
     assert not any(held)
 

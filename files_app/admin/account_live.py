@@ -1,17 +1,53 @@
-"""A sync that is watched: its numbers after each page of the provider's list."""
+"""What somebody watches while it happens: a connection test step by step, a sync page by page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
 from django.db import connection
 
+from files_app.exceptions import OverloadedError
 from files_app.models import ProviderAccount
+from files_app.services.accounts.shares import take_place
+from files_app.services.operations.connection_test import check_connection
 from files_app.services.upstream.sync import SyncReport, sync_account
+from providers.base import CheckStep
 from providers.exceptions import ProviderConfigurationError, ProviderError
+
+
+def in_place(
+    account: ProviderAccount, lines: Iterable[dict[str, Any]], refused: Callable[[str], dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Yield the lines while this thread counts among the transfers, or what `refused` makes of a refusal."""
+    try:
+        place = take_place(account, None)
+    except OverloadedError as exc:
+        yield refused(exc.message)
+        return
+    with place:
+        yield from lines
+
+
+def connection_lines(account: ProviderAccount, *, round_trip: bool) -> Iterator[dict[str, Any]]:
+    """Run the connection test and yield each step as it ends."""
+    return map(_shown_step, check_connection(account, round_trip=round_trip))
+
+
+def refused_test(detail: str) -> dict[str, Any]:
+    """Return the only line of a test that was not begun."""
+    return _shown_step(CheckStep("Wait for a free place", False, 0.0, detail))
+
+
+def refused_sync(detail: str) -> dict[str, Any]:
+    """Return the only line of a sync that was not begun."""
+    return {"done": True, "ok": False, "detail": detail}
+
+
+def _shown_step(step: CheckStep) -> dict[str, Any]:
+    return {"name": step.name, "ok": step.ok, "seconds": round(step.seconds, 3), "detail": step.detail}
 
 
 def sync_lines(account: ProviderAccount) -> Iterable[dict[str, Any]]:
