@@ -12,6 +12,7 @@ from providers.batches.json_lines import MAX_VALUES, JSONProblemError, LineLimit
 
 #: What stands behind every name of a member. What looks so in a text mostly has a backslash before it.
 _NAME_END: Final = re.compile(rb'"[ \t\r\n]*:')
+_CONTAINERS: Final = (dict, list)
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -53,7 +54,7 @@ def _count_names(record: dict[str, Any], max_depth: int) -> int:
             if isinstance(value, dict):
                 names += len(value)
                 value = value.values()
-            below += [child for child in value if isinstance(child, dict | list)]
+            below += [child for child in value if isinstance(child, _CONTAINERS)]
         if not below:
             return names
         layer = below
