@@ -22,9 +22,9 @@ from files_app.services.uploads.request import RunningUpload, UploadObserver, Up
 from files_app.services.uploads.reservation import reserve
 from files_app.services.uploads.transfer import Transfer
 from files_app.streams.checks import UploadRules
-from files_app.streams.jsonl import LineLimits
 from files_app.words import readable_bytes
 from providers.base import Driver
+from providers.batches.json_lines import LineLimits
 from providers.objects import Operation
 
 
