@@ -23,6 +23,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.authorities import amqps_options, trusting, verified_redis
 from gateway.connections import broker_transport_options, database
+from gateway.postgresql.silence import AnsweringConnection
 from tests.authority import Authority
 from tests.relays import Relay
 from tests.servers import Redis
@@ -141,7 +142,7 @@ def test_a_database_that_is_verified_may_have_a_private_authority(
         given = f"postgres://gateway@{host}:{tls.port}{url.path}?sslmode=verify-full&gssencmode=disable"
         found: dict[str, Any] = trusting(database(given), bundle)
         options = {name: value for name, value in found["OPTIONS"].items() if name not in {"pool", "options"}}
-        with psycopg.connect(
+        with AnsweringConnection.connect(
             host=found["HOST"], port=found["PORT"], user=found["USER"], dbname=found["NAME"], **options
         ) as connection:
             return bool(connection.pgconn.ssl_in_use)
