@@ -53,8 +53,7 @@ def foreign_format(head: bytes) -> str | None:
 
 def decoded(line: bytes, limits: LineLimits) -> Any:
     """Return the JSON of a line that is held. Raises JSONProblemError."""
-    if _has_many_values(line):
-        raise JSONProblemError(f"holds more than {MAX_VALUES:,} values")
+    check_values(line)
     try:
         record = _JSON.decode(line.decode())
     except UnicodeDecodeError as exc:
@@ -69,10 +68,21 @@ def decoded(line: bytes, limits: LineLimits) -> Any:
         raise JSONProblemError(f"is not JSON: {exc}") from None
     except ValueError:
         raise JSONProblemError("holds a number that is too long") from None
+    check_depth(record, line, limits)
+    return record
+
+
+def check_values(line: bytes) -> None:
+    """Refuse a line whose values would fill the memory. Raises JSONProblemError."""
+    if _has_many_values(line):
+        raise JSONProblemError(f"holds more than {MAX_VALUES:,} values")
+
+
+def check_depth(record: Any, line: bytes, limits: LineLimits) -> None:
+    """Refuse a record of a line that is nested too deep. Raises JSONProblemError."""
     may_be_deep = isinstance(record, dict) and _opened(line) > limits.max_depth
     if may_be_deep and not _is_shallow(record, limits.max_depth):
         raise JSONProblemError(f"nested deeper than {limits.max_depth} levels")
-    return record
 
 
 class _ConstantError(ValueError):
