@@ -45,13 +45,12 @@ def converse_line(custom_id: str, request: ChatRequest, model: str, notes: Notes
     check_no_format(request)
     request.take_optional(frozenset(), notes)
     names: set[str] = set()
+    said = request.messages
     body: dict[str, JSONValue] = {
-        "messages": [
-            {"role": turn.role, "content": [*_blocks(turn, names)]} for turn in request.messages.turns
-        ]
+        "messages": [{"role": turn.role, "content": _blocks(turn, names)} for turn in said.turns]
     }
-    if request.messages.system:
-        body["system"] = [{"text": text} for text in request.messages.system]
+    if said.system:
+        body["system"] = [{"text": text} for text in said.system]
     if config := _inference_config(request):
         body["inferenceConfig"] = config
     if fields := reasoning(model, request):

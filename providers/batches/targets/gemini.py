@@ -135,12 +135,7 @@ def _declared(tool: FunctionTool) -> JSONValue:
 
 def _called(request: ChatRequest) -> Mapping[str, str]:
     """Return the names of called functions by the ids of their calls: results have to name them."""
-    return {
-        part.id: part.name
-        for turn in request.messages.turns
-        for part in turn.parts
-        if isinstance(part, ToolCall)
-    }
+    return {part.id: part.name for part in request.parts if isinstance(part, ToolCall)}
 
 
 def _part(part: Part, names: Mapping[str, str]) -> JSONValue:
