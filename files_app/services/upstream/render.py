@@ -117,8 +117,9 @@ def _render(
     if not _note(file, batch):
         return Rendered(file, Outcome.GONE, _clear_up(file, copy, driver))
     caller = replace(caller, organization_id=file.organization_id)
-    found = {name: batch[name] for name in ("format", "model", "records")}
-    audit.record_file(caller, AuditAction.FILE_RENDER, file, **found)
+    audit.record_file(
+        caller, AuditAction.FILE_RENDER, file, format=batch.get("format"), records=batch.get("records")
+    )
     return Rendered(file, Outcome.RENDERED if file.has_rendition else Outcome.AS_IT_IS)
 
 
