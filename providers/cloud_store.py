@@ -41,7 +41,6 @@ class CloudStoreDriver(ObjectStoreDriver):
     vendor_host: ClassVar[re.Pattern[str]]
     role_option: ClassVar[str] = ""
     renders_for: ClassVar[RenderedDriver]
-    has_renditions = True
 
     @property
     def is_foreign(self) -> bool:
