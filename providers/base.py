@@ -10,10 +10,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
+from providers.batches.json_lines import LineLimits
+from providers.batches.rendering import BatchRenderer
 from providers.disclosure import Disclosure
 from providers.exceptions import ProviderConfigurationError, ProviderError, UnsupportedOperationError
 from providers.locations import Location
-from providers.objects import ByteRange, Capabilities, Download, Operation, RemoteFile, RemotePage, Upload
+from providers.objects import (
+    ByteRange,
+    Capabilities,
+    Download,
+    JSONObject,
+    Operation,
+    RemoteFile,
+    RemotePage,
+    Upload,
+)
 from providers.parsing import origin
 from providers.transports.addresses import BlockedAddressError, check_url
 from providers.transports.http import HTTPTransport, TransportLimits
@@ -159,6 +170,30 @@ class Driver(ABC):
     def namespace_of(self, remote_id: str) -> str | None:
         """Return the organization's segment in a remote id, None where there is none."""
         return None
+
+    def check_bucket(self, bucket: str | None) -> None:  # noqa: B027  # most have none
+        """Refuse a bucket that no upload may name, where files are in buckets. Raises FileRejectedError."""
+
+    def batch_renderer(self, *, model: str | None, limits: LineLimits) -> BatchRenderer | None:
+        """Return what renders batch files for the provider's jobs; None where those read the files.
+
+        model: named by the request, instead of in the lines. limits: the service's, of a file's lines.
+        """
+        return None
+
+    def render_file(self, remote_id: str, upload: Upload) -> JSONObject | None:
+        """Write the rendition of a stored file, in place of one that is there, and return its `batch` member.
+
+        upload: the file once more, as its provider gives it back. None where the provider's jobs read files.
+        Raises ProviderError, and what the upload's own iterator raises: then no rendition was written.
+        """
+        with self._door(Operation.CREATE):
+            return self._render_file(remote_id, upload)
+
+    def is_rendered(self, remote_id: str) -> bool:
+        """Whether there is a rendition of a stored file."""
+        with self._door(Operation.RETRIEVE):
+            return self._is_rendered(remote_id)
 
     def find_file(self, *, namespace: str, file_id: str) -> RemoteFile | None:
         """Look for an upload whose answer was lost; None when there is nothing under this id.
@@ -324,6 +359,12 @@ class Driver(ABC):
             f"{self.label} chooses the ids of its files, so none can be looked for by the gateway's.",
             code="unsupported_operation",
         )
+
+    def _render_file(self, remote_id: str, upload: Upload) -> JSONObject | None:
+        return None
+
+    def _is_rendered(self, remote_id: str) -> bool:
+        return False
 
     def _missing_features(self, remote_id: str) -> tuple[str, ...]:
         return ()

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -25,8 +26,25 @@ from providers.exceptions import (
     RemoteFileNotFoundError,
 )
 from providers.locations import Location, object_place
-from providers.objects import ByteRange, Download, FilePart, RemoteFile, RemotePage, Upload
+from providers.objects import (
+    ByteRange,
+    Download,
+    FilePart,
+    JSONObject,
+    Operation,
+    RemoteFile,
+    RemotePage,
+    Upload,
+)
 from providers.parsing import check_endpoint
+from providers.renditions import (
+    ObjectName,
+    PairWriting,
+    RenditionWriting,
+    batch_member,
+    original_key,
+    rendition_key,
+)
 from providers.transports.details import Details
 from providers.transports.objects import CONTENT_TYPES, ObjectStore, StoredObject
 
@@ -34,14 +52,6 @@ _OWN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}/(file-[A-Za-z0-9_-]{1,59})\.
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectName:
-    """What names an object; `bucket` is empty where there are none."""
-
-    bucket: str
-    key: str
 
 
 class ObjectStoreDriver(Driver):
@@ -132,6 +142,19 @@ class ObjectStoreDriver(Driver):
             page = self.store.list_page(bucket, f"{self.prefix}{namespace}/{file_id}.", None)
             for stored in page.objects:
                 return self._remote_file(bucket, stored)
+        return self._find_by_rendition(namespace, file_id)
+
+    def _find_by_rendition(self, namespace: str, file_id: str) -> RemoteFile | None:
+        """Return the file as it would be, had its upload not died behind the end of its rendition.
+
+        To delete it is to delete the rendition.
+        """
+        key = f"{self.prefix}{namespace}/{file_id}.jsonl"
+        if not self.capabilities.renders_batches or (rendition := rendition_key(key)) is None:
+            return None
+        for bucket in self.buckets:
+            if self.store.list_page(bucket, rendition, None).objects:
+                return RemoteFile(remote_id=f"{bucket}/{key}")
         return None
 
     def _sweep_stray(self, older_than: timedelta) -> int:
@@ -146,7 +169,8 @@ class ObjectStoreDriver(Driver):
 
     def _create_file(self, upload: Upload) -> RemoteFile:
         part = upload.open_file()
-        name = ObjectName(self._bucket_for(upload), self._new_key(upload, part))
+        self.check_bucket(upload.bucket)
+        name = ObjectName(upload.bucket or self.buckets[0], self._new_key(upload, part))
         details = Details(
             filename=part.filename,
             content_type=part.content_type,
@@ -159,7 +183,7 @@ class ObjectStoreDriver(Driver):
         return replace(self._remote_file(name.bucket, stored), expires_at=None)
 
     def _write(self, name: ObjectName, details: Details, upload: Upload, part: FilePart) -> StoredObject:
-        writing = self.store.begin(name.bucket, name.key, details)
+        writing = PairWriting(self.store, name, details, upload.rendering)
         try:
             for chunk in part.chunks:
                 writing.write(chunk)
@@ -179,6 +203,31 @@ class ObjectStoreDriver(Driver):
             if isinstance(exc, ProviderError):
                 exc.answered = exc.answered and is_clean
             raise
+
+    def _render_file(self, remote_id: str, upload: Upload) -> JSONObject | None:
+        name, part = self._name_of(remote_id), upload.open_file()
+        writing = RenditionWriting(self.store, name, upload.rendering)
+        try:
+            for _ in part.chunks:
+                writing.render()
+            upload.finish()
+            self._delete_rendition(name)  # of a try that died before the index knew of it
+            facts = writing.publish()
+        except BaseException:
+            writing.abort()
+            raise
+        return batch_member(name, facts, self.scheme) if facts is not None else None
+
+    def _is_rendered(self, remote_id: str) -> bool:
+        name = self._name_of(remote_id)
+        key = rendition_key(name.key) if self.capabilities.renders_batches else None
+        return key is not None and bool(self.store.list_page(name.bucket, key, None).objects)
+
+    def _delete_rendition(self, name: ObjectName) -> None:
+        """Delete the rendition of a file, if there is one."""
+        if self.capabilities.renders_batches and (key := rendition_key(name.key)) is not None:
+            with suppress(RemoteFileNotFoundError):
+                self.store.delete(name.bucket, key)
 
     def _list_files(self, cursor: str | None) -> RemotePage:
         index, _, token = (cursor or "0:").partition(":")
@@ -202,19 +251,21 @@ class ObjectStoreDriver(Driver):
 
     def _delete_file(self, remote_id: str) -> None:
         name = self._name_of(remote_id)
+        self._delete_rendition(name)
         self.store.delete(name.bucket, name.key)
 
     # -- keys and remote ids ---------------------------------------------------------------------------------
 
-    def _bucket_for(self, upload: Upload) -> str:
-        if upload.bucket is None or upload.bucket in self.buckets:
-            return upload.bucket or self.buckets[0]
-        raise FileRejectedError(
-            f"The provider account '{self.account.name}' does not allow the bucket '{upload.bucket}'.",
-            status_code=400,
-            code="bucket_not_allowed",
-            param=self.bucket_header,
-        )
+    def check_bucket(self, bucket: str | None) -> None:
+        if bucket is None or bucket in self.buckets:
+            return
+        with self._stamped(Operation.CREATE):
+            raise FileRejectedError(
+                f"The provider account '{self.account.name}' does not allow the bucket '{bucket}'.",
+                status_code=400,
+                code="bucket_not_allowed",
+                param=self.bucket_header,
+            )
 
     def _new_key(self, upload: Upload, part: FilePart) -> str:
         if not (_SEGMENT.fullmatch(upload.namespace) and _SEGMENT.fullmatch(upload.file_id)):
@@ -243,13 +294,23 @@ class ObjectStoreDriver(Driver):
             return ""
 
     def _key_is_own(self, key: str) -> bool:
-        return key.startswith(self.prefix) and bool(_OWN_NAME.fullmatch(key.removeprefix(self.prefix)))
+        """Whether this account gives such a name, to a file or to a rendition."""
+        named = self._original(key) or key
+        return named.startswith(self.prefix) and bool(_OWN_NAME.fullmatch(named.removeprefix(self.prefix)))
+
+    def _original(self, key: str) -> str | None:
+        """Return the key of the file whose rendition `key` names; None where it names none.
+
+        Also of a file of another account, whose prefix may be below or above this one's.
+        """
+        return original_key(key) if self.capabilities.renders_batches else None
 
     # -- answers ---------------------------------------------------------------------------------------------
 
     def _remote_file(self, bucket: str, stored: StoredObject) -> RemoteFile:
         remote_id = f"{bucket}/{stored.key}" if self.scheme else stored.key
         about = stored.details
+        original = self._original(stored.key)
         file = RemoteFile(
             remote_id=remote_id,
             bytes=stored.bytes,
@@ -257,10 +318,12 @@ class ObjectStoreDriver(Driver):
             filename=PurePosixPath(stored.key).name,
             purpose="batch_output" if self._is_output(stored.key) else None,
             uri=f"{self.scheme}://{remote_id}" if self.scheme else None,
+            rendition_of=f"{bucket}/{original}" if original is not None else None,
         )
         if about is None:
             return file
         lifetime = about.expires_after_seconds
+        name = ObjectName(bucket, stored.key)
         return replace(
             file,
             filename=about.filename,
@@ -268,6 +331,7 @@ class ObjectStoreDriver(Driver):
             content_type=about.content_type,
             sha256=about.sha256,
             metadata=about.metadata,
+            batch=batch_member(name, about.batch, self.scheme) if about.batch is not None else None,
             expires_at=stored.created_at + timedelta(seconds=lifetime) if lifetime else None,
         )
 

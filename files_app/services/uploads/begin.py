@@ -25,6 +25,7 @@ from files_app.streams.checks import UploadRules
 from files_app.words import readable_bytes
 from providers.base import Driver
 from providers.batches.json_lines import LineLimits
+from providers.batches.rendering import BatchRenderer
 from providers.objects import Operation
 
 
@@ -39,7 +40,7 @@ def upload_file(request: UploadRequest, observer: UploadObserver | None = None) 
     driver.require(Operation.CREATE)
     bucket = requested_bucket(driver, request.placement)
     organization = Organization.objects.get(pk=request.caller.organization_id)
-    rules = rules_for(organization, driver, request.source)
+    rules = rules_for(organization, driver, request.source, model=request.model)
     check_declared_length(rules, request.source)
     context.annotate(provider=account.name, driver=account.driver)
     observer = observer or UploadObserver()
@@ -53,19 +54,32 @@ def upload_file(request: UploadRequest, observer: UploadObserver | None = None) 
         return Transfer(upload, rules).run()
 
 
-def rules_for(organization: Organization, driver: Driver, source: UploadSource) -> UploadRules:
-    """Return the limits that hold for an upload of this organization to this provider."""
+def rules_for(
+    organization: Organization, driver: Driver, source: UploadSource, *, model: str | None = None
+) -> UploadRules:
+    """Return the limits that hold for an upload of this organization to this provider.
+
+    model: what the request names for the lines of a batch file.
+    """
+
+    def new_renderer() -> BatchRenderer | None:
+        return driver.batch_renderer(model=model, limits=line_limits())
+
     return UploadRules(
         provider_label=driver.label,
         capabilities=driver.capabilities,
         max_file_bytes=organization.max_file_bytes,
         batch_max_file_bytes=settings.BATCH_MAX_FILE_BYTES,
         assistants_max_tokens=settings.ASSISTANTS_MAX_TOKENS,
-        line_limits=LineLimits(
-            settings.BATCH_MAX_LINE_BYTES, settings.BATCH_MAX_DEPTH, settings.BATCH_MAX_LINES
-        ),
+        line_limits=line_limits(),
         declared_bytes=source.length,
+        new_renderer=new_renderer,
     )
+
+
+def line_limits() -> LineLimits:
+    """Return the service's limits of the lines of a batch file."""
+    return LineLimits(settings.BATCH_MAX_LINE_BYTES, settings.BATCH_MAX_DEPTH, settings.BATCH_MAX_LINES)
 
 
 def check_declared_length(rules: UploadRules, source: UploadSource) -> None:
