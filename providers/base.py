@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
+from providers.batches.rendering import BatchRenderer
 from providers.disclosure import Disclosure
 from providers.exceptions import ProviderConfigurationError, ProviderError, UnsupportedOperationError
 from providers.locations import Location
@@ -156,6 +157,16 @@ class Driver(ABC):
 
     def namespace_of(self, remote_id: str) -> str | None:
         """Return the organization's segment in a remote id, None where there is none."""
+        return None
+
+    def check_bucket(self, bucket: str | None) -> None:  # noqa: B027  # most have none
+        """Refuse a bucket that no upload may name, where files are in buckets. Raises FileRejectedError."""
+
+    def batch_renderer(self, *, model: str | None, max_records: int) -> BatchRenderer | None:
+        """Return what renders batch files for the provider's jobs; None where those read the files.
+
+        model: named by the request, instead of in the lines. max_records: the service's limit of a file.
+        """
         return None
 
     def find_file(self, *, namespace: str, file_id: str) -> RemoteFile | None:

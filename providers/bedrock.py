@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from providers.base import Setting
+from providers.batch_options import BATCH_OPTIONS, JOB
 from providers.cloud_store import ANYWHERE, CloudStoreDriver
 from providers.exceptions import ProviderConfigurationError
 from providers.locations import s3_endpoint
@@ -24,6 +25,7 @@ class BedrockDriver(CloudStoreDriver):
     name = "bedrock"
     label = "AWS Bedrock (S3)"
     scheme = "s3"
+    renders_for = "bedrock"
     bucket_header = "x-tfy-aws-s3-bucket"
     role_option = "role_arn"
     # Global, regional, dualstack, FIPS, accelerated and VPC endpoints, but not `vpce-svc-...`, which is a
@@ -71,6 +73,8 @@ class BedrockDriver(CloudStoreDriver):
             "ARN of a role that is assumed with the credentials below. For accounts that an operator made.",
         ),
         ANYWHERE,
+        JOB,
+        *BATCH_OPTIONS,
     )
     credentials = (
         Setting("access_key_id", "Access key id", "Without keys, an operator's account uses the platform's."),

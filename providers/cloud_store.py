@@ -11,6 +11,8 @@ import socket
 from typing import ClassVar, Final
 
 from providers.base import Setting
+from providers.batch_options import batch_options
+from providers.batches.rendering import BatchRenderer, RenderedDriver
 from providers.exceptions import ProviderConfigurationError
 from providers.object_store import ObjectStoreDriver
 from providers.parsing import split_url
@@ -26,15 +28,18 @@ ANYWHERE: Final = Setting(
 
 
 class CloudStoreDriver(ObjectStoreDriver):
-    """Decides whose credentials a store gets.
+    """Decides whose credentials a store gets, and how batch files are rendered for its jobs.
 
     vendor_host: matches the hosts that the vendor itself runs. Customers' hosts below the vendor's domain
     (virtual machines, load balancers, endpoint services) are none of them.
     role_option: the option that names a role to assume; empty where there is none.
+    renders_for: whose jobs read what is rendered.
     """
 
     vendor_host: ClassVar[re.Pattern[str]]
     role_option: ClassVar[str] = ""
+    renders_for: ClassVar[RenderedDriver]
+    has_renditions = True
 
     @property
     def is_foreign(self) -> bool:
@@ -53,6 +58,7 @@ class CloudStoreDriver(ObjectStoreDriver):
     def check_configuration(self) -> None:
         """Refuse the platform's credentials to whom they are not for, besides what every store checks."""
         super().check_configuration()
+        batch_options(self, None, None)
         if self.option(ANYWHERE.name) not in (None, True, False):
             raise ProviderConfigurationError(f"'{ANYWHERE.name}' must be true or false.", field=ANYWHERE.name)
         if not self.account.is_operators:
@@ -63,6 +69,9 @@ class CloudStoreDriver(ObjectStoreDriver):
                 f"'{ANYWHERE.name}' says so.",
                 field=self.role_option,
             )
+
+    def batch_renderer(self, *, model: str | None, max_records: int) -> BatchRenderer:
+        return BatchRenderer(self.renders_for, batch_options(self, model, max_records))
 
     def check_endpoints(self) -> None:
         """Refuse default credentials that would go to a stranger, besides addresses out of reach."""

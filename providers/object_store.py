@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -25,8 +26,17 @@ from providers.exceptions import (
     RemoteFileNotFoundError,
 )
 from providers.locations import Location, object_place
-from providers.objects import ByteRange, Download, FilePart, RemoteFile, RemotePage, Upload
+from providers.objects import (
+    ByteRange,
+    Download,
+    FilePart,
+    Operation,
+    RemoteFile,
+    RemotePage,
+    Upload,
+)
 from providers.parsing import check_endpoint
+from providers.renditions import ObjectName, PairWriting, batch_member, original_key, rendition_key
 from providers.transports.details import Details
 from providers.transports.objects import CONTENT_TYPES, ObjectStore, StoredObject
 
@@ -36,25 +46,19 @@ _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectName:
-    """What names an object; `bucket` is empty where there are none."""
-
-    bucket: str
-    key: str
-
-
 class ObjectStoreDriver(Driver):
     """Maps the five operations on an object store.
 
     Subclasses give the store, the scheme of its URIs, and the request header that may name another bucket.
 
     output_names: matches the names, without folders, that batch jobs give to what they write.
+    has_renditions: whether batch files may have a rendition beside them (`providers.renditions`).
     """
 
     scheme: ClassVar[str] = ""
     bucket_header: ClassVar[str] = ""
     output_names: ClassVar[re.Pattern[str] | None] = None
+    has_renditions: ClassVar[bool] = False
 
     @cached_property
     def store(self) -> ObjectStore:
@@ -132,6 +136,19 @@ class ObjectStoreDriver(Driver):
             page = self.store.list_page(bucket, f"{self.prefix}{namespace}/{file_id}.", None)
             for stored in page.objects:
                 return self._remote_file(bucket, stored)
+        return self._find_by_rendition(namespace, file_id)
+
+    def _find_by_rendition(self, namespace: str, file_id: str) -> RemoteFile | None:
+        """Return the file as it would be, had its upload not died behind the end of its rendition.
+
+        To delete it is to delete the rendition.
+        """
+        key = f"{self.prefix}{namespace}/{file_id}.jsonl"
+        if not self.has_renditions or (rendition := rendition_key(key)) is None:
+            return None
+        for bucket in self.buckets:
+            if self.store.list_page(bucket, rendition, None).objects:
+                return RemoteFile(remote_id=f"{bucket}/{key}")
         return None
 
     def _sweep_stray(self, older_than: timedelta) -> int:
@@ -146,7 +163,8 @@ class ObjectStoreDriver(Driver):
 
     def _create_file(self, upload: Upload) -> RemoteFile:
         part = upload.open_file()
-        name = ObjectName(self._bucket_for(upload), self._new_key(upload, part))
+        self.check_bucket(upload.bucket)
+        name = ObjectName(upload.bucket or self.buckets[0], self._new_key(upload, part))
         details = Details(
             filename=part.filename,
             content_type=part.content_type,
@@ -159,7 +177,7 @@ class ObjectStoreDriver(Driver):
         return replace(self._remote_file(name.bucket, stored), expires_at=None)
 
     def _write(self, name: ObjectName, details: Details, upload: Upload, part: FilePart) -> StoredObject:
-        writing = self.store.begin(name.bucket, name.key, details)
+        writing = PairWriting(self.store, name, details, upload.rendering)
         try:
             for chunk in part.chunks:
                 writing.write(chunk)
@@ -202,19 +220,23 @@ class ObjectStoreDriver(Driver):
 
     def _delete_file(self, remote_id: str) -> None:
         name = self._name_of(remote_id)
+        if self.has_renditions and (rendition := rendition_key(name.key)) is not None:
+            with suppress(RemoteFileNotFoundError):
+                self.store.delete(name.bucket, rendition)
         self.store.delete(name.bucket, name.key)
 
     # -- keys and remote ids ---------------------------------------------------------------------------------
 
-    def _bucket_for(self, upload: Upload) -> str:
-        if upload.bucket is None or upload.bucket in self.buckets:
-            return upload.bucket or self.buckets[0]
-        raise FileRejectedError(
-            f"The provider account '{self.account.name}' does not allow the bucket '{upload.bucket}'.",
-            status_code=400,
-            code="bucket_not_allowed",
-            param=self.bucket_header,
-        )
+    def check_bucket(self, bucket: str | None) -> None:
+        if bucket is None or bucket in self.buckets:
+            return
+        with self._stamped(Operation.CREATE):
+            raise FileRejectedError(
+                f"The provider account '{self.account.name}' does not allow the bucket '{bucket}'.",
+                status_code=400,
+                code="bucket_not_allowed",
+                param=self.bucket_header,
+            )
 
     def _new_key(self, upload: Upload, part: FilePart) -> str:
         if not (_SEGMENT.fullmatch(upload.namespace) and _SEGMENT.fullmatch(upload.file_id)):
@@ -243,13 +265,23 @@ class ObjectStoreDriver(Driver):
             return ""
 
     def _key_is_own(self, key: str) -> bool:
-        return key.startswith(self.prefix) and bool(_OWN_NAME.fullmatch(key.removeprefix(self.prefix)))
+        """Whether the gateway gives such a name, to a file or to a rendition."""
+        if not key.startswith(self.prefix):
+            return False
+        return bool(_OWN_NAME.fullmatch((self._original(key) or key).removeprefix(self.prefix)))
+
+    def _original(self, key: str) -> str | None:
+        """Return the key of the file whose rendition `key` names; None where it names none."""
+        original = original_key(key) if self.has_renditions else None
+        is_own = original is not None and _OWN_NAME.fullmatch(original.removeprefix(self.prefix))
+        return original if is_own else None
 
     # -- answers ---------------------------------------------------------------------------------------------
 
     def _remote_file(self, bucket: str, stored: StoredObject) -> RemoteFile:
         remote_id = f"{bucket}/{stored.key}" if self.scheme else stored.key
         about = stored.details
+        original = self._original(stored.key)
         file = RemoteFile(
             remote_id=remote_id,
             bytes=stored.bytes,
@@ -257,10 +289,12 @@ class ObjectStoreDriver(Driver):
             filename=PurePosixPath(stored.key).name,
             purpose="batch_output" if self._is_output(stored.key) else None,
             uri=f"{self.scheme}://{remote_id}" if self.scheme else None,
+            rendition_of=f"{bucket}/{original}" if original is not None else None,
         )
         if about is None:
             return file
         lifetime = about.expires_after_seconds
+        name = ObjectName(bucket, stored.key)
         return replace(
             file,
             filename=about.filename,
@@ -268,6 +302,7 @@ class ObjectStoreDriver(Driver):
             content_type=about.content_type,
             sha256=about.sha256,
             metadata=about.metadata,
+            batch=batch_member(name, about.batch, self.scheme) if about.batch is not None else None,
             expires_at=stored.created_at + timedelta(seconds=lifetime) if lifetime else None,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Literal, TypeAlias, Union, get_args
+from typing import Final, Literal, Protocol, TypeAlias, Union, get_args
 
 from providers.media_types import provider_type
 
@@ -133,8 +133,43 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchFacts:
+    """What the lines of a batch file are for the jobs of its provider.
+
+    format: of the lines that a job reads, for example `bedrock-converse`. records, bytes: of what it reads.
+    model, endpoint: None where lines in the provider's own form do not say.
+    is_rendered: whether jobs read a rendition; else they read the file itself.
+    """
+
+    format: str
+    records: int
+    bytes: int
+    model: str | None = None
+    endpoint: str | None = None
+    ignored: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    is_rendered: bool = True
+
+
+class Rendering(Protocol):
+    """What becomes of a batch file's lines while they pass."""
+
+    def take(self) -> bytes:
+        """Return what was rendered since the last call."""
+        ...
+
+    def facts(self) -> BatchFacts | None:
+        """Return the outcome; only at the upload's end. None where the file is no batch file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file as its provider describes it. None means that the provider did not say."""
+    """A file as its provider describes it. None means that the provider did not say.
+
+    batch: the `batch` member of its file object.
+    rendition_of: the remote id of the file whose rendition this is; such a thing is nobody's file.
+    """
 
     remote_id: str
     bytes: int | None = None
@@ -149,6 +184,8 @@ class RemoteFile:
     sha256: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     deduplicated: bool = False
+    batch: JSONObject | None = None
+    rendition_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +245,7 @@ class Upload:
     file_id: the gateway's own id, for providers that let the client choose the name.
     namespace: path segment that belongs to the organization, for object stores.
     bucket: the bucket that the request asks for, where not the account's own; the driver checks it.
+    rendering: renders the lines of a batch file as the chunks of its part are pulled; None where nothing is.
     """
 
     file_id: str
@@ -218,6 +256,7 @@ class Upload:
     purpose: str | None = None
     expires_after_seconds: int | None = None
     bucket: str | None = None
+    rendering: Rendering | None = None
 
     def __iter__(self) -> Iterator[UploadPart]:
         for part in self.parts:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from providers.base import Setting
+from providers.batch_options import BATCH_OPTIONS
 from providers.cloud_store import ANYWHERE, CloudStoreDriver
 from providers.exceptions import ProviderConfigurationError
 from providers.objects import OPENAI_BATCH_LINES, BatchLineFormat, Capabilities, GiB
@@ -20,6 +21,7 @@ class VertexDriver(CloudStoreDriver):
     name = "vertex"
     label = "Google Vertex AI (Cloud Storage)"
     scheme = "gs"
+    renders_for = "vertex"
     bucket_header = "x-tfy-vertex-storage-bucket-name"
     # Gemini's results, whole or in shards; text embeddings; custom models' predictions, and their errors.
     output_names = re.compile(
@@ -40,7 +42,13 @@ class VertexDriver(CloudStoreDriver):
         ranges=True,
         extensions={"batch": (".jsonl",)},
         max_bytes_by_purpose={"batch": GiB},
-        batch_lines=(OPENAI_BATCH_LINES, BatchLineFormat("vertex", {"request": dict})),
+        # Claude's lines, embeddings, and chat of Gemini, which has no field for the caller's id.
+        batch_lines=(
+            OPENAI_BATCH_LINES,
+            BatchLineFormat("vertex-claude", {"custom_id": str, "request": dict}, unique="custom_id"),
+            BatchLineFormat("vertex-embeddings", {"key": str, "request": dict}, unique="key"),
+            BatchLineFormat("vertex", {"request": dict}),
+        ),
         source="https://docs.cloud.google.com/vertex-ai/generative-ai/docs/multimodal/batch-prediction-from-cloud-storage",
         checked="2026-11-23",
     )
@@ -60,6 +68,7 @@ class VertexDriver(CloudStoreDriver):
         ),
         Setting("kms_key_name", "KMS key", "Resource name of a key that encrypts the objects."),
         ANYWHERE,
+        *BATCH_OPTIONS,
     )
     credentials = (
         Setting(

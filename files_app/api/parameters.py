@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from django.http import HttpRequest, QueryDict
 
 from files_app.exceptions import InvalidRequestError
-from files_app.services.accounts.selection import PROVIDER_HEADER
+from files_app.services.accounts.selection import MODEL_HEADER, PROVIDER_HEADER
 from files_app.services.reading.listing import FileFilters, PageQuery
 from files_app.services.uploads.placement import PLACEMENT_HEADERS
 from providers.objects import FILE_STATUSES
@@ -18,6 +18,7 @@ METADATA_HEADER = "x-tfy-metadata"
 _MAX_METADATA_ENTRIES = 16
 _MAX_METADATA_KEY = 64
 _MAX_METADATA_VALUE = 128
+_MAX_MODEL = 2_048
 _MAX_LIMIT = 10_000
 _METADATA_FILTER = re.compile(r"metadata\[([^\]\0]{1,64})\]")
 _LIST_PARAMETERS = frozenset(
@@ -46,6 +47,27 @@ def provider_name(request: HttpRequest) -> str | None:
             f"The header {PROVIDER_HEADER} is empty: name a provider account.", param=PROVIDER_HEADER
         )
     return str(name.strip())
+
+
+def provider_model(request: HttpRequest) -> str | None:
+    """Return the model that the request names for batch lines, None without. Raises InvalidRequestError."""
+    name = request.META.get("HTTP_X_TFY_PROVIDER_MODEL")
+    if name is None or not name.strip():
+        return None
+    if len(name) > _MAX_MODEL or not name.isascii() or not name.isprintable():
+        raise InvalidRequestError(
+            f"The header {MODEL_HEADER} names a model, in at most {_MAX_MODEL:,} printable ASCII characters.",
+            param=MODEL_HEADER,
+        )
+    return str(name.strip())
+
+
+def validate_only(query: QueryDict) -> bool:
+    """Return whether an upload is only to be checked. Raises InvalidRequestError."""
+    text = _single(query, "validate_only") if "validate_only" in query else "false"
+    if text not in {"true", "false"}:
+        raise InvalidRequestError("'validate_only' is 'true' or 'false'.", param="validate_only")
+    return text == "true"
 
 
 def metadata(request: HttpRequest) -> dict[str, str]:

@@ -25,7 +25,7 @@ from files_app.services.accounts.selection import select_account
 from files_app.services.deletes import outbox
 from files_app.services.reading import downloads
 from files_app.services.tenants import throttle
-from files_app.services.uploads import idempotency
+from files_app.services.uploads import dry_run, idempotency
 from files_app.services.uploads.begin import upload_file
 from files_app.services.uploads.request import UploadRequest
 from files_app.services.upstream import schedule
@@ -35,7 +35,7 @@ from files_app.streams.form import FormReader
 from files_app.web import content
 from files_app.web.bodies import body_source
 from files_app.web.errors import ErrorAnswer
-from files_app.web.representation import file_object
+from files_app.web.representation import dry_run_object, file_object
 
 SYNC_HEADER = "x-files-gateway-sync"
 
@@ -81,9 +81,13 @@ class FileViewSet(GenericViewSet[File]):
             dialect=self.dialect,
             sdk_retry_count=parameters.sdk_retry_count(request),
             placement=parameters.placement(request),
+            model=parameters.provider_model(request),
         )
         key = request.META.get("HTTP_IDEMPOTENCY_KEY")
+        validate_only = parameters.validate_only(request.query_params)
         with throttle.upload_slot(upload.caller):
+            if validate_only:
+                return Response(dry_run_object(dry_run.check_upload(upload)))
             if key is not None:
                 return Response(idempotency.upload_once(upload, key, self.represent))
             return Response(self.represent(upload_file(upload)))

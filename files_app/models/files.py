@@ -95,6 +95,7 @@ class FileQuerySet(StatefulQuerySet["File"]):
             sha256=(remote.sha256 or "")[:64],
             metadata=dict(remote.metadata),
             uri=remote.uri or "",
+            batch=remote.batch,
             status=remote.status,
             status_details=(remote.status_details or "")[:500],
             state=FileState.AVAILABLE,
@@ -121,6 +122,8 @@ class File(StatefulModel):
     lease_token, lease_expires_at: who may settle the upload, and until when it counts as alive.
     is_withheld: adopted at an account that turned out to be shared, so that it may be somebody else's: for
     clients it is not there, until an operator confirms the account.
+    batch: the member `batch` of the file object; None but for batch files whose provider's jobs read lines of
+    their own.
     status_ask_after: before this moment, in database time, nobody asks the provider for the status again.
     is_counted: whether the bytes count against the quota (adopted files do not).
     """
@@ -136,6 +139,7 @@ class File(StatefulModel):
     sha256 = models.CharField(max_length=64, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
     uri = models.CharField(max_length=1300, blank=True)
+    batch = models.JSONField(null=True, blank=True, editable=False)
     status = models.CharField(max_length=16, default="processed")
     status_details = models.CharField(max_length=500, blank=True)
     status_ask_after = models.DateTimeField(null=True, blank=True, editable=False)
@@ -210,6 +214,11 @@ class File(StatefulModel):
 
     def __str__(self) -> str:
         return f"{self.filename or 'unnamed'} ({self.file_id})"
+
+    @property
+    def has_rendition(self) -> bool:
+        """Whether batch jobs read another object than the file itself."""
+        return self.batch is not None and self.batch.get("uri") not in (None, self.uri)
 
     @property
     def is_expired(self) -> bool:

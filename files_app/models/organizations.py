@@ -109,6 +109,10 @@ class Organization(models.Model):
         """What may still be uploaded, never negative."""
         return max(0, self.quota_bytes - self.used_bytes - self.reserved_bytes)
 
+    def has_room_for(self, size: int) -> bool:
+        """Whether a file of so many bytes would fit now; only a reservation makes sure of it."""
+        return size <= self.free_bytes and not (self.max_files and self.file_count >= self.max_files)
+
 
 class Scope(models.TextChoices):
     """What a key may do."""

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from files_app.exceptions import FileTooLargeError, InvalidRequestError
 from files_app.filenames import extension_of
+from files_app.streams.batch_lines import BatchLines
 from files_app.streams.jsonl import BatchLineChecker, LineLimits
 from files_app.streams.tokens import TokenCounter
 from files_app.words import readable_bytes, readable_seconds
+from providers.batches.rendering import BatchRenderer
 from providers.objects import (
     INPUT_PURPOSES,
+    BatchFacts,
     Capabilities,
     Digest,
     ExpiresAfterPart,
@@ -28,6 +31,7 @@ class UploadRules:
     """What an upload is measured against: the service's limits, the organization's, the driver's.
 
     declared_bytes: an upper bound of the file's size where the client announced a length.
+    new_renderer: makes what renders a batch file for the provider's jobs; None where jobs read the files.
     """
 
     provider_label: str
@@ -37,6 +41,7 @@ class UploadRules:
     assistants_max_tokens: int
     line_limits: LineLimits = field(default_factory=LineLimits)
     declared_bytes: int | None = None
+    new_renderer: Callable[[], BatchRenderer | None] = lambda: None
 
     def max_bytes(self, purpose: str | None) -> int:
         """Return the smallest limit that holds for `purpose`, or that may hold while it is not known."""
@@ -114,13 +119,25 @@ class UploadChecks:
         self._rules = rules
         self._on_bytes = on_bytes
         self._hash = hashlib.sha256()
-        self._lines: BatchLineChecker | None = None
+        self._lines: BatchLines | None = None
         self._tokens: TokenCounter | None = None
 
     @property
     def digest(self) -> Digest:
         """Size and checksum of what has passed so far."""
         return Digest(self.size, self._hash.hexdigest())
+
+    def take(self) -> bytes:
+        """Return what was rendered for the provider's jobs since the last call."""
+        return b"" if self._lines is None else self._lines.take()
+
+    def facts(self) -> BatchFacts | None:
+        """Return what the lines are for those jobs; None where jobs read files, or the file is no batch."""
+        return self._lines.facts(self.size) if self._lines is not None and self.purpose == "batch" else None
+
+    def sample(self) -> tuple[bytes, ...]:
+        """Return the first rendered lines."""
+        return () if self._lines is None else self._lines.sample()
 
     def run(self, parts: Iterable[UploadPart]) -> Iterator[UploadPart]:
         """Yield the parts; raises GatewayError as soon as the upload cannot be accepted."""
@@ -149,10 +166,15 @@ class UploadChecks:
         if self.purpose is not None:
             self._rules.check_name(part.filename, self.purpose)
         if self.purpose == "batch" or (self.purpose is None and extension_of(part.filename) == ".jsonl"):
-            self._lines = BatchLineChecker(self._rules.capabilities.batch_lines, self._rules.line_limits)
+            self._lines = self._begin_lines()
         if self.purpose in {"assistants", None} and self._may_be_over_the_token_limit():
             self._tokens = TokenCounter(self._rules.assistants_max_tokens)
         return replace(part, chunks=self._measured(part.chunks))
+
+    def _begin_lines(self) -> BatchLines:
+        rules = self._rules
+        checker = BatchLineChecker(rules.capabilities.batch_lines, rules.line_limits)
+        return BatchLines(checker, rules.new_renderer())
 
     def _may_be_over_the_token_limit(self) -> bool:
         """A token is at least one byte, so a short file needs no counting."""

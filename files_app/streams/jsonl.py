@@ -54,7 +54,7 @@ class BatchLineChecker:
 
     A file may hold lines of one of `formats`; which one, its first good line decides. White space behind the
     last record is no problem, an empty line before it is. Holds MAX_HELD_BYTES of a line at most, and a hash
-    of each unique key.
+    of each unique key. records: how many lines were no empty ones.
     """
 
     def __init__(self, formats: tuple[BatchLineFormat, ...], limits: LineLimits) -> None:
@@ -65,6 +65,7 @@ class BatchLineChecker:
         self._rest: list[bytes] = []
         self._rest_bytes = 0
         self._long: _LongLine | None = None  # the line in hand, if it is too long to be held
+        self.records = 0
         self._line = 0
         self._last_record = 0
         self._seen: set[int] = set()
@@ -75,6 +76,11 @@ class BatchLineChecker:
     def is_full(self) -> bool:
         """Whether as many problems were found as are reported, so that reading on is no use."""
         return self._stopped or len(self.problems) >= MAX_REPORTED_LINES
+
+    @property
+    def format(self) -> str:
+        """The name of the format that the file's lines have; what it is before the first good one is open."""
+        return self._formats[0].name
 
     def feed(self, chunk: bytes) -> None:
         """Check the lines that `chunk` completes."""
@@ -149,6 +155,7 @@ class BatchLineChecker:
             self.problems.append(f"line {line}: is empty")
         self._line += 1
         self._last_record = self._line
+        self.records += 1
 
     def _report(self, problem: str) -> None:
         if self.is_full:

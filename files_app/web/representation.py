@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from files_app.models import File, FileCopy
+from files_app.services.uploads.dry_run import DryRun
+
+#: Of one line in a dry run's answer; a line may hold images.
+_MAX_SAMPLE_CHARACTERS = 10_000
 
 
 class FileObject(TypedDict, total=False):
@@ -23,6 +27,7 @@ class FileObject(TypedDict, total=False):
     uri: str
     sha256: str
     metadata: dict[str, str]
+    batch: dict[str, Any]
 
 
 def file_object(file: File) -> FileObject:
@@ -45,7 +50,37 @@ def file_object(file: File) -> FileObject:
         shown["sha256"] = file.sha256
     if file.metadata:
         shown["metadata"] = file.metadata
+    if file.batch is not None:
+        shown["batch"] = file.batch
     return shown
+
+
+def dry_run_object(found: DryRun) -> dict[str, Any]:
+    """Return what would become of an upload, in words of the file object that it would become."""
+    shown: dict[str, Any] = {
+        "object": "file.validation",
+        "bytes": found.content.bytes,
+        "sha256": found.content.sha256,
+        "filename": found.filename,
+        "purpose": found.purpose,
+        "provider": found.account.name,
+    }
+    if found.batch is not None:
+        shown["batch"] = {
+            "format": found.batch.format,
+            "bytes": found.batch.bytes,
+            "records": found.batch.records,
+            "model": found.batch.model,
+            "endpoint": found.batch.endpoint,
+            "ignored": list(found.batch.ignored),
+            "warnings": list(found.batch.warnings),
+        }
+        shown["sample"] = [_shortened(line.decode(errors="replace")) for line in found.sample]
+    return shown
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= _MAX_SAMPLE_CHARACTERS else line[: _MAX_SAMPLE_CHARACTERS - 1] + "…"
 
 
 def file_record(file: File) -> dict[str, Any]:

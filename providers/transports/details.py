@@ -10,14 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from providers.exceptions import FileRejectedError
-from providers.objects import JSONObject
+from providers.objects import BatchFacts, JSONObject
+from providers.transports.batch_facts import pack_facts, unpack_facts
 
 _MAX_UNPACKED_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What is kept beside an object's bytes, so that the index can be rebuilt from the store."""
+    """What is kept beside an object's bytes, so that the index can be rebuilt from the store.
+
+    batch: only in buckets; disks run no batch jobs.
+    """
 
     filename: str
     content_type: str
@@ -25,6 +29,7 @@ class Details:
     expires_after_seconds: int | None = None
     sha256: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    batch: BatchFacts | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the details as a JSON object; `from_json` reads it back."""
@@ -80,11 +85,12 @@ def pack_details(details: Details, *, max_bytes: int) -> dict[str, str]:
 
 
 def facts(details: Details) -> dict[str, str]:
-    """Return the details that may be known only after the last byte, each in letters, digits and hyphens."""
+    """Return the details that may be known only after the last byte, in letters, digits, `-` and `_`."""
     known = {
         "purpose": details.purpose,
         "expires-after": details.expires_after_seconds,
         "sha256": details.sha256,
+        "batch": details.batch and pack_facts(details.batch),
     }
     return {name: str(value) for name, value in known.items() if value is not None}
 
@@ -102,5 +108,6 @@ def unpack_details(metadata: Mapping[str, str]) -> Details | None:
         details,
         purpose=metadata.get("purpose"),
         sha256=metadata.get("sha256"),
+        batch=unpack_facts(metadata.get("batch", "")),
         expires_after_seconds=int(seconds[:9]) if seconds.isascii() and seconds.isdigit() else None,
     )

@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 
 import google_crc32c
 
-from providers.exceptions import ProviderError, RemoteFileNotFoundError
+from providers.exceptions import FileRejectedError, ProviderError, RemoteFileNotFoundError
 from providers.objects import MiB
 from providers.patience import ask_until_shown
 from providers.transports.details import Details, pack_details
@@ -112,7 +112,16 @@ class PartWriting(Writing):
         return self._part
 
     def _metadata(self, details: Details) -> dict[str, str]:
-        return {**pack_details(details, max_bytes=self.max_metadata_bytes), _MARK: self._mark}
+        return {**self._packed(details), _MARK: self._mark}
+
+    def _packed(self, details: Details) -> dict[str, str]:
+        """Return what fits: what was found in the lines is known too late to refuse a file for it."""
+        try:
+            return pack_details(details, max_bytes=self.max_metadata_bytes)
+        except FileRejectedError:
+            if details.batch is None:
+                raise
+        return pack_details(replace(details, batch=None), max_bytes=self.max_metadata_bytes)
 
     def _is_published(self) -> bool:
         """Whether the object under the key is the one that this upload made."""

@@ -248,7 +248,7 @@ class _S3Writing(PartWriting):
         return self._store.head(self._bucket, self._key)[1]
 
     def _add_details(self, details: Details) -> None:
-        if self._upload_id is not None:
+        if self._upload_id is not None and facts(details):
             self._tag(details)
 
     def _discard_parts(self) -> None:

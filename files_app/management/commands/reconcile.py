@@ -29,6 +29,7 @@ _WORDS = {
     Finding.UNEXPLAINED: "no row explains it",
     Finding.LEFTOVER: "deleted here, still there",
     Finding.LOST: "the provider has it no more",
+    Finding.UNRENDERED: "what batch jobs read is gone",
 }
 
 

@@ -8,6 +8,7 @@ from files_app.exceptions import InvalidRequestError
 from files_app.models import Organization, ProviderAccount
 
 PROVIDER_HEADER = "x-tfy-provider-name"
+MODEL_HEADER = "x-tfy-provider-model"
 
 
 def select_account(organization: Organization | int, name: str | None) -> ProviderAccount:

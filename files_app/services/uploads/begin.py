@@ -22,6 +22,7 @@ from files_app.streams.checks import UploadRules
 from files_app.streams.jsonl import LineLimits
 from files_app.words import readable_bytes
 from providers.base import Driver
+from providers.batches.rendering import BatchRenderer
 from providers.objects import Operation
 
 
@@ -36,7 +37,7 @@ def upload_file(request: UploadRequest, observer: UploadObserver | None = None) 
     driver.require(Operation.CREATE)
     bucket = requested_bucket(driver, request.placement)
     organization = Organization.objects.get(pk=request.caller.organization_id)
-    rules = rules_for(organization, driver, request.source)
+    rules = rules_for(organization, driver, request.source, model=request.model)
     check_declared_length(rules, request.source)
     context.annotate(provider=account.name, driver=account.driver)
     observer = observer or UploadObserver()
@@ -48,8 +49,17 @@ def upload_file(request: UploadRequest, observer: UploadObserver | None = None) 
     return Transfer(upload, rules).run()
 
 
-def rules_for(organization: Organization, driver: Driver, source: UploadSource) -> UploadRules:
-    """Return the limits that hold for an upload of this organization to this provider."""
+def rules_for(
+    organization: Organization, driver: Driver, source: UploadSource, *, model: str | None = None
+) -> UploadRules:
+    """Return the limits that hold for an upload of this organization to this provider.
+
+    model: what the request names for the lines of a batch file.
+    """
+
+    def new_renderer() -> BatchRenderer | None:
+        return driver.batch_renderer(model=model, max_records=settings.BATCH_MAX_LINES)
+
     return UploadRules(
         provider_label=driver.label,
         capabilities=driver.capabilities,
@@ -60,6 +70,7 @@ def rules_for(organization: Organization, driver: Driver, source: UploadSource) 
             settings.BATCH_MAX_LINE_BYTES, settings.BATCH_MAX_DEPTH, settings.BATCH_MAX_LINES
         ),
         declared_bytes=source.length,
+        new_renderer=new_renderer,
     )
 
 

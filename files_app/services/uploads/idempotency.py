@@ -155,12 +155,13 @@ def _replay(request: UploadRequest, record: IdempotencyRecord) -> Mapping[str, A
     """Read the body without any provider, to know whether it is the same request."""
     account = select_account(request.caller.organization_id, request.account_name)
     organization = Organization.objects.get(pk=request.caller.organization_id)
-    checks = UploadChecks(rules_for(organization, driver_for(account), request.source))
+    rules = rules_for(organization, driver_for(account), request.source, model=request.model)
+    checks = UploadChecks(rules)
     release_connection()
     for part in checks.run(request.source.parts()):
         if isinstance(part, FilePart):
             for _ in part.chunks:
-                pass
+                checks.take()  # and drop
     if _fingerprint(checks, account, request) != record.fingerprint:
         raise UnprocessableError(
             "This Idempotency-Key was used for another request. Use a new key for a new upload.",
@@ -171,7 +172,7 @@ def _replay(request: UploadRequest, record: IdempotencyRecord) -> Mapping[str, A
 
 
 def _fingerprint(checks: UploadChecks, account: ProviderAccount, request: UploadRequest) -> str:
-    facts = [
+    facts: list[Any] = [
         account.pk,
         checks.filename,
         checks.purpose,
@@ -181,4 +182,6 @@ def _fingerprint(checks: UploadChecks, account: ProviderAccount, request: Upload
     ]
     if request.dialect:
         facts.append(request.dialect)
+    if request.model is not None:
+        facts.append({"model": request.model})
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

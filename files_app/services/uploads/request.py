@@ -23,6 +23,7 @@ class UploadRequest:
     sdk_retry_count: above 0 when an SDK says that it sends the same file again.
     dialect: whose shapes the answer has, empty for OpenAI's: in another one it is another request.
     placement: bucket or region that the client asks for, by header name.
+    model: fills in or replaces what the lines of a batch file name, where they are rendered.
     """
 
     caller: Caller
@@ -32,6 +33,7 @@ class UploadRequest:
     sdk_retry_count: int = 0
     dialect: str = ""
     placement: Mapping[str, str] = field(default_factory=dict)
+    model: str | None = None
 
 
 class UploadObserver:

@@ -41,9 +41,15 @@ def earlier_upload(upload: RunningUpload, checks: UploadChecks) -> File | None:
     return next((file for file in candidates if _was_asked_for(file, upload, checks)), None)
 
 
+def _is_for_the_same_model(earlier: File, checks: UploadChecks) -> bool:
+    """Whether jobs would read the same lines: the request may name a model, and the account map it."""
+    facts = checks.facts()
+    return facts is None or (earlier.batch or {}).get("model") == facts.model
+
+
 def _was_asked_for(earlier: File, upload: RunningUpload, checks: UploadChecks) -> bool:
     """Whether an earlier upload asked for the same metadata and the same time to live."""
-    if earlier.metadata != dict(upload.request.metadata):
+    if earlier.metadata != dict(upload.request.metadata) or not _is_for_the_same_model(earlier, checks):
         return False
     asked = checks.expires_after_seconds
     if earlier.expires_at is None:

@@ -97,6 +97,7 @@ class _Settlement:
             "bytes": checks.size,
             "sha256": checks.digest.sha256,
             "uri": remote.uri or "",
+            "batch": remote.batch,
             "status": remote.status,
             "status_details": remote.status_details or "",
             "created_at": created_at,

@@ -75,6 +75,7 @@ class Transfer:
                     metadata=upload.request.metadata,
                     digest=lambda: self._checks.digest,
                     bucket=upload.bucket,
+                    rendering=self._checks,
                 )
             )
 

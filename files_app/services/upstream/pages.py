@@ -16,6 +16,7 @@ class RemoteList:
     """A provider's files, page by page, each file once. Iterate it once.
 
     seen: the remote ids so far. is_complete: whether the list was read to its end.
+    renditions: what lies beside files for batch jobs and is no file, by the remote id of its file.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class RemoteList:
         self._max_pages = max_pages
         self._max_seconds = max_seconds
         self.seen: set[str] = set()
+        self.renditions: dict[str, RemoteFile] = {}
         self.is_complete = False
 
     def __iter__(self) -> Iterator[list[RemoteFile]]:
@@ -35,11 +37,18 @@ class RemoteList:
             cursors.add(cursor)
             page = self._driver.list_files(cursor=cursor)
             fresh = self._unseen(page.files)
-            yield fresh
+            yield self._files_of(fresh)
             if page.next_cursor is None or (page.files and not fresh):  # some ignore their own cursor
                 self.is_complete = True
                 return
             cursor = page.next_cursor
+
+    def _files_of(self, fresh: list[RemoteFile]) -> list[RemoteFile]:
+        """Return the files among what a page brought, and keep the renditions."""
+        for remote in fresh:
+            if remote.rendition_of is not None:
+                self.renditions[remote.rendition_of] = remote
+        return [remote for remote in fresh if remote.rendition_of is None]
 
     def _unseen(self, files: tuple[RemoteFile, ...]) -> list[RemoteFile]:
         """Return the files that no page had yet: lists shift while they are read."""

@@ -38,12 +38,14 @@ class Finding(StrEnum):
     unexplained: at the provider, and no row or sync explains it.
     leftover: the index counts it as gone, and the provider still has it.
     lost: in the index, and the provider has it no more.
+    unrendered: what the provider's batch jobs read of a file is gone; `files render` makes it anew.
     """
 
     NEW = "new"
     UNEXPLAINED = "unexplained"
     LEFTOVER = "leftover"
     LOST = "lost"
+    UNRENDERED = "unrendered"
 
 
 class Action(StrEnum):
@@ -165,6 +167,7 @@ class _Work:
             self._report.seen += len(page)
             self._report.differences.extend(self._explained(page))
             on_seen(len(page))
+        self._report.differences.extend(self._orphaned_renditions())
         self._report.is_complete = self._listed.is_complete
 
     def _explained(self, page: list[RemoteFile]) -> Iterator[Difference]:
@@ -179,6 +182,21 @@ class _Work:
             elif not any(copy.state in HOLDING_STATES for copy in held):
                 hint = "; a sync takes it back" if held[0].state == CopyState.LOST else ""
                 yield _about_copy(Finding.LEFTOVER, held[0], f"the index has it as {held[0].state}{hint}")
+
+    def _orphaned_renditions(self) -> Iterator[Difference]:
+        """Explain what lies there for batch jobs beside no file; what lies beside one goes with it."""
+        for original, rendition in self._listed.renditions.items():
+            if original in self._listed.seen:
+                continue
+            file_id = self._driver.file_id_of(original) or ""
+            copies = FileCopy.objects.filter(file__file_id=file_id).select_related(
+                "file", "file__organization"
+            )
+            if not copies:
+                yield self._stranger(rendition)
+            elif all(copy.state in (CopyState.DELETED, CopyState.FAILED) for copy in copies):
+                left = _about_copy(Finding.LEFTOVER, copies[0], "the rendition of a file that is gone")
+                yield self._handled(replace(left, remote_id=rendition.remote_id), rendition)
 
     def _copies_of(self, remote_ids: list[str]) -> QuerySet[FileCopy]:
         """Return every organization's copies of these ids, at whatever account.
@@ -195,7 +213,8 @@ class _Work:
             bytes=remote.bytes,
             created_at=remote.created_at,
         )
-        if self._may_adopt and adopted_id(self._account, self._driver, remote) is not None:
+        is_file = remote.rendition_of is None
+        if is_file and self._may_adopt and adopted_id(self._account, self._driver, remote) is not None:
             if is_adoptable(remote, self._began, self._uploads):
                 owner = self._account.organization.name if self._account.organization else ""
                 return replace(difference, finding=Finding.NEW, organization=owner)
@@ -206,7 +225,7 @@ class _Work:
         """Remove what nothing explains, if told so and if its age allows it."""
         if not self._orders.remove_unexplained:
             return difference
-        if self._driver.file_id_of(remote.remote_id) is None:
+        if self._driver.file_id_of(remote.rendition_of or remote.remote_id) is None:
             return replace(difference, action=Action.FOREIGN)
         if remote.created_at is None:
             return replace(difference, action=Action.UNDATED)
@@ -246,8 +265,12 @@ class _Work:
         held = held.select_related("file", "file__organization", "file__account")
         for batch in in_batches(held):
             for copy in batch:
-                if copy.remote_id not in self._listed.seen and self._is_gone(copy):
-                    self._report.differences.append(self._lost(copy))
+                if copy.remote_id not in self._listed.seen:
+                    if self._is_gone(copy):
+                        self._report.differences.append(self._lost(copy))
+                elif copy.file.has_rendition and copy.remote_id not in self._listed.renditions:
+                    hint = f"manage.py files render {copy.file.file_id}"
+                    self._report.differences.append(_about_copy(Finding.UNRENDERED, copy, hint))
 
     def _is_gone(self, copy: FileCopy) -> bool:
         can_ask = Operation.RETRIEVE in self._driver.capabilities.operations
