@@ -16,6 +16,7 @@ from providers.exceptions import ProviderConfigurationError, ProviderError, Unsu
 from providers.locations import Location
 from providers.objects import ByteRange, Capabilities, Download, Operation, RemoteFile, RemotePage, Upload
 from providers.parsing import origin
+from providers.results import JobResults
 from providers.transports.addresses import BlockedAddressError, check_url
 from providers.transports.http import HTTPTransport, TransportLimits
 
@@ -167,6 +168,11 @@ class Driver(ABC):
 
         model: named by the request, instead of in the lines. max_records: the service's limit of a file.
         """
+        return None
+
+    @property
+    def results(self) -> JobResults | None:
+        """What batch jobs write into the account's store; None where they write into none."""
         return None
 
     def find_file(self, *, namespace: str, file_id: str) -> RemoteFile | None:
