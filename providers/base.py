@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
+from providers.batches.json_lines import LineLimits
 from providers.batches.rendering import BatchRenderer
 from providers.disclosure import Disclosure
 from providers.exceptions import ProviderConfigurationError, ProviderError, UnsupportedOperationError
@@ -163,10 +164,10 @@ class Driver(ABC):
     def check_bucket(self, bucket: str | None) -> None:  # noqa: B027  # most have none
         """Refuse a bucket that no upload may name, where files are in buckets. Raises FileRejectedError."""
 
-    def batch_renderer(self, *, model: str | None, max_records: int) -> BatchRenderer | None:
+    def batch_renderer(self, *, model: str | None, limits: LineLimits) -> BatchRenderer | None:
         """Return what renders batch files for the provider's jobs; None where those read the files.
 
-        model: named by the request, instead of in the lines. max_records: the service's limit of a file.
+        model: named by the request, instead of in the lines. limits: the service's, of a file's lines.
         """
         return None
 

@@ -55,10 +55,10 @@ BATCH_OPTIONS: Final = (
 )
 
 
-def batch_options(driver: Driver, model: str | None, max_records: int | None) -> BatchOptions:
+def batch_options(driver: Driver, model: str | None) -> BatchOptions:
     """Return how an account's batch files are rendered. Raises ProviderConfigurationError.
 
-    model: what the request names instead of the lines. max_records: the service's own limit.
+    model: what the request names instead of the lines.
     """
     least, most, most_bytes = (parse_positive(driver.option(name), field=name) for name in _NUMBERS)
     names = {setting.name for setting in driver.options}
@@ -68,7 +68,7 @@ def batch_options(driver: Driver, model: str | None, max_records: int | None) ->
         job="openai" if JOB.name in names and _choice(driver, JOB.name) == "openai" else "invoke",
         unsupported="ignore" if _choice(driver, "unsupported_fields") == "ignore" else "refuse",
         min_records=least,
-        max_records=min(filter(None, (most, max_records)), default=None),
+        max_records=most,
         max_rendition_bytes=most_bytes,
     )
 

@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 
 from providers.base import Setting
 from providers.batch_options import batch_options
+from providers.batches.json_lines import LineLimits
 from providers.batches.rendering import BatchRenderer, RenderedDriver
 from providers.exceptions import ProviderConfigurationError
 from providers.object_store import ObjectStoreDriver
@@ -65,7 +66,7 @@ class CloudStoreDriver(ObjectStoreDriver):
     def check_configuration(self) -> None:
         """Refuse the platform's credentials to whom they are not for, besides what every store checks."""
         super().check_configuration()
-        batch_options(self, None, None)
+        batch_options(self, model=None)
         if self.option(ANYWHERE.name) not in (None, True, False):
             raise ProviderConfigurationError(f"'{ANYWHERE.name}' must be true or false.", field=ANYWHERE.name)
         if not self.account.is_operators:
@@ -77,8 +78,8 @@ class CloudStoreDriver(ObjectStoreDriver):
                 field=self.role_option,
             )
 
-    def batch_renderer(self, *, model: str | None, max_records: int) -> BatchRenderer:
-        return BatchRenderer(self.renders_for, batch_options(self, model, max_records))
+    def batch_renderer(self, *, model: str | None, limits: LineLimits) -> BatchRenderer:
+        return BatchRenderer(self.renders_for, batch_options(self, model), limits)
 
     @property
     def results(self) -> JobResults:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from files_app.exceptions import FileTooLargeError, InvalidRequestError
 from files_app.filenames import extension_of
 from files_app.streams.batch_lines import BatchLines
-from files_app.streams.jsonl import BatchLineChecker, LineLimits
+from files_app.streams.jsonl import BatchLineChecker
 from files_app.streams.tokens import TokenCounter
 from files_app.words import readable_bytes, readable_seconds
+from providers.batches.json_lines import LineLimits
 from providers.batches.rendering import BatchRenderer
 from providers.objects import (
     INPUT_PURPOSES,

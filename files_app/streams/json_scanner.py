@@ -11,6 +11,8 @@ import json
 import re
 from typing import Any, Final
 
+from providers.batches.json_lines import JSONProblemError
+
 #: Longest number, as in Python's own decoder, and longest name or text that is kept.
 MAX_NUMBER_BYTES: Final = 4_300
 MAX_KEPT_BYTES: Final = 65_536
@@ -27,10 +29,6 @@ _INSIDE: Final = {"{": "k}", "[": "v]"}
 _BEHIND_COMMA: Final = {"{": "k", "[": "v"}
 _BEHIND_VALUE: Final = {"{": ",}", "[": ",]"}
 _OPENED_BY: Final = {"}": "{", "]": "["}
-
-
-class JSONProblemError(Exception):
-    """What is wrong with a value, as the end of a sentence."""
 
 
 class JSONScanner:

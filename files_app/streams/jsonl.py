@@ -2,51 +2,25 @@
 
 from __future__ import annotations
 
-import codecs
 import json
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from files_app.streams.json_scanner import JSONProblemError, JSONScanner
+from files_app.streams.json_scanner import JSONScanner
+from providers.batches.json_lines import (
+    HEAD_BYTES,
+    MAX_REPORTED_LINES,
+    MAX_VALUES,
+    JSONProblemError,
+    LineLimits,
+    decoded,
+    foreign_format,
+)
 from providers.objects import BatchLineFormat
 
-MAX_REPORTED_LINES = 20
-#: Empty arrays and objects take forty times their JSON in memory. No request needs so many.
-MAX_VALUES = 100_000
 #: Up to here a line is held and decoded; a longer one is checked as it comes, and nothing of it is held.
 MAX_HELD_BYTES = 1_048_576
 _TYPE_NAMES = {str: "a string", dict: "an object", int: "an integer", list: "an array"}
 _SPACE = b" \t\r"
-
-#: What else people send, by its first bytes.
-_FOREIGN_FORMATS = (
-    (codecs.BOM_UTF32_LE, "UTF-32 text: save it as UTF-8"),
-    (codecs.BOM_UTF32_BE, "UTF-32 text: save it as UTF-8"),
-    (codecs.BOM_UTF16_LE, "UTF-16 text: save it as UTF-8"),
-    (codecs.BOM_UTF16_BE, "UTF-16 text: save it as UTF-8"),
-    (b"{\0", "UTF-16 text: save it as UTF-8"),
-    (b"\0{", "UTF-16 text: save it as UTF-8"),
-    (b"\x1f\x8b", "compressed with gzip: send it unpacked"),
-    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard: send it unpacked"),
-    (b"BZh", "compressed with bzip2: send it unpacked"),
-    (b"\xfd7zXZ\0", "compressed with xz: send it unpacked"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: send the file in it"),
-    (b"PK\x03\x04", "a ZIP archive or an office document: send the lines alone"),
-    (b"PAR1", "a Parquet file: write its rows as lines of JSON"),
-    (b"%PDF-", "a PDF document"),
-)
-_HEAD_BYTES = max(len(start) for start, _ in _FOREIGN_FORMATS)
-
-
-@dataclass(frozen=True, slots=True)
-class LineLimits:
-    """Bounds of a batch file: bytes of a line, nesting of its JSON, number of lines."""
-
-    max_line_bytes: int = 33_554_432
-    max_depth: int = 64
-    max_lines: int = 50_000
 
 
 class BatchLineChecker:
@@ -86,8 +60,8 @@ class BatchLineChecker:
         """Check the lines that `chunk` completes."""
         if self.is_full:
             return
-        if len(self._head) < _HEAD_BYTES:
-            self._head += chunk[: _HEAD_BYTES - len(self._head)]
+        if len(self._head) < HEAD_BYTES:
+            self._head += chunk[: HEAD_BYTES - len(self._head)]
         *lines, rest = chunk.split(b"\n")
         for line in lines:
             self._keep(line)
@@ -140,7 +114,7 @@ class BatchLineChecker:
             self._stopped = True
             return
         try:
-            record = _decoded(line, self._limits) if long is None else long.finish()
+            record = decoded(line, self._limits) if long is None else long.finish()
         except JSONProblemError as exc:
             self._report(str(exc))
         else:
@@ -160,7 +134,7 @@ class BatchLineChecker:
     def _report(self, problem: str) -> None:
         if self.is_full:
             return
-        if self._line == 1 and (name := _foreign_format(self._head)):
+        if self._line == 1 and (name := foreign_format(self._head)):
             self._stopped = True
             problem = f"the file is {name}"
         self.problems.append(f"line {self._line}: {problem}")
@@ -204,64 +178,6 @@ class _LongLine:
         return self._scanner.finish()
 
 
-def _foreign_format(head: bytes) -> str | None:
-    return next((name for start, name in _FOREIGN_FORMATS if head.startswith(start)), None)
-
-
-def _decoded(line: bytes, limits: LineLimits) -> Any:
-    """Return the JSON of a line that is held. Raises JSONProblemError."""
-    if _has_many_values(line):
-        raise JSONProblemError(f"holds more than {MAX_VALUES:,} values")
-    try:
-        record = _JSON.decode(line.decode())
-    except UnicodeDecodeError as exc:
-        raise JSONProblemError(f"is not UTF-8 (byte {exc.start + 1})") from None
-    except RecursionError:
-        raise JSONProblemError(f"nested deeper than {limits.max_depth} levels") from None
-    except json.JSONDecodeError as exc:
-        if line.startswith(codecs.BOM_UTF8):
-            raise JSONProblemError("begins with a byte order mark, which JSON must not have") from None
-        raise JSONProblemError(f"is not JSON: {exc.msg} (column {exc.colno})") from None
-    except _ConstantError as exc:
-        raise JSONProblemError(f"is not JSON: {exc}") from None
-    except ValueError:
-        raise JSONProblemError("holds a number that is too long") from None
-    may_be_deep = isinstance(record, dict) and _opened(line) > limits.max_depth
-    if may_be_deep and not _is_shallow(record, limits.max_depth):
-        raise JSONProblemError(f"nested deeper than {limits.max_depth} levels")
-    return record
-
-
-class _ConstantError(ValueError):
-    """NaN or Infinity, which Python's decoder takes and JSON has not."""
-
-
-def _refuse_constant(name: str) -> None:
-    raise _ConstantError(name)
-
-
-_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
-
-
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-
-
-def _has_many_values(line: bytes) -> bool:
-    """Whether a line would make too many values; what stands in strings is none."""
-    if line.count(b",") + _opened(line) <= MAX_VALUES:  # never fewer than there are
-        return False
-    return _counted(line) - sum(_counted(string[0]) for string in _STRING.finditer(line)) > MAX_VALUES
-
-
-def _counted(text: bytes) -> int:
-    """Return how many members arrays and objects have; a space in an empty one counts as a member."""
-    return text.count(b",") + _opened(text) - text.count(b"[]") - text.count(b"{}")
-
-
-def _opened(text: bytes) -> int:
-    return text.count(b"[") + text.count(b"{")
-
-
 def _mismatch(record: dict[str, Any], expected: BatchLineFormat) -> str | None:
     for key, kind in expected.required.items():
         if key not in record:
@@ -269,18 +185,3 @@ def _mismatch(record: dict[str, Any], expected: BatchLineFormat) -> str | None:
         if not isinstance(record[key], kind):
             return f"'{key}' must be {_TYPE_NAMES[kind]}"
     return None
-
-
-def _is_shallow(value: Any, levels: int) -> bool:
-    """Whether nothing in `value` is nested deeper than `levels`; walks level by level, without recursion."""
-    layer = [value]
-    for _ in range(levels):
-        layer = [child for parent in layer for child in _containers(parent)]
-        if not layer:
-            return True
-    return False
-
-
-def _containers(value: Any) -> Iterator[Any]:
-    children = value.values() if isinstance(value, dict) else value
-    return (child for child in children if isinstance(child, dict | list))

@@ -1,1 +1,1 @@
-"""OpenAI's batch lines made into lines that other providers' batch jobs read; knows no file and no network."""
+"""OpenAI's batch lines made into lines that other providers' jobs read; knows no file, no network."""

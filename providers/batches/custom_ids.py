@@ -1,8 +1,8 @@
 """A caller's id as labels of a request, for Gemini's chat lines at Vertex, which have no field for it.
 
-A label's value is at most 63 of `a-z0-9_-` (docs.cloud.google.com/resource-manager/docs/labels-overview, read
-2026-11-26). An id that is such a value is the label `custom_id`, for people to read. Any other one is UTF-8 in
-base32, cut into the labels `custom_id_b32_0`, `custom_id_b32_1` and so on.
+A label's value is at most 63 of `a-z0-9_-` (docs.cloud.google.com/resource-manager/docs/labels-overview,
+read 2026-11-26). An id that is such a value is the label `custom_id`, for people to read. Any other one is
+UTF-8 in base32, cut into the labels `custom_id_b32_0`, `custom_id_b32_1` and so on.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ from providers.transports import s3
 from providers.transports.addresses import BlockedAddressError
 from providers.transports.parts import PART_BYTES
 from providers.transports.s3_errors import s3_errors
+from tests.providers.rendition_contract import RenditionContract
 from tests.providers.store_contract import CONTENT, LARGE, StoreContract
 from tests.providers.stores import (
     ACCESS_KEY,
@@ -126,6 +127,13 @@ class TestContract(StoreContract):
     """The cases of every object store."""
 
     def strays(self, driver: ObjectStoreDriver) -> int:
+        return len(unfinished(driver))
+
+
+class TestRenditions(RenditionContract):
+    """The cases of batch files whose jobs read other lines."""
+
+    def parts_left(self, driver: ObjectStoreDriver) -> int:
         return len(unfinished(driver))
 
 
@@ -487,6 +495,16 @@ def test_a_killed_writer_leaves_only_what_the_sweep_removes(driver: BedrockDrive
     assert len(unfinished(driver)) == 1
     assert driver.sweep_stray(timedelta(minutes=-1)) == 1
     assert unfinished(driver) == []
+
+
+def test_the_sweep_aborts_renditions_too(driver: BedrockDriver) -> None:
+    file_id = new_file_id()
+    own = f"{driver.prefix}{NAMESPACE}/batch/{file_id}/{file_id}.jsonl"
+    others = [f"{driver.prefix}{NAMESPACE}/batch/{file_id}/other.jsonl", f"elsewhere/{own}"]
+    for key in (own, *others):
+        client_of(driver).create_multipart_upload(Bucket=BUCKETS[0], Key=key)
+    assert driver.sweep_stray(timedelta(minutes=-1)) == 1
+    assert unfinished(driver) == [others[0]]
 
 
 # Memory

@@ -43,6 +43,7 @@ from providers.transports.http import TransportLimits
 from providers.transports.parts import PART_BYTES
 from providers.vertex import VertexDriver
 from tests.providers.proxies import Answered, Asked, store_proxy
+from tests.providers.rendition_contract import RenditionContract
 from tests.providers.store_contract import CONTENT, LARGE, StoreContract
 from tests.providers.stores import (
     BUCKETS,
@@ -109,6 +110,10 @@ class TestContract(StoreContract):
     @pytest.mark.parametrize("content", [b"second", LARGE], ids=["small", "large"])
     def test_a_file_is_never_replaced(self, driver: ObjectStoreDriver, content: bytes) -> None:
         super().test_a_file_is_never_replaced(driver, content)
+
+
+class TestRenditions(RenditionContract):
+    """The cases of batch files whose jobs read other lines."""
 
 
 def test_the_uri_names_the_object(driver: VertexDriver) -> None:

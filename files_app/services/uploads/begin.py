@@ -19,9 +19,9 @@ from files_app.services.uploads.request import RunningUpload, UploadObserver, Up
 from files_app.services.uploads.reservation import reserve
 from files_app.services.uploads.transfer import Transfer
 from files_app.streams.checks import UploadRules
-from files_app.streams.jsonl import LineLimits
 from files_app.words import readable_bytes
 from providers.base import Driver
+from providers.batches.json_lines import LineLimits
 from providers.batches.rendering import BatchRenderer
 from providers.objects import Operation
 
@@ -57,8 +57,12 @@ def rules_for(
     model: what the request names for the lines of a batch file.
     """
 
+    line_limits = LineLimits(
+        settings.BATCH_MAX_LINE_BYTES, settings.BATCH_MAX_DEPTH, settings.BATCH_MAX_LINES
+    )
+
     def new_renderer() -> BatchRenderer | None:
-        return driver.batch_renderer(model=model, max_records=settings.BATCH_MAX_LINES)
+        return driver.batch_renderer(model=model, limits=line_limits)
 
     return UploadRules(
         provider_label=driver.label,
@@ -66,9 +70,7 @@ def rules_for(
         max_file_bytes=organization.max_file_bytes,
         batch_max_file_bytes=settings.BATCH_MAX_FILE_BYTES,
         assistants_max_tokens=settings.ASSISTANTS_MAX_TOKENS,
-        line_limits=LineLimits(
-            settings.BATCH_MAX_LINE_BYTES, settings.BATCH_MAX_DEPTH, settings.BATCH_MAX_LINES
-        ),
+        line_limits=line_limits,
         declared_bytes=source.length,
         new_renderer=new_renderer,
     )

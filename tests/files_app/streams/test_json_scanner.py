@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from files_app.streams.json_scanner import JSONProblemError, JSONScanner
+from files_app.streams.json_scanner import JSONScanner
+from providers.batches.json_lines import JSONProblemError
 
 KEPT = frozenset({"a", "b"})
 texts = st.text(st.sampled_from('ab"\\\\/ué🎉\x7f'), max_size=5)

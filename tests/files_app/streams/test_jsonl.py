@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from files_app.streams.jsonl import MAX_HELD_BYTES, BatchLineChecker, LineLimits
+from files_app.streams.jsonl import MAX_HELD_BYTES, BatchLineChecker
+from providers.batches.json_lines import LineLimits
 from providers.objects import BODY_BATCH_LINES, OPENAI_BATCH_LINES, BatchLineFormat, KiB, MiB
 
 LIMITS = LineLimits(max_line_bytes=400, max_depth=8, max_lines=30)
