@@ -7,7 +7,7 @@ from celery import shared_task
 from files_app.services.deletes import delivery, expiry, outbox
 from files_app.services.index import usage
 from files_app.services.operations import cleanup, heartbeats
-from files_app.services.upstream import schedule
+from files_app.services.upstream import schedule, translation
 
 
 @shared_task
@@ -45,6 +45,19 @@ def expire_files() -> None:
 def sync_accounts() -> None:
     """Bring the index up to date with the providers."""
     schedule.sync_due_accounts()
+
+
+# A gigabyte takes longer than what other tasks do.
+@shared_task(soft_time_limit=translation.MAX_SECONDS, time_limit=translation.MAX_SECONDS + 60)
+def translate_result(file_pk: int) -> None:
+    """Translate one batch result into OpenAI's lines."""
+    translation.translate_result(file_pk)
+
+
+@shared_task
+def translate_results() -> None:
+    """Publish the translations that are due: first attempts whose message was lost, and retries."""
+    translation.send_due()
 
 
 @shared_task

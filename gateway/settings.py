@@ -372,6 +372,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "sweep_stores": 3600.0,
         "expire_files": 30.0,
         "sync_accounts": 60.0,
+        "translate_results": 30.0,
         "recount_usage": 3600.0,
         "prune_records": 3600.0,
     }.items()

@@ -23,7 +23,6 @@ from providers.results import (
 from providers.transports.details import Details
 from providers.transports.objects import ObjectStore, Writing
 
-
 #: What a driver lets each operation pass through.
 Door: TypeAlias = Callable[[Operation], AbstractContextManager[None]]
 

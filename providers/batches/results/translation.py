@@ -13,7 +13,7 @@ from providers.batches.results.rows import read_row
 
 #: Given the request that a row repeats, returns the id of the input line it was made of.
 FindByEcho: TypeAlias = Callable[[Mapping[str, Any]], str | None]
-_MAX_UNREADABLE: Final = 20
+_MAX_REASONS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,15 @@ class ResultLine:
 
 @dataclass(slots=True)
 class Counts:
-    """Rows of a result. repeated: rows whose id an earlier row had; they are left out."""
+    """Rows of a result. repeated: rows whose id an earlier row had; they are left out.
+
+    unreadable: those among the failed that were in no known form.
+    """
 
     succeeded: int = 0
     failed: int = 0
     repeated: int = 0
+    unreadable: int = 0
 
     @property
     def total(self) -> int:
@@ -51,9 +55,7 @@ class ResultTranslator:
         self, origin: Origin, *, has_input: bool = False, find_by_echo: FindByEcho | None = None
     ) -> None:
         self.counts = Counts()
-        self.unreadable: list[
-            str
-        ] = []  # the first, each as `line N: what is wrong`, without those with an id
+        self._unreadable: list[tuple[int, str]] = []  # rows without an id: their number, what is wrong
         self._origin = origin
         self._has_input = has_input
         self._find_by_echo = find_by_echo
@@ -72,33 +74,37 @@ class ResultTranslator:
             yield from self._translated(line)
         self._cutter = LineCutter()
 
+    def has_seen(self, custom_id: str) -> bool:
+        """Whether a row had this id."""
+        return hash(custom_id) in self._seen
+
     def missing(self, custom_ids: Iterable[str]) -> Iterator[ResultLine]:
         """Yield an error line for each id of the input that no row had; called once, after all parts."""
-        reason = "The job wrote no answer to this request."
-        if self.unreadable:
-            reason += f" Rows that could not be read: {'; '.join(self.unreadable)}."
-        code = "unreadable_result" if self.unreadable else "no_result"
+        reason, code = "The job wrote no answer to this request.", "no_result"
+        if self._unreadable:
+            reasons = "; ".join(reason for _, reason in self._unreadable[:_MAX_REASONS])
+            reason, code = f"{reason} Rows that could not be read: {reasons}.", "unreadable_result"
         for custom_id in custom_ids:
-            if hash(custom_id) not in self._seen:
+            if not self.has_seen(custom_id):
                 yield from self._line(Row(custom_id, Failure(code, reason)))
+
+    def orphans(self) -> Iterator[ResultLine]:
+        """Yield, in place of `missing`, the rows that belong to no input after all."""
+        for number, reason in self._unreadable:
+            yield from self._line(Row(f"row-{number}", _unreadable_failure(reason)))
 
     def _translated(self, line: Line) -> Iterator[ResultLine]:
         self._rows += 1
         try:
-            row: Row | None = read_row(line.parsed())
+            row = read_row(line.parsed())
         except UnreadableRowError as exc:
-            row = self._unreadable(line, exc)
-        if row is not None:
-            yield from self._line(row)
-
-    def _unreadable(self, line: Line, exc: UnreadableRowError) -> Row | None:
-        """Return a failure for a row that says nothing; None where its id will turn up as missing."""
-        problem = f"line {line.number}: {exc}"
-        if exc.custom_id is None and self._has_input:
-            if len(self.unreadable) < _MAX_UNREADABLE:
-                self.unreadable.append(problem)
-            return None
-        return Row(exc.custom_id, Failure("unreadable_result", f"The provider's answer, {problem}."))
+            reason = f"line {line.number}: {exc}"
+            if exc.custom_id is None and self._has_input:
+                self._unreadable.append((self._rows, reason))  # its id will turn up as missing
+                return
+            self.counts.unreadable += 1
+            row = Row(exc.custom_id, _unreadable_failure(reason))
+        yield from self._line(row)
 
     def _line(self, row: Row) -> Iterator[ResultLine]:
         custom_id = self._id_of(row)
@@ -120,3 +126,7 @@ class ResultTranslator:
             return row.custom_id
         found = self._find_by_echo(row.echo) if self._find_by_echo and row.echo else None
         return f"row-{self._rows}" if found is None else found
+
+
+def _unreadable_failure(reason: str) -> Failure:
+    return Failure("unreadable_result", f"The provider's answer, {reason}.")
