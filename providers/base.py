@@ -15,7 +15,16 @@ from providers.batches.rendering import BatchRenderer
 from providers.disclosure import Disclosure
 from providers.exceptions import ProviderConfigurationError, ProviderError, UnsupportedOperationError
 from providers.locations import Location
-from providers.objects import ByteRange, Capabilities, Download, Operation, RemoteFile, RemotePage, Upload
+from providers.objects import (
+    ByteRange,
+    Capabilities,
+    Download,
+    JSONObject,
+    Operation,
+    RemoteFile,
+    RemotePage,
+    Upload,
+)
 from providers.parsing import origin
 from providers.results import JobResults
 from providers.transports.addresses import BlockedAddressError, check_url
@@ -175,6 +184,20 @@ class Driver(ABC):
     def results(self) -> JobResults | None:
         """What batch jobs write into the account's store; None where they write into none."""
         return None
+
+    def render_file(self, remote_id: str, upload: Upload) -> JSONObject | None:
+        """Write the rendition of a stored file, in place of one that is there, and return its `batch` member.
+
+        upload: the file once more, as its provider gives it back. None where the provider's jobs read files.
+        Raises ProviderError, and what the upload's own iterator raises: then no rendition was written.
+        """
+        with self._door(Operation.CREATE):
+            return self._render_file(remote_id, upload)
+
+    def is_rendered(self, remote_id: str) -> bool:
+        """Whether there is a rendition of a stored file."""
+        with self._door(Operation.RETRIEVE):
+            return self._is_rendered(remote_id)
 
     def find_file(self, *, namespace: str, file_id: str) -> RemoteFile | None:
         """Look for an upload whose answer was lost; None when there is nothing under this id.
@@ -339,6 +362,12 @@ class Driver(ABC):
             f"{self.label} chooses the ids of its files, so none can be looked for by the gateway's.",
             code="unsupported_operation",
         )
+
+    def _render_file(self, remote_id: str, upload: Upload) -> JSONObject | None:
+        return None
+
+    def _is_rendered(self, remote_id: str) -> bool:
+        return False
 
     def _missing_features(self, remote_id: str) -> tuple[str, ...]:
         return ()

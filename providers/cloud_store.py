@@ -14,7 +14,8 @@ from typing import ClassVar, Final
 from providers.base import Setting
 from providers.batch_options import batch_options
 from providers.batches.json_lines import LineLimits
-from providers.batches.rendering import BatchRenderer, RenderedDriver
+from providers.batches.rendering import BatchRenderer
+from providers.batches.targets.table import RenderedDriver
 from providers.exceptions import ProviderConfigurationError
 from providers.object_store import ObjectStoreDriver
 from providers.objects import RemoteFile

@@ -30,13 +30,21 @@ from providers.objects import (
     ByteRange,
     Download,
     FilePart,
+    JSONObject,
     Operation,
     RemoteFile,
     RemotePage,
     Upload,
 )
 from providers.parsing import check_endpoint
-from providers.renditions import ObjectName, PairWriting, batch_member, original_key, rendition_key
+from providers.renditions import (
+    ObjectName,
+    PairWriting,
+    RenditionWriting,
+    batch_member,
+    original_key,
+    rendition_key,
+)
 from providers.transports.details import Details
 from providers.transports.objects import CONTENT_TYPES, ObjectStore, StoredObject
 
@@ -198,6 +206,31 @@ class ObjectStoreDriver(Driver):
                 exc.answered = exc.answered and is_clean
             raise
 
+    def _render_file(self, remote_id: str, upload: Upload) -> JSONObject | None:
+        name, part = self._name_of(remote_id), upload.open_file()
+        writing = RenditionWriting(self.store, name, upload.rendering)
+        try:
+            for _ in part.chunks:
+                writing.render()
+            upload.finish()
+            self._delete_rendition(name)  # of a try that died before the index knew of it
+            facts = writing.publish()
+        except BaseException:
+            writing.abort()
+            raise
+        return batch_member(name, facts, self.scheme) if facts is not None else None
+
+    def _is_rendered(self, remote_id: str) -> bool:
+        name = self._name_of(remote_id)
+        key = rendition_key(name.key) if self.has_renditions else None
+        return key is not None and bool(self.store.list_page(name.bucket, key, None).objects)
+
+    def _delete_rendition(self, name: ObjectName) -> None:
+        """Delete the rendition of a file, if there is one."""
+        if self.has_renditions and (key := rendition_key(name.key)) is not None:
+            with suppress(RemoteFileNotFoundError):
+                self.store.delete(name.bucket, key)
+
     def _list_files(self, cursor: str | None) -> RemotePage:
         return self.list_below(self.prefix, cursor)
 
@@ -230,9 +263,7 @@ class ObjectStoreDriver(Driver):
 
     def _delete_file(self, remote_id: str) -> None:
         name = self._name_of(remote_id)
-        if self.has_renditions and (rendition := rendition_key(name.key)) is not None:
-            with suppress(RemoteFileNotFoundError):
-                self.store.delete(name.bucket, rendition)
+        self._delete_rendition(name)
         self.store.delete(name.bucket, name.key)
 
     # -- keys and remote ids ---------------------------------------------------------------------------------

@@ -67,17 +67,63 @@ def batch_member(name: ObjectName, facts: BatchFacts, scheme: str) -> JSONObject
     }
 
 
+class RenditionWriting:
+    """The rendition of the file `name` on its way into a store. It is begun with the first rendered bytes."""
+
+    def __init__(self, store: ObjectStore, name: ObjectName, rendering: Rendering | None) -> None:
+        self._store = store
+        self._name = name
+        self._rendering = rendering
+        self._writing: Writing | None = None
+
+    def render(self) -> None:
+        """Write what was rendered of the bytes that have passed."""
+        rendered = self._rendering.take() if self._rendering is not None else b""
+        if rendered:
+            self._writing = self._writing or self._begin()
+            self._writing.write(rendered)
+
+    def publish(self) -> BatchFacts | None:
+        """Make the rendition visible where there is to be one, and return what the lines are for a job.
+
+        Raises ProviderError; call `abort` then.
+        """
+        self.render()
+        facts = self._rendering.facts() if self._rendering is not None else None
+        if facts is not None and facts.is_rendered:
+            written = self._writing.size if self._writing is not None else 0
+            if self._writing is None or written != facts.bytes:
+                raise InvalidResponseError(
+                    f"{written} bytes were written of {facts.bytes} that were rendered."
+                )
+            self._writing.publish(self._details())
+        elif self._writing is not None:  # lines that look like a batch, in a file of another purpose
+            self._writing.abort()
+            self._writing = None
+        return facts
+
+    def abort(self) -> bool:
+        """Leave nothing behind, also after a `publish`, and return whether that is certain."""
+        return self._writing is None or self._writing.abort()
+
+    def _begin(self) -> Writing:
+        key = rendition_key(self._name.key)
+        if key is None:
+            raise ValueError("only batch files have renditions")
+        return self._store.begin(self._name.bucket, key, self._details())
+
+    def _details(self) -> Details:
+        return Details(filename=self._name.key.rpartition("/")[2], content_type="application/jsonl")
+
+
 class PairWriting:
     """A file on its way into a store, and its rendition where there is one. Nobody sees either too early."""
 
     def __init__(
         self, store: ObjectStore, name: ObjectName, details: Details, rendering: Rendering | None
     ) -> None:
-        self._store = store
-        self._name = name
-        self._rendering = rendering
         self._file = store.begin(name.bucket, name.key, details)
-        self._rendition: Writing | None = None
+        self._rendition = RenditionWriting(store, name, rendering)
 
     @property
     def size(self) -> int:
@@ -87,47 +133,17 @@ class PairWriting:
     def write(self, chunk: bytes) -> None:
         """Take the file's next bytes, and what was rendered of them."""
         self._file.write(chunk)
-        self._render()
+        self._rendition.render()
 
     def publish(self, details: Details) -> StoredObject:
         """Make the rendition visible, then the file: whoever sees the file can count on the rendition.
 
         Raises ProviderError; call `abort` then.
         """
-        self._render()
-        facts = self._rendering.facts() if self._rendering is not None else None
-        if facts is not None and facts.is_rendered:
-            self._publish_rendition(facts)
-        elif self._rendition is not None:  # lines that look like a batch, in a file of another purpose
-            self._rendition.abort()
-            self._rendition = None
+        facts = self._rendition.publish()
         return self._file.publish(replace(details, batch=facts))
 
     def abort(self) -> bool:
         """Leave nothing behind, also after a `publish` that failed, and return whether that is certain."""
         is_clean = self._file.abort()
-        return (self._rendition is None or self._rendition.abort()) and is_clean
-
-    def _render(self) -> None:
-        rendered = self._rendering.take() if self._rendering is not None else b""
-        if rendered:
-            self._rendition = self._rendition or begin_rendition(self._store, self._name)
-            self._rendition.write(rendered)
-
-    def _publish_rendition(self, facts: BatchFacts) -> None:
-        written = self._rendition.size if self._rendition is not None else 0
-        if self._rendition is None or written != facts.bytes:
-            raise InvalidResponseError(f"{written} bytes were written of {facts.bytes} that were rendered.")
-        self._rendition.publish(_details_of_rendition(self._name))
-
-
-def begin_rendition(store: ObjectStore, name: ObjectName) -> Writing:
-    """Start to write the rendition of the file `name`."""
-    key = rendition_key(name.key)
-    if key is None:
-        raise ValueError("only batch files have renditions")
-    return store.begin(name.bucket, key, _details_of_rendition(name))
-
-
-def _details_of_rendition(name: ObjectName) -> Details:
-    return Details(filename=name.key.rpartition("/")[2], content_type="application/jsonl")
+        return self._rendition.abort() and is_clean

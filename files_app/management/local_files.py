@@ -21,7 +21,9 @@ from files_app.services.accounts.selection import select_account
 from files_app.services.index.callers import Caller
 from files_app.services.reading.downloads import open_file
 from files_app.services.reading.readback import read_back
+from files_app.services.uploads import dry_run
 from files_app.services.uploads.begin import check_declared_length, rules_for, upload_file
+from files_app.services.uploads.dry_run import DryRun
 from files_app.services.uploads.request import UploadObserver, UploadRequest
 from files_app.services.uploads.reservation import quota_exceeded
 from files_app.streams.checks import UploadChecks
@@ -51,6 +53,7 @@ class LocalUpload:
     content_type: str = "application/octet-stream"
     expires_after_seconds: int | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    model: str | None = None
 
 
 def upload_from_disk(upload: LocalUpload, *, caller: Caller, on_bytes: OnBytes = lambda amount: None) -> File:
@@ -63,6 +66,16 @@ def upload_from_disk(upload: LocalUpload, *, caller: Caller, on_bytes: OnBytes =
         source = _source(upload, file, size, on_bytes)
         request = UploadRequest(caller, source, upload.account_name, upload.metadata)
         return upload_file(request, _ChangeRefusal(file, size))
+
+
+def try_upload(upload: LocalUpload, *, caller: Caller) -> DryRun:
+    """Read a file of this host as an upload would, and return what would become of it.
+
+    Raises LocalFileError, GatewayError and ProviderError.
+    """
+    with _opened(upload.path) as (file, size):
+        source = _source(upload, file, size, lambda amount: None)
+        return dry_run.check_upload(UploadRequest(caller, source, upload.account_name, model=upload.model))
 
 
 def check_upload(upload: LocalUpload) -> tuple[ProviderAccount, int]:

@@ -108,6 +108,19 @@ def file_named(
     )
 
 
+def selected_files(arguments: Namespace) -> FileQuerySet:
+    """Return the files of the organization and account that were named."""
+    organization, account = scope_of(arguments)
+    files = File.objects.all() if organization is None else File.objects.for_organization(organization)
+    return files if account is None else files.filter(account=account)
+
+
+def named_file(reference: str, arguments: Namespace) -> File:
+    """Return the file that is named, in the organization and at the account that were."""
+    organization, account = scope_of(arguments)
+    return file_named(reference, organization=organization, account=account)
+
+
 def accounts_named(
     references: Iterable[str], organization: Organization | None = None
 ) -> list[ProviderAccount]:

@@ -22,6 +22,7 @@ class AuditAction(models.TextChoices):
     FILE_SET_EXPIRY = "file.set_expiry"
     FILE_RECHECK = "file.recheck"
     FILE_VERIFY = "file.verify"
+    FILE_RENDER = "file.render"
     FILE_ADOPT = "file.adopt"
     FILE_REBUILD = "file.rebuild"
     FILE_LOST = "file.lost"

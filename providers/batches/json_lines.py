@@ -68,7 +68,9 @@ def decoded(line: bytes, limits: LineLimits) -> Any:
         raise JSONProblemError(f"is not JSON: {exc}") from None
     except ValueError:
         raise JSONProblemError("holds a number that is too long") from None
-    check_depth(record, line, limits)
+    may_be_deep = isinstance(record, dict) and _opened(line) > limits.max_depth
+    if may_be_deep and not _is_shallow(record, limits.max_depth):
+        raise JSONProblemError(f"nested deeper than {limits.max_depth} levels")
     return record
 
 
@@ -76,13 +78,6 @@ def check_values(line: bytes) -> None:
     """Refuse a line whose values would fill the memory. Raises JSONProblemError."""
     if _has_many_values(line):
         raise JSONProblemError(f"holds more than {MAX_VALUES:,} values")
-
-
-def check_depth(record: Any, line: bytes, limits: LineLimits) -> None:
-    """Refuse a record of a line that is nested too deep. Raises JSONProblemError."""
-    may_be_deep = isinstance(record, dict) and _opened(line) > limits.max_depth
-    if may_be_deep and not _is_shallow(record, limits.max_depth):
-        raise JSONProblemError(f"nested deeper than {limits.max_depth} levels")
 
 
 class _ConstantError(ValueError):

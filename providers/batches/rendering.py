@@ -231,11 +231,10 @@ class BatchRenderer:
             raise UnfitLineError(
                 "is in the provider's form and the first line in OpenAI's: keep to one of them"
             )
-        for name in _MEMBERS:
-            if name not in record:
-                raise UnfitLineError(f"'{name}' is missing")
-        if extra := record.keys() - _MEMBERS:
-            raise UnfitLineError(f"'{min(extra)}' is not known here: leave it out")
+        if record.keys() != _MEMBERS:
+            if missing := _MEMBERS - record.keys():
+                raise UnfitLineError(f"'{min(missing)}' is missing")
+            raise UnfitLineError(f"'{min(record.keys() - _MEMBERS)[:64]}' is not known here: leave it out")
         custom_id = text_in(record, "custom_id", "custom_id")
         if not 1 <= len(custom_id) <= MAX_CUSTOM_ID:
             raise UnfitLineError(f"'custom_id' must have 1 to {MAX_CUSTOM_ID} characters")

@@ -8,17 +8,17 @@ from typing import Any, Final
 
 import msgspec
 
-from providers.batches.json_lines import JSONProblemError, LineLimits, check_depth, check_values, decoded
+from providers.batches.json_lines import MAX_VALUES, JSONProblemError, LineLimits, check_values, decoded
 
-#: What stands behind every name of a member, and the same where a backslash alone shows that it is text.
+#: What stands behind every name of a member. What looks so in a text mostly has a backslash before it.
 _NAME_END: Final = re.compile(rb'"[ \t\r\n]*:')
-_TEXT_NAME_END: Final = re.compile(rb'[^\\]\\"[ \t\r\n]*:')
 _decode: Final = msgspec.json.Decoder().decode
 
 
 def decoded_strictly(line: bytes, limits: LineLimits) -> Any:
     """Return the JSON of a line, in which no name stands twice. Raises JSONProblemError."""
-    check_values(line)
+    if len(line) > MAX_VALUES:
+        check_values(line)
     try:
         record = _decode(line)
     except (ValueError, RecursionError):
@@ -26,32 +26,38 @@ def decoded_strictly(line: bytes, limits: LineLimits) -> Any:
         raise JSONProblemError(
             "holds half of a surrogate pair, or a number too large for any model"
         ) from None
-    check_depth(record, line, limits)
-    _check_names(record, line)
+    if isinstance(record, dict):
+        _check_names(_count_names(record, limits.max_depth), line)
     return record
 
 
-def _check_names(record: Any, line: bytes) -> None:
+def _check_names(names: int, line: bytes) -> None:
     """Refuse a name that stands twice in one object: decoders keep the last of them.
 
-    As long as no more names can stand in the text than are in the value, none is there twice; only where
+    names: of the members that were kept. As long as no more can stand in the line, none was lost; only where
     texts look like names is the line read again.
     """
-    names = _count_names(record)
-    most = len(_NAME_END.findall(line))
-    if most > names and most - len(_TEXT_NAME_END.findall(line)) > names:
+    if (most := len(_NAME_END.findall(line))) == names:
+        return
+    if b'\\\\"' in line or most - line.count(b'\\":') > names:
         _UNIQUE.decode(line.decode())
 
 
-def _count_names(record: Any) -> int:
-    names, rest = 0, [record]
-    while rest:
-        value = rest.pop()
-        if isinstance(value, dict):
-            names += len(value)
-            value = value.values()
-        rest += [child for child in value if isinstance(child, dict | list)]
-    return names
+def _count_names(record: dict[str, Any], max_depth: int) -> int:
+    """Return how many members there are. Raises JSONProblemError where they are nested too deep."""
+    names = 0
+    layer: list[Any] = [record]
+    for _ in range(max_depth):
+        below = []
+        for value in layer:
+            if isinstance(value, dict):
+                names += len(value)
+                value = value.values()
+            below += [child for child in value if isinstance(child, dict | list)]
+        if not below:
+            return names
+        layer = below
+    raise JSONProblemError(f"nested deeper than {max_depth} levels")
 
 
 def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:

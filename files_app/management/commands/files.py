@@ -1,11 +1,9 @@
-"""`manage.py files list|show|upload|download|delete|verify`."""
+"""`manage.py files list|show|check|upload|download|delete|verify|render`."""
 
 from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,8 @@ from files_app.management.arguments import (
     count,
     pair,
 )
-from files_app.management.base import GroupCommand, command_caller
+from files_app.management.base import command_caller
+from files_app.management.batch_files import BatchFilesCommand
 from files_app.management.local_files import (
     LocalUpload,
     check_upload,
@@ -32,12 +31,11 @@ from files_app.management.local_files import (
     upload_from_disk,
 )
 from files_app.management.output import counted, printable, write_facts, write_json_list, write_table
-from files_app.management.references import file_named, organization_named, scope_of
+from files_app.management.references import named_file, organization_named, selected_files
+from files_app.management.verify_files import VerifyFilesCommand
 from files_app.models import DeletedReason, File, FileState
-from files_app.models.files import FileQuerySet
 from files_app.models.states import DELETABLE_STATES
 from files_app.services.deletes.outbox import delete_file
-from files_app.services.upstream.verify import PROBLEMS, Outcome, Verdict, verify_files
 from files_app.web.representation import copy_record, file_record
 from files_app.words import short_bytes
 from providers.exceptions import ProviderError
@@ -46,10 +44,10 @@ from providers.objects import INPUT_PURPOSES
 _LISTED_ROWS = 50
 
 
-class Command(GroupCommand):
+class Command(BatchFilesCommand, VerifyFilesCommand):
     """Files of every organization, from the shell."""
 
-    help = "List, show, upload, download, delete and verify files of every organization."
+    help = "List, show, check, upload, download, delete, verify and render files of every organization."
     examples = """
         manage.py files list --organization acme --state failed
         manage.py files upload batch.jsonl --organization acme --purpose batch
@@ -58,13 +56,15 @@ class Command(GroupCommand):
     """
 
     def add_subcommands(self) -> None:
-        """Declare the six subcommands."""
+        """Declare the subcommands."""
         self._declare_list()
         self._declare_show()
+        self.declare_check()
         self._declare_upload()
         self._declare_download()
         self._declare_delete()
-        self._declare_verify()
+        self.declare_verify()
+        self.declare_render()
 
     # -- list and show -----------------------------------------------------------------------------
 
@@ -96,7 +96,7 @@ class Command(GroupCommand):
 
     def list_files(self, arguments: Namespace) -> None:
         """Print a page of the index."""
-        files = _selected(arguments)
+        files = selected_files(arguments)
         if arguments.state != "all":
             files = files.filter(state=arguments.state)
         if arguments.purpose:
@@ -134,7 +134,7 @@ class Command(GroupCommand):
 
     def show(self, arguments: Namespace) -> None:
         """Print one file."""
-        file = _named(arguments.file, arguments)
+        file = named_file(arguments.file, arguments)
         copies = list(file.copies.select_related("account__organization").order_by("pk"))
         facts = file_record(file) | {"copies": [copy_record(copy) for copy in copies]}
         if arguments.json:
@@ -237,7 +237,7 @@ class Command(GroupCommand):
 
     def download(self, arguments: Namespace) -> None:
         """Save or print a file's bytes."""
-        file = _named(arguments.file, arguments)
+        file = named_file(arguments.file, arguments)
         caller = command_caller(file.organization_id)
         with self.progress(file.filename or file.file_id, file.bytes, in_bytes=True) as progress:
             if arguments.output == "-":
@@ -277,7 +277,7 @@ class Command(GroupCommand):
 
     def delete(self, arguments: Namespace) -> None:
         """Delete each file and report each."""
-        files = [_named(reference, arguments) for reference in dict.fromkeys(arguments.files)]
+        files = [named_file(reference, arguments) for reference in dict.fromkeys(arguments.files)]
         if not arguments.dry_run:
             names = ", ".join(
                 f"{file.filename or file.file_id} of {file.organization.name}" for file in files[:5]
@@ -295,65 +295,6 @@ class Command(GroupCommand):
         failed = sum(not ok for _, ok, _ in results)
         if failed and not arguments.dry_run:
             raise CommandError(f"{counted(failed, 'file')} of {len(files)} could not be deleted.")
-
-    # -- verify ------------------------------------------------------------------------------------
-
-    def _declare_verify(self) -> None:
-        parser = self.subcommand(
-            "verify",
-            self.verify,
-            text="Read files back from their providers and compare them with what was uploaded. "
-            "Changes nothing. Exit code 1 when a file is damaged, missing or could not be read.",
-            examples="""
-                manage.py files verify --organization acme
-                manage.py files verify file-abc123
-                manage.py files verify --account shared/bedrock --limit 100 --json
-            """,
-        )
-        parser.add_argument("files", metavar="ID", nargs="*", help="default: every available file")
-        add_organization(parser)
-        add_account(parser)
-        parser.add_argument("--limit", type=count, help="stop after so many files")
-
-    def verify(self, arguments: Namespace) -> None:
-        """Report each file that is not as it was, and the sums."""
-        files = _selected(arguments)
-        if arguments.files:
-            files = files.filter(pk__in=[_named(reference, arguments).pk for reference in arguments.files])
-        outcomes: Counter[Outcome] = Counter()
-        rows = self._verdicts(files, outcomes, arguments)
-        if arguments.json:
-            write_json_list(self.stdout, map(_verdict_as_json, rows))
-        else:
-            for verdict in rows:
-                self.stdout.write(_verdict_line(verdict))
-            self.say(", ".join(f"{number} {outcome}" for outcome, number in outcomes.items()) or "No file.")
-        problems = sum(number for outcome, number in outcomes.items() if outcome in PROBLEMS)
-        if problems:
-            raise CommandError(f"{counted(problems, 'file')} of {outcomes.total()} need a look.")
-
-    def _verdicts(
-        self, files: FileQuerySet, outcomes: Counter[Outcome], arguments: Namespace
-    ) -> Iterator[Verdict]:
-        with self.progress("verifying", in_bytes=True) as progress:
-            for verdict in verify_files(
-                files, caller=command_caller(), limit=arguments.limit, on_bytes=progress.advance
-            ):
-                outcomes[verdict.outcome] += 1
-                progress.clear()
-                yield verdict
-
-
-def _selected(arguments: Namespace) -> FileQuerySet:
-    """Return the files of the organization and account that were named."""
-    organization, account = scope_of(arguments)
-    files = File.objects.all() if organization is None else File.objects.for_organization(organization)
-    return files if account is None else files.filter(account=account)
-
-
-def _named(reference: str, arguments: Namespace) -> File:
-    organization, account = scope_of(arguments)
-    return file_named(reference, organization=organization, account=account)
 
 
 def _delete(file: File, *, dry_run: bool) -> tuple[bool, str]:
@@ -380,19 +321,3 @@ def _as_row(file: File) -> tuple[Any, ...]:
         file.organization.name,
         file.created_at,
     )
-
-
-def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "id": verdict.file.file_id,
-        "organization": verdict.file.organization.name,
-        "account": verdict.file.account.full_name,
-        "outcome": verdict.outcome,
-        "detail": verdict.detail,
-        "bytes_read": verdict.bytes_read,
-    }
-
-
-def _verdict_line(verdict: Verdict) -> str:
-    words = f"{verdict.outcome:16}  {verdict.file.file_id}  {verdict.file.filename}"
-    return printable(f"{words}: {verdict.detail}" if verdict.detail else words)

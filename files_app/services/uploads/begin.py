@@ -57,12 +57,8 @@ def rules_for(
     model: what the request names for the lines of a batch file.
     """
 
-    line_limits = LineLimits(
-        settings.BATCH_MAX_LINE_BYTES, settings.BATCH_MAX_DEPTH, settings.BATCH_MAX_LINES
-    )
-
     def new_renderer() -> BatchRenderer | None:
-        return driver.batch_renderer(model=model, limits=line_limits)
+        return driver.batch_renderer(model=model, limits=line_limits())
 
     return UploadRules(
         provider_label=driver.label,
@@ -70,10 +66,15 @@ def rules_for(
         max_file_bytes=organization.max_file_bytes,
         batch_max_file_bytes=settings.BATCH_MAX_FILE_BYTES,
         assistants_max_tokens=settings.ASSISTANTS_MAX_TOKENS,
-        line_limits=line_limits,
+        line_limits=line_limits(),
         declared_bytes=source.length,
         new_renderer=new_renderer,
     )
+
+
+def line_limits() -> LineLimits:
+    """Return the service's limits of the lines of a batch file."""
+    return LineLimits(settings.BATCH_MAX_LINE_BYTES, settings.BATCH_MAX_DEPTH, settings.BATCH_MAX_LINES)
 
 
 def check_declared_length(rules: UploadRules, source: UploadSource) -> None:

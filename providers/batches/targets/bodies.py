@@ -50,7 +50,6 @@ def kept_line(custom_id: str, body: JSONObject, model: str, _notes: Notes) -> JS
 
 
 def _check_media(request: ChatRequest) -> None:
-    for turn in request.messages.turns:
-        for part in turn.parts:
-            if isinstance(part, Media) and part.uri:
-                raise part.refused("a job fetches nothing from elsewhere: send a data URL")
+    for part in request.parts:
+        if isinstance(part, Media) and part.uri:
+            raise part.refused("a job fetches nothing from elsewhere: send a data URL")

@@ -7,6 +7,7 @@ platform.claude.com/docs/en/api/messages, read 2026-11-26.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -15,7 +16,7 @@ from providers.batches.request.fields import Notes, UnfitLineError, number
 from providers.batches.request.media import Media
 from providers.batches.request.messages import Part, ToolCall, ToolResult, Turn
 from providers.batches.request.tools import FunctionTool, read_choice, read_tools
-from providers.batches.targets.reasoning import reasoning
+from providers.batches.targets.reasoning import check_sampling, reasoning
 from providers.objects import JSONObject, JSONValue
 
 ANTHROPIC_VERSION: Final = "vertex-2023-10-16"
@@ -27,6 +28,7 @@ _IMAGES: Final[Mapping[str, str]] = {
     "image/webp": "image/webp",
 }
 _CHOICES: Final[Mapping[str, str]] = {"auto": "auto", "none": "none", "required": "any"}
+_TOOL_ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
 
 
 def claude_line(custom_id: str, request: ChatRequest, model: str, notes: Notes) -> JSONObject:
@@ -35,6 +37,7 @@ def claude_line(custom_id: str, request: ChatRequest, model: str, notes: Notes) 
         raise UnfitLineError("Claude needs to know how long an answer may be: add 'max_tokens'")
     if request.response_format is not None:
         raise UnfitLineError("'body.response_format' is not for Claude: ask for JSON in a system message")
+    check_sampling(model, request)
     request.take_optional(frozenset(), notes)
     body: dict[str, JSONValue] = {
         "anthropic_version": ANTHROPIC_VERSION,
@@ -96,6 +99,8 @@ def _block(part: Part) -> JSONValue:
         return {"type": "text", "text": part}
     if isinstance(part, Media):
         return _media_block(part)
+    if not _TOOL_ID.fullmatch(part.id if isinstance(part, ToolCall) else part.call_id):
+        raise UnfitLineError("ids of tool calls may hold letters, digits, _ and - for Claude")
     if isinstance(part, ToolCall):
         return {"type": "tool_use", "id": part.id, "name": part.name, "input": part.parsed()}
     return {"type": "tool_result", "tool_use_id": part.call_id, "content": part.text}

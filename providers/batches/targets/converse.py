@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Final
+from unicodedata import combining, normalize
 
 from providers.batches.request.chat import ChatRequest
 from providers.batches.request.fields import Notes, UnfitLineError, number
 from providers.batches.request.media import Media
 from providers.batches.request.messages import Turn
-from providers.batches.targets.reasoning import reasoning
+from providers.batches.targets.reasoning import check_sampling, reasoning
 from providers.objects import JSONObject, JSONValue
 
 _IMAGES: Final[Mapping[str, str]] = {
@@ -43,15 +44,15 @@ def converse_line(custom_id: str, request: ChatRequest, model: str, notes: Notes
     """Return a line of an invocation job of the type Converse. Raises UnfitLineError."""
     check_no_tools(request)
     check_no_format(request)
+    check_sampling(model, request)
     request.take_optional(frozenset(), notes)
     names: set[str] = set()
+    said = request.messages
     body: dict[str, JSONValue] = {
-        "messages": [
-            {"role": turn.role, "content": [*_blocks(turn, names)]} for turn in request.messages.turns
-        ]
+        "messages": [{"role": turn.role, "content": _blocks(turn, names)} for turn in said.turns]
     }
-    if request.messages.system:
-        body["system"] = [{"text": text} for text in request.messages.system]
+    if said.system:
+        body["system"] = [{"text": text} for text in said.system]
     if config := _inference_config(request):
         body["inferenceConfig"] = config
     if fields := reasoning(model, request):
@@ -121,7 +122,9 @@ def _media_block(media: Media, names: set[str]) -> JSONValue:
 
 def _document_name(media: Media, names: set[str]) -> str:
     """Return a file's name without what Converse forbids in one; of a request, no two are the same."""
-    plain = " ".join(_NOT_IN_NAMES.sub(" ", media.name).split())[: _MAX_NAME - 12].strip() or "document"
+    stem = media.name.rpartition(".")[0] or media.name
+    letters = "".join(each for each in normalize("NFKD", stem) if not combining(each))
+    plain = " ".join(_NOT_IN_NAMES.sub(" ", letters).split())[: _MAX_NAME - 12].strip() or "document"
     name, count = plain, 1
     while name in names:
         count += 1

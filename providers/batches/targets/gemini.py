@@ -7,6 +7,7 @@ from Cloud Storage, read 2026-11-26.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,7 +15,7 @@ from providers.batches.custom_ids import labels_from
 from providers.batches.request.chat import ChatRequest
 from providers.batches.request.fields import Notes, UnfitLineError, integer, object_in, text_in
 from providers.batches.request.media import Media
-from providers.batches.request.messages import Part, ToolCall, ToolResult
+from providers.batches.request.messages import Part, ToolCall, ToolResult, Turn
 from providers.batches.request.tools import FunctionTool, read_choice, read_tools
 from providers.batches.targets.reasoning import reasoning
 from providers.objects import JSONObject, JSONValue
@@ -54,14 +55,23 @@ _OUR_OPTIONAL: Final[Mapping[str, str]] = {
 _ROLES: Final[Mapping[str, str]] = {"user": "user", "assistant": "model"}
 _MODES: Final[Mapping[str, str]] = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
+#: ai.google.dev/gemini-api/docs/thought-signatures, read 2026-11-26.
+_NEEDS_SIGNATURES: Final = re.compile(r"gemini-[3-9]")
+
 
 def gemini_line(custom_id: str, request: ChatRequest, model: str, notes: Notes) -> JSONObject:
     """Return a line of a batch prediction of Gemini. Raises UnfitLineError."""
     names = _called(request)
+    if names and _NEEDS_SIGNATURES.search(model):
+        raise UnfitLineError(
+            f"tool calls of earlier turns need a signature for {model}, which OpenAI's form cannot carry: "
+            "use an older model, or lines in Gemini's own form"
+        )
     body: dict[str, JSONValue] = {
         "contents": [
-            {"role": _ROLES[turn.role], "parts": [_part(part, names) for part in turn.parts]}
+            {"role": _ROLES[turn.role], "parts": [_part(part, names) for part in parts]}
             for turn in request.messages.turns
+            for parts in _results_apart(turn)
         ]
     }
     if request.messages.system:
@@ -135,12 +145,14 @@ def _declared(tool: FunctionTool) -> JSONValue:
 
 def _called(request: ChatRequest) -> Mapping[str, str]:
     """Return the names of called functions by the ids of their calls: results have to name them."""
-    return {
-        part.id: part.name
-        for turn in request.messages.turns
-        for part in turn.parts
-        if isinstance(part, ToolCall)
-    }
+    return {part.id: part.name for part in request.parts if isinstance(part, ToolCall)}
+
+
+def _results_apart(turn: Turn) -> list[list[Part]]:
+    """Return the parts of a turn; results of tools in a content of their own, as many as there were calls."""
+    results: list[Part] = [part for part in turn.parts if isinstance(part, ToolResult)]
+    others: list[Part] = [part for part in turn.parts if not isinstance(part, ToolResult)]
+    return [parts for parts in (results, others) if parts]
 
 
 def _part(part: Part, names: Mapping[str, str]) -> JSONValue:

@@ -19,6 +19,8 @@ from providers.objects import JSONValue
 
 _BUDGETS: Final[Mapping[str, int]] = {"minimal": 1_024, "low": 1_024, "medium": 8_192, "high": 24_576}
 
+_CHOOSES_ITSELF: Final = re.compile(r"claude-([a-z]+-(4-[7-9]|[5-9])|mythos-)")
+
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
@@ -53,7 +55,7 @@ def _gemini_budget(effort: str, _request: ChatRequest) -> dict[str, JSONValue]:
 
 def _claude_budget(effort: str, request: ChatRequest) -> dict[str, JSONValue]:
     if effort == "none":
-        return {}
+        return {"thinking": {"type": "disabled"}}
     budget = _BUDGETS[effort]
     if request.max_tokens is not None and request.max_tokens <= budget:
         raise UnfitLineError(
@@ -65,7 +67,7 @@ def _claude_budget(effort: str, request: ChatRequest) -> dict[str, JSONValue]:
 
 def _claude_adaptive(effort: str, request: ChatRequest) -> dict[str, JSONValue]:
     if effort == "none":
-        return {}
+        return {"thinking": {"type": "disabled"}}
     _check_sampling(request)
     return {"thinking": {"type": "adaptive"}, "output_config": {"effort": effort}}
 
@@ -76,6 +78,18 @@ def _check_sampling(request: ChatRequest) -> None:
             "'body.temperature' and 'body.top_p' cannot be changed while Claude thinks: "
             "leave them or 'reasoning_effort' out"
         )
+
+
+def check_sampling(model: str, request: ChatRequest) -> None:
+    """Refuse what Claude's models behind Opus 4.6 refuse; the others may be told how to sample.
+
+    The members are deprecated in Anthropic's own description of its API, read 2026-11-26.
+    """
+    if not _CHOOSES_ITSELF.search(model):
+        return
+    for name, value in (("temperature", request.temperature), ("top_p", request.top_p)):
+        if value not in (None, 1):
+            raise UnfitLineError(f"'body.{name}' cannot be changed for {model}: leave it out")
 
 
 def _nova(effort: str, request: ChatRequest) -> dict[str, JSONValue]:
@@ -101,7 +115,9 @@ FAMILIES: Final = (
         _claude_budget,
     ),
     Reasoning(
-        re.compile(r"claude-[a-z]+-(4-[6-9]|[5-9])"), ("none", "low", "medium", "high"), _claude_adaptive
+        re.compile(r"claude-([a-z]+-(4-[6-9]|[5-9])|mythos-)"),
+        ("none", "low", "medium", "high"),
+        _claude_adaptive,
     ),
     Reasoning(re.compile(r"amazon\.nova-2-"), ("none", "low", "medium", "high"), _nova),
 )
