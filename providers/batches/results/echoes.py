@@ -10,7 +10,7 @@ from typing import Any
 
 from providers.batches.results.answers import UnreadableRowError
 from providers.batches.results.labels import custom_id_of
-from providers.batches.results.lines import LineCutter
+from providers.batches.results.lines import Line, LineCutter
 from providers.batches.results.values import mapping
 
 _UNDERSCORED = re.compile(r"_([a-z0-9])")
@@ -50,9 +50,9 @@ def input_ids(chunks: Iterable[bytes]) -> Iterable[str]:
     yield from filter(None, map(_id_of_line, cutter.finish()))
 
 
-def _id_of_line(line: Any) -> str | None:
+def _id_of_line(line: Line) -> str | None:
     try:
-        return custom_id_of(line.parsed())
+        return custom_id_of(line.parsed(with_echo=False))
     except UnreadableRowError as exc:
         return exc.custom_id
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from providers.batches.results.answers import UnreadableRowError
 from providers.batches.results.labels import custom_id_of
@@ -20,6 +22,10 @@ _NAMES: Final = rb'"(?:recordId|custom_id|key|requestId)"\s*:\s*("(?:[^"\\]|\\.)
 _FIRST_MEMBER: Final = re.compile(rb"\s*\{\s*" + _NAMES)
 _LAST_MEMBER: Final = re.compile(rb"[{,]\s*" + _NAMES + rb"\s*\}\s*\Z")
 _LABELS: Final = re.compile(rb'"labels"\s*:\s*(\{[^{}]{0,4096}+\})')
+
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_VALUE: Final = msgspec.json.Decoder()
+_IDS: Final = frozenset({"recordId", "custom_id", "key", "requestId"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +44,22 @@ class Line:
         """Whether all of the line is there."""
         return self.size == len(self.content)
 
-    def parsed(self) -> dict[str, Any]:
-        """Return the object in the line. Raises UnreadableRowError, with the id if it can be found."""
+    def parsed(self, *, with_echo: bool = True) -> dict[str, Any]:
+        """Return the object in the line. Raises UnreadableRowError, with the id if it can be found.
+
+        with_echo: False leaves out what a row repeats of its request, unless the id may be in there.
+        """
         if not self.is_whole:
             raise UnreadableRowError(f"is longer than {MAX_LINE_BYTES:,} bytes", self.salvaged_id())
+        try:
+            members = _MEMBERS.decode(self.content)
+            skipped = frozenset() if with_echo else _echoes_in(members)
+            return {name: _VALUE.decode(raw) for name, raw in members.items() if name not in skipped}
+        except (ValueError, RecursionError, msgspec.DecodeError):
+            return self._parsed_patiently()
+
+    def _parsed_patiently(self) -> dict[str, Any]:
+        """Return what is no JSON, strictly speaking, but can be understood."""
         try:
             row = json.loads(self.content)
         except (ValueError, RecursionError):
@@ -100,6 +118,12 @@ class LineCutter:
         self._number += 1
         if content.strip(_SPACE):
             yield Line(self._number, content, size)
+
+
+def _echoes_in(names: Container[str]) -> frozenset[str]:
+    """Return the members that repeat the request; one that may hold the id is needed where no other does."""
+    has_id = any(name in names for name in _IDS)
+    return frozenset({"modelInput", "body", *(("request", "instance") if has_id else ())})
 
 
 def _decoded(value: bytes) -> Any:

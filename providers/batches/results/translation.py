@@ -96,7 +96,7 @@ class ResultTranslator:
     def _translated(self, line: Line) -> Iterator[ResultLine]:
         self._rows += 1
         try:
-            row = read_row(line.parsed())
+            row = read_row(line.parsed(with_echo=False))
         except UnreadableRowError as exc:
             reason = f"line {line.number}: {exc}"
             if exc.custom_id is None and self._has_input:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from providers.objects import JSONObject
 
 
@@ -65,9 +67,7 @@ def numbers(value: object) -> list[float] | None:
 
 def compact(value: JSONObject) -> bytes:
     """Return the JSON of an object, as one line with its end."""
-    # A lone surrogate is valid JSON when escaped, and cannot be written as UTF-8.
     try:
-        line = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        line = json.dumps(value, separators=(",", ":")).encode()
-    return line + b"\n"
+        return msgspec.json.encode(value) + b"\n"
+    except UnicodeEncodeError:  # half of a character is JSON when it is escaped, and no UTF-8
+        return json.dumps(value, separators=(",", ":")).encode() + b"\n"
