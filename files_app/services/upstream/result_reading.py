@@ -47,6 +47,7 @@ class Reading:
         if not self._parts:
             raise RemoteFileNotFoundError("The result is not there.", status_code=404)
         self._input = self._input_file()
+        self._input_id: str | None = (file.batch or {}).get("input_file_id")
         self._echoes: EchoIndex | None = None
         self._summary: Mapping[str, int] = {}
         self._translator = ResultTranslator(
@@ -85,7 +86,7 @@ class Reading:
         source = self._parts[0]
         return Translated(
             batch={
-                "input_file_id": self._input.file_id if self._input else None,
+                "input_file_id": self._input_id,
                 "counts": numbers | tokens,
                 "parts": len(self._parts),
             },
@@ -113,7 +114,7 @@ class Reading:
             if not self._translator.has_seen(custom_id):
                 missing.append(custom_id)
         if self._translator.counts.total and len(missing) == known:
-            self._input = None
+            self._input, self._input_id = None, None
             yield from self._translator.orphans()
         else:
             yield from self._translator.missing(missing)

@@ -78,7 +78,7 @@ def is_part_of_result(account: ProviderAccount, driver: Driver, remote_id: str) 
         return False
     if name.is_summary:
         return True  # of results, or of nothing: no file is made of it
-    return name.group in _held(account, driver.results)
+    return name.group in held_results(account, driver.results)
 
 
 def _sorted(results: JobResults, strangers: Iterable[RemoteFile]) -> _Found:
@@ -99,7 +99,7 @@ def _adopt_results(
 ) -> int:
     if driver.results is None or not (found.groups or found.summaries):
         return 0
-    held = _held(account, driver.results, organization)
+    held = held_results(account, driver.results, organization)
     for group, known in held.items():
         parts = (known.batch or {}).get("parts", 0)
         if known.status != UNFINISHED and 1 + found.parts_beside(group) > parts:
@@ -108,14 +108,14 @@ def _adopt_results(
     for group, members in found.groups.items():
         if group not in held:
             name, remote = min(members, key=lambda member: member[0].order)
-            source = _source(organization, name)
+            source = source_of(organization, name)
             if is_exclusive or (source is not None and source.account_id == account.pk):
                 file = _adopt(account, driver, remote, source, organization, is_exclusive=is_exclusive)
                 adopted += file is not None
     return adopted
 
 
-def _held(
+def held_results(
     account: ProviderAccount, results: JobResults, organization: Organization | None = None
 ) -> Mapping[str, File]:
     """Return the results at the account that have rows, whatever became of them, by what belongs together."""
@@ -129,7 +129,7 @@ def _held(
     return held
 
 
-def _source(organization: Organization, name: ResultName) -> File | None:
+def source_of(organization: Organization, name: ResultName) -> File | None:
     """Return the organization's file that the job read, whatever became of it; None where nothing says."""
     if name.input_id is None:
         return None

@@ -6,6 +6,10 @@ content. The file of errors comes with it, where there are any.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from typing import TypeAlias
+
 import structlog
 from celery import current_app
 from celery.exceptions import SoftTimeLimitExceeded
@@ -26,12 +30,17 @@ from files_app.services.upstream.result_reading import Reading, Translated
 from providers.exceptions import ProviderConfigurationError, ProviderError
 from providers.objects import Digest, RemoteFile
 from providers.results import JobResults
+from providers.results import ResultPart as TranslatedPart
 
 log = structlog.get_logger(__name__)
 
-#: As long as a worker may take for one result, and some time to end.
+Lines: TypeAlias = tuple[TranslatedPart, bytes]
+
+#: As long as a worker may take for one result.
 MAX_SECONDS = 1_800
-_LEASE_SECONDS = MAX_SECONDS + 120
+#: Renewed while lines come; behind the last one a store may take its time.
+_LEASE_SECONDS = 300
+_RENEWAL_SECONDS = 30.0
 _PAUSE_SECONDS = 300
 _SUFFIXES = (".jsonl.out", ".jsonl.err", ".jsonl")
 
@@ -100,7 +109,7 @@ def _translated(file: File) -> bool:
     if results is None:
         raise ProviderConfigurationError(f"{driver.label} has no batch results.")
     reading = Reading(file, driver, remote_id, has_errors=_errors_of(file, remote_id).exists())
-    digests = results.translate(remote_id, reading.lines())
+    digests = results.translate(remote_id, _with_lease(file, reading.lines()))
     found = reading.outcome()
     if found.is_foreign:
         results.delete_translations(remote_id)
@@ -109,6 +118,17 @@ def _translated(file: File) -> bool:
         return True
     _clear_away(results, file.account, remote_id)
     return False
+
+
+def _with_lease(file: File, lines: Iterator[Lines]) -> Iterator[Lines]:
+    """Pass the lines on, and keep others from beginning anew meanwhile."""
+    renewed = time.monotonic()
+    for each in lines:
+        if time.monotonic() - renewed > _RENEWAL_SECONDS:
+            lease = database_time(plus_seconds=_LEASE_SECONDS)
+            File.objects.untranslated().filter(pk=file.pk).update(status_ask_after=lease)
+            renewed = time.monotonic()
+        yield each
 
 
 @transaction.atomic

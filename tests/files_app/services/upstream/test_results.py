@@ -15,6 +15,7 @@ from files_app.models import AuditEvent, CopyState, File, FileCopy, ProviderAcco
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.index.callers import system_caller
 from files_app.services.upstream import translation
+from files_app.services.upstream.conversion import convert_results
 from files_app.services.upstream.recheck import recheck_file
 from files_app.services.upstream.reconcile import Orders, reconcile_account
 from files_app.services.upstream.sync import SyncReport, sync_account
@@ -327,9 +328,8 @@ def test_shards_are_one_result_also_when_one_comes_late(acme: Tenant, account: P
     second = taken_in(acme, account)["output"]
     assert second["id"] == first["id"] and second["batch"]["parts"] == 2
     assert set(lines(acme, second)) == {"a", "b"}
-    native = acme.api.get(
-        f"/files/{first['id']}/content", query={"format": "native"}, headers={"Range": "bytes=0-1"}
-    )
+    path, ranged = f"/files/{first['id']}/content", {"Range": "bytes=0-1"}
+    native = acme.api.get(path, query={"format": "native"}, headers=ranged)
     assert native.status == 200 and native.body.count(b'"key"') == 2
     assert native.headers["Content-Length"] == str(len(native.body))
 
@@ -423,3 +423,55 @@ def test_on_shared_accounts_only_results_of_an_own_file_in_its_folder_are_taken_
         assert set(lines(acme, results(acme)["output"])) == {"r0", "r1", "r2"}
         assert sync(shared).adopted == 0
         assert AuditEvent.objects.filter(action="file.adopt").count() == 1
+
+
+def taken_in_before(account: ProviderAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take results in as they were before there were translations."""
+    with monkeypatch.context() as patch:
+        patch.setattr(type(driver_for(account)), "results", None)
+        sync(account)
+
+
+@EVERYWHERE
+def test_results_of_before_are_converted(
+    acme: Tenant, account: ProviderAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = batch(acme, account)
+    folder = run_job(account, source, all_but_r1)
+    late = {"bedrock": f"{source['id']}.jsonl.err", "vertex": "predictions_0001.jsonl"}[account.driver]
+    row = {
+        "id": "x",
+        "custom_id": "late",
+        "response": None,
+        "error": {"code": "batch_expired", "message": "m"},
+    }
+    put(account, f"{folder}/{late}", json.dumps(row).encode())
+    taken_in_before(account, monkeypatch)
+    before = {file["id"] for file in acme.api.listed()["data"]}
+    (main,) = File.objects.filter(
+        uri__endswith={"bedrock": ".out", "vertex": "ns.jsonl"}[account.driver]
+    ).exclude(uri__contains="manifest")
+    everything = File.objects.all()
+    dry = {
+        done.file.file_id: done.outcome
+        for done in convert_results(everything, caller=system_caller(), dry_run=True)
+    }
+    assert {file["id"] for file in acme.api.listed()["data"]} == before
+    assert {
+        done.file.file_id: done.outcome for done in convert_results(everything, caller=system_caller())
+    } == dry
+    assert dry.pop(main.file_id) == "converted" and set(dry) == before - {main.file_id, source["id"]}
+    assert set(dry.values()) == {"part of another"}
+    translate()
+    files = results(acme)
+    assert files["output"]["id"] == main.file_id
+    assert files["output"]["batch"]["input_file_id"] == source["id"]
+    assert set(lines(acme, files["output"])) == {"r0", "r2"}
+    assert set(lines(acme, files["errors"])) == {"r1", "late"}
+    assert list(convert_results(everything, caller=system_caller())) == []
+    assert sync(account).adopted == 0
+    assert reconcile_account(account, caller=system_caller(), orders=Orders()).differences == []
+    for file in files.values():
+        acme.api.delete(f"/files/{file['id']}")
+    deliver_deletes()
+    assert not [key for key in stored(account) if "/results/" in key]
