@@ -1,6 +1,6 @@
 """Measures the figures that the README reports and prints them as one table. `make bench` runs it.
 
-python -m benchmarks.run [--mib 512] [--rounds 3] [--only upload,download,small,list]
+python -m benchmarks.run [--mib 512] [--rounds 3] [--only upload,download,small,list,batch]
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import clients
+from benchmarks import batches, clients
 from benchmarks.measure import Cost, Meter
 from tests.processes import free_port, wait_until
 from tests.stack import Stack
@@ -147,6 +147,11 @@ class Bench:
         lag = statistics.median(firsts) - statistics.median(direct)
         self._add(f"{name}: first byte behind upstream's", f"{lag:.1f} ms", "10 ms")
 
+    def batches(self, directory: Path) -> None:
+        """A batch file whose lines are rendered for jobs."""
+        with batches.bucket(self._stack, directory):
+            batches.measure_uploads(self._stack, rounds=self._rounds, add=self._add)
+
     def small_requests(self, label: str, count: int = 3000) -> None:
         """`GET /v1/files/{id}` with key check, one after another on one connection."""
         _, answer = clients.upload(self._stack.port, self._stack.api_key, 1024)
@@ -238,7 +243,9 @@ def gateway(directory: Path, upstream: int, database_url: str = "") -> Iterator[
     """Run the web server of a gateway whose default account is the upstream."""
     temporary = directory / "tmp"
     temporary.mkdir(parents=True)
-    stack = Stack(directory, database_url=database_url, environment={"TMPDIR": str(temporary)})
+    stack = Stack(
+        directory, database_url=database_url, environment={"TMPDIR": str(temporary), **batches.ENVIRONMENT}
+    )
     stack.prepare()
     config = directory / "config.yaml"
     config.write_text(_CONFIG.format(upstream=upstream))
@@ -256,7 +263,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--mib", type=int, default=512, help="size of the large file")
     arguments.add_argument("--rounds", type=int, default=3)
-    arguments.add_argument("--only", default="upload,download,small,list")
+    arguments.add_argument("--only", default="upload,download,small,list,batch")
     arguments.add_argument(
         "--postgresql", default=os.environ.get("BENCH_DATABASE_URL", ""), help="database URL"
     )
@@ -284,6 +291,8 @@ def main() -> None:
                     bench.downloads()
                 if "small" in wanted:
                     bench.small_requests("SQLite")
+                if "batch" in wanted:
+                    bench.batches(directory)
             if options.postgresql and wanted & {"small", "list"}:
                 with gateway(directory / "postgresql", upstream, options.postgresql) as stack:
                     bench = Bench(stack, upstream, None, mib=options.mib, rounds=options.rounds)

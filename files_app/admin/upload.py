@@ -23,10 +23,12 @@ from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.selection import usable_accounts
 from files_app.services.tenants import throttle
 from files_app.services.uploads.begin import upload_file
+from files_app.services.uploads.dry_run import check_upload
 from files_app.services.uploads.request import UploadRequest
 from files_app.streams.raw import RawSource
 from files_app.web.bodies import body_reader, content_length
 from files_app.web.exception_handler import answer_for
+from files_app.web.representation import dry_run_object
 from providers.exceptions import ProviderConfigurationError
 from providers.objects import INPUT_PURPOSES, Operation
 
@@ -75,13 +77,18 @@ def _account(account: ProviderAccount) -> dict[str, Any] | None:
 
 
 def receive(request: HttpRequest) -> JsonResponse:
-    """Stream the body of a PUT to the provider and answer with the file's page, or with what went wrong."""
+    """Stream the body of a PUT to the provider and answer with the file's page, or with what went wrong.
+
+    With `validate_only` the body is checked and goes nowhere; the answer is the API's for a dry run.
+    """
     if request.method != "PUT":
         return JsonResponse({"error": "Send the file with PUT."}, status=405, headers={"Allow": "PUT"})
     _require_permission(request)
     try:
         upload = _upload_request(request)
         throttle.count_upload(upload.caller.organization_id)
+        if request.GET.get("validate_only") == "true":
+            return JsonResponse(dry_run_object(check_upload(upload)))
         file = upload_file(upload)
     except Exception as exc:  # every refusal of the API has its words there
         answer = answer_for(exc)
@@ -115,6 +122,7 @@ def _upload_request(request: HttpRequest) -> UploadRequest:
             chunk_bytes=settings.UPLOAD_CHUNK_BYTES,
         ),
         account_name=request.GET.get("account") or None,
+        model=request.GET.get("model", "").strip() or None,
     )
 
 

@@ -18,7 +18,7 @@ METADATA_HEADER = "x-tfy-metadata"
 _MAX_METADATA_ENTRIES = 16
 _MAX_METADATA_KEY = 64
 _MAX_METADATA_VALUE = 128
-_MAX_MODEL = 2_048
+_MAX_MODEL = 512
 _MAX_LIMIT = 10_000
 _METADATA_FILTER = re.compile(r"metadata\[([^\]\0]{1,64})\]")
 _LIST_PARAMETERS = frozenset(
@@ -56,7 +56,7 @@ def provider_model(request: HttpRequest) -> str | None:
         return None
     if len(name) > _MAX_MODEL or not name.isascii() or not name.isprintable():
         raise InvalidRequestError(
-            f"The header {MODEL_HEADER} names a model, in at most {_MAX_MODEL:,} printable ASCII characters.",
+            f"The header {MODEL_HEADER} names a model, in at most {_MAX_MODEL} printable ASCII characters.",
             param=MODEL_HEADER,
         )
     return str(name.strip())

@@ -1,7 +1,7 @@
 """Counts the calls that leave the process, and lets the nth of them fail, as SQLite's own tests do.
 
-Boundary calls: every SQL statement, every commit, every request to a provider, every step on the disk and
-every message to the broker.
+Boundary calls: every SQL statement, every commit, every request to a provider or to S3, every step on the
+disk and every message to the broker.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from kombu.exceptions import ChannelError
@@ -97,6 +99,12 @@ def provider_away(was_done: bool) -> Exception:
     return ProviderUnavailableError("The connection to the provider broke.", answered=not was_done)
 
 
+def bucket_away(was_done: bool) -> Exception:
+    if was_done:
+        return ReadTimeoutError(endpoint_url="http://bucket.test")
+    return EndpointConnectionError(endpoint_url="http://bucket.test")
+
+
 def disk_broken(was_done: bool) -> Exception:
     return ProviderUnavailableError(
         "The gateway's disk failed.", code="storage_failed", answered=not was_done
@@ -121,6 +129,7 @@ def boundary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Boundary]:
     monkeypatch.setattr(transactions, "PATIENCE_SECONDS", 0.15)  # a second try, no third
     _watch(monkeypatch, it, BaseDatabaseWrapper, "_commit", database_away)
     _watch(monkeypatch, it, HTTPTransport, "_send_once", provider_away)
+    _watch(monkeypatch, it, BaseClient, "_make_api_call", bucket_away)
     _watch(monkeypatch, it, disk.DiskStore, "begin", disk_broken, is_final=False)
     for owner, name in (
         (disk.DiskStore, "delete"),

@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 from django.db import OperationalError
 
-from files_app.models import File, FileCopy, FileState
+from files_app.models import File, FileCopy, FileState, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.deletes import delivery
 from files_app.services.operations import cleanup
@@ -20,12 +20,13 @@ from tests.faults.boundary import PUBLISH, Boundary, Moment, Times, boundary
 from tests.faults.gateway import digest
 from tests.faults.messages import deliver_by_messages
 from tests.faults.recovery import let_time_pass, recover
+from tests.files_app.batches import MODELS, bucket_account, chat_lines
 from tests.files_app.cast import Tenant, counters, local_account, make_tenant, openai_account
 from tests.files_app.forms import BOUNDARY, encode, file_part, purpose_part
-from tests.providers.stores import read
+from tests.providers.stores import read, s3_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
-__all__ = ["boundary"]
+__all__ = ["boundary", "s3_server"]
 
 CONTENT = b"some content of the file" * 1000
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -34,30 +35,36 @@ FAULTS = pytest.mark.parametrize(
     [("before", "once"), ("before", "forever"), ("after", "once"), ("after", "forever")],
 )
 WHERE = pytest.mark.parametrize("where", ["provider", "disk"])
+#: In a bucket the file is a batch file, which has a rendition beside it.
+EVERYWHERE = pytest.mark.parametrize("where", ["provider", "disk", "bucket"])
 MAX_CALLS = 200
 ENDED = {"available", "deleted", "failed", "unconfirmed"}
 
 
 @pytest.fixture
-def tenant(fake: FakeProvider, where: str) -> Tenant:
+def tenant(request: pytest.FixtureRequest, fake: FakeProvider, where: str) -> Tenant:
     """An organization that owns its only account alone."""
     tenant = make_tenant("acme")
-    account = (
-        openai_account(tenant.organization, fake, is_default=True)
-        if where == "provider"
-        else local_account(tenant.organization, is_default=True)
-    )
+    if where == "provider":
+        account = openai_account(tenant.organization, fake, is_default=True)
+    elif where == "disk":
+        account = local_account(tenant.organization, is_default=True)
+    else:
+        account = bucket_account(tenant.organization, request.getfixturevalue("s3_server"))
+        ProviderAccount.objects.filter(pk=account.pk).update(is_default=True)
     tenant.accounts[where] = account
     tenant.api.usage()  # the first use of a key is written down
     return tenant
 
 
-def upload(tenant: Tenant, content: bytes = CONTENT) -> int:
-    form = encode([purpose_part("evals"), file_part(content)])
+def upload(tenant: Tenant) -> int:
+    form = encode([purpose_part("evals"), file_part(CONTENT)])
+    if "bucket" in tenant.accounts:
+        form = encode([purpose_part("batch"), file_part(chat_lines(MODELS["bedrock"]), "in.jsonl")])
     reply = tenant.api.post("/files", headers=FORM, body=form)
     if reply.status != 200:
         assert reply.error
-        assert reply.status in {502, 503}, reply.body
+        assert reply.status in {502, 503, 504}, reply.body
     return reply.status
 
 
@@ -65,10 +72,13 @@ def stored(tenant: Tenant, fake: FakeProvider) -> dict[str, str]:
     """Return what the provider holds: digests by remote id."""
     if "provider" in tenant.accounts:
         return {each.remote_id: each.sha256 for each in fake.store("openai")}
-    driver = driver_for(tenant.accounts["disk"])
-    return {
-        each.remote_id: digest(read(driver, each.remote_id)) for each in driver.list_files(cursor=None).files
-    }
+    [account] = tenant.accounts.values()
+    driver = driver_for(account)
+    listed = driver.list_files(cursor=None).files
+    files = {each.remote_id for each in listed if each.rendition_of is None}
+    renditions = [each.rendition_of for each in listed if each.rendition_of is not None]
+    assert sorted(renditions) == (sorted(files) if "bucket" in tenant.accounts else [])
+    return {remote_id: digest(read(driver, remote_id)) for remote_id in files}
 
 
 def assert_one_truth(tenant: Tenant, fake: FakeProvider) -> set[str]:
@@ -92,7 +102,7 @@ def remove_all(tenant: Tenant) -> None:
     recover(deliver_by_messages)
 
 
-@WHERE
+@EVERYWHERE
 @FAULTS
 def test_an_upload_ends_whole_or_leaves_nothing(
     tenant: Tenant, fake: FakeProvider, boundary: Boundary, moment: Moment, times: Times
@@ -141,7 +151,7 @@ def test_a_delete_is_done_or_was_never_asked(
     pytest.fail("there is no end of calls")
 
 
-@WHERE
+@EVERYWHERE
 @FAULTS
 def test_a_delivery_that_fails_is_made_up_for(
     tenant: Tenant, fake: FakeProvider, boundary: Boundary, moment: Moment, times: Times

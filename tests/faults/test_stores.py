@@ -16,6 +16,7 @@ import requests
 from tests.faults.gateway import PATIENCE_SECONDS, Gateway, Tenant, digest
 from tests.faults.proxy import FaultProxy
 from tests.faults.wire import FORM_TYPE, Wire, upload_head
+from tests.files_app.batches import MODELS, chat_line, jsonl
 from tests.files_app.forms import BOUNDARY, file_part, purpose_part
 from tests.processes import wait_until
 from tests.providers.stores import ACCESS_KEY, BUCKETS, SECRET_KEY, FakeGCS, Weed, gcs_server, s3_server
@@ -188,6 +189,47 @@ def test_a_kill_behind_the_last_byte_leaves_nothing(gateway: Gateway, store: Sto
     gateway.recover()
     assert store.stored_keys() == []
     tenant.assert_empty()
+
+
+def batch_form(size: int) -> Iterator[bytes]:
+    """Yield a form around about so many bytes of batch lines, which are rendered for jobs."""
+    head = f"--{BOUNDARY}\r\n".encode() + purpose_part("batch").head() + b"batch\r\n"
+    yield head + f"--{BOUNDARY}\r\n".encode() + file_part(filename="in.jsonl").head()
+    asked = [{"role": "user", "content": "x" * 16_000}]
+    for number in range(size // 16_000):
+        yield jsonl(chat_line(f"r{number}", MODELS["bedrock"], messages=asked))
+    yield TAIL
+
+
+@ON_S3
+def test_a_kill_leaves_nothing_half_of_a_batch_file_and_its_rendition(gateway: Gateway, store: Store) -> None:
+    tenant = gateway.tenant(store.account())
+    pieces = list(batch_form(32 * MIB))
+    length = sum(map(len, pieces))
+    with Wire(gateway.stack.port, timeout=PATIENCE_SECONDS) as wire:
+        wire.send(upload_head(tenant.key, length))
+        for piece in pieces[: len(pieces) * 2 // 3]:
+            wire.send(piece)
+        wait_until(lambda: store.strays() == 2, seconds=PATIENCE_SECONDS, what="two multipart uploads")
+        gateway.stack.kill("web")
+    gateway.stack.restart_web()
+    gateway.recover()
+    assert store.stored_keys() == []
+    tenant.assert_empty()
+
+    def is_swept() -> bool:
+        gateway.shell("sweep_stores")
+        return store.strays() == 0
+
+    wait_until(is_swept, seconds=PATIENCE_SECONDS, what="the stray uploads to be swept")
+    answer = tenant.request("POST", "/v1/files", data=iter(pieces), headers={"Content-Type": FORM_TYPE})
+    assert answer.status_code == 200, answer.text
+    file = answer.json()
+    assert len(store.stored_keys()) == 2
+    assert file["batch"]["records"] == 32 * MIB // 16_000
+    tenant.delete(file["id"])
+    gateway.shell("deliver_deletes")
+    assert store.stored_keys() == []
 
 
 @ON_S3

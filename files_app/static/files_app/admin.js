@@ -223,6 +223,7 @@ function uploads(form) {
             const parameters = new URLSearchParams({
                 organization: field("organization").value, account: field("account").value,
                 purpose: field("purpose").value, expires_after_seconds: field("expiry").value, filename: file.name,
+                model: field("model").value, validate_only: field("check").checked,
             });
             queue.push({ file, row, parameters });
         }
@@ -280,11 +281,25 @@ function send(form, { file, row, parameters }) {
             if (request.status !== 200) return fail(answer.error || `The gateway answered ${request.status}.`);
             row.classList.add("is-done");
             progress.value = 100;
-            note.replaceChildren("stored as ", element("a", { href: answer.link }, answer.id));
+            if (answer.id) note.replaceChildren("stored as ", element("a", { href: answer.link }, answer.id));
+            else showCheck(row, note, answer);
             resolve();
         });
         request.send(file);
     });
+}
+
+/** What an upload would become. Its lines are somebody's: they stay text. */
+function showCheck(row, note, answer) {
+    const facts = [`checked: ${answer.provider} would take it, and nothing was stored`];
+    if (answer.batch) {
+        const { records, model, format, bytes, ignored, warnings } = answer.batch;
+        facts.push(`${records} records${model ? ` for ${model}` : ""} as ${format}, ${readable(bytes)}`);
+        if (ignored.length) facts.push(`left out: ${ignored.join(", ")}`);
+        facts.push(...warnings);
+    }
+    note.textContent = facts.join("; ");
+    if (answer.sample && answer.sample.length) row.append(element("pre", {}, answer.sample.join("\n")));
 }
 
 function element(name, properties, ...children) {

@@ -132,7 +132,14 @@ def _read_messages(request: ChatRequest, value: JSONValue) -> None:
 
 
 def _read_max_tokens(request: ChatRequest, value: JSONValue) -> None:
-    most = integer(value, "body.max_tokens", 1)
+    _take_max_tokens(request, integer(value, "body.max_tokens", 1))
+
+
+def _read_max_completion_tokens(request: ChatRequest, value: JSONValue) -> None:
+    _take_max_tokens(request, integer(value, "body.max_completion_tokens", 1))
+
+
+def _take_max_tokens(request: ChatRequest, most: int) -> None:
     if request.max_tokens not in (None, most):
         raise UnfitLineError("'body.max_tokens' and 'body.max_completion_tokens' differ: keep one of them")
     request.max_tokens = most
@@ -183,7 +190,7 @@ def _read_parallel(request: ChatRequest, value: JSONValue) -> None:
 _READERS: Final[Mapping[str, Callable[[ChatRequest, JSONValue], None]]] = {
     "messages": _read_messages,
     "max_tokens": _read_max_tokens,
-    "max_completion_tokens": _read_max_tokens,
+    "max_completion_tokens": _read_max_completion_tokens,
     "temperature": _read_temperature,
     "top_p": _read_top_p,
     "stop": _read_stop,

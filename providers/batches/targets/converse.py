@@ -67,7 +67,7 @@ def check_no_tools(request: ChatRequest) -> None:
     )
     if request.tools or has_calls or request.tool_choice not in (None, "none", "auto"):
         raise UnfitLineError(
-            "tools cannot be called in Bedrock's batches: leave 'tools', tool calls and their results out"
+            "tools cannot be called in Bedrock's batches: leave 'tools', 'tool_choice', calls and results out"
         )
 
 

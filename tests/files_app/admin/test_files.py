@@ -20,6 +20,8 @@ from files_app.models import AuditEvent, CopyState, DeletedReason, File, FileCop
 from files_app.services.upstream.lost import mark_lost
 from tests.files_app.admin.conftest import World, body_of, store
 from tests.files_app.admin.demo import picture
+from tests.files_app.batches import MODELS, chat_lines
+from tests.files_app.cast import make_account
 from tests.files_app.rows import force
 
 LIST = "admin:files_app_file_changelist"
@@ -340,6 +342,41 @@ def test_an_upload_is_refused_in_the_words_of_the_api(
     assert words in answer.json()["error"]
     own.organization.refresh_from_db()
     assert own.organization.reserved_bytes == 0
+
+
+def test_the_page_of_a_batch_file_shows_what_a_job_is_given(root: Client, own: World) -> None:
+    batch = {
+        "format": "bedrock-converse",
+        "uri": "s3://bucket/files/batch/<b>x</b>.jsonl",
+        "records": 7,
+        "model": "amazon.nova-lite-v1:0",
+        "output_uri": "s3://bucket/files/results/x/",
+        "warnings": ["The file has 7 records and a job needs 100."],
+    }
+    File.objects.filter(pk=own.file.pk).update(batch=batch)
+    shown = body_of(root.get(reverse("admin:files_app_file_change", args=[own.file.pk]))).decode()
+    assert "s3://bucket/files/batch/&lt;b&gt;x&lt;/b&gt;.jsonl" in shown
+    assert "<b>x</b>" not in shown
+    assert "s3://bucket/files/results/x/" in shown
+    assert "7 of bedrock-converse, for amazon.nova-lite-v1:0<br>The file has 7 records" in shown
+
+
+def test_an_upload_that_is_only_checked_stores_nothing(root: Client, own: World) -> None:
+    nowhere = {"bucket": "nobodys", "endpoint_url": "http://127.0.0.1:9"}
+    make_account(own.organization, "bucket", "vertex", options=nowhere)
+    lines = {"purpose": "batch", "filename": "in.jsonl", "account": "bucket", "validate_only": "true"}
+    before = File.objects.count()
+    answer = root.put(
+        send_address(own, **lines, model=MODELS["vertex"]), chat_lines(None), content_type="text/plain"
+    )
+    assert answer.status_code == 200, answer.content
+    found = answer.json()
+    assert (found["batch"]["model"], found["batch"]["records"]) == (MODELS["vertex"], 3)
+    assert "Question r0" in found["sample"][0]
+    refused = root.put(send_address(own, **lines), chat_lines(None), content_type="text/plain")
+    assert refused.status_code == 400
+    assert "line 1: " in refused.json()["error"]
+    assert File.objects.count() == before
 
 
 def test_an_upload_needs_the_csrf_token(own: World) -> None:

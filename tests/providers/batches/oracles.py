@@ -1,4 +1,4 @@
-"""What vendors' own libraries say about rendered lines. Each function raises AssertionError with the reason."""
+"""What vendors' own libraries say about rendered lines. Each function raises AssertionError."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import anthropic.types
@@ -38,7 +39,7 @@ def check_converse(line: Mapping[str, Any]) -> None:
     report = ParamValidator().validate(given, shape)
     assert not report.has_errors(), report.generate_report()
     roles = [message["role"] for message in body["messages"]]
-    assert roles[0] == "user" and all(one != other for one, other in zip(roles, roles[1:], strict=False))
+    assert roles[0] == "user" and all(one != other for one, other in pairwise(roles))
     names = [block["document"]["name"] for block in _blocks(body) if "document" in block]
     assert len(names) == len(set(names))
     assert all(_DOCUMENT_NAME.fullmatch(name) for name in names), names
@@ -53,7 +54,7 @@ def _blocks(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _with_blobs(value: Any, shape: Any, path: str) -> Any:
-    """Return a value as botocore's users write it, after checking what its validator leaves to the service."""
+    """Return a value as botocore's users write it; check what its validator leaves to the service."""
     for bound, is_kept in (("min", lambda n, b: n >= b), ("max", lambda n, b: n <= b)):
         if bound in shape.metadata and shape.type_name != "blob":
             measured = value if isinstance(value, int | float) else len(value)
@@ -72,7 +73,7 @@ def _with_blobs(value: Any, shape: Any, path: str) -> Any:
 
 
 def check_gemini(line: Mapping[str, Any]) -> None:
-    """Check a line of a batch prediction of Gemini against google-genai's types, which forbid other members."""
+    """Check a line of a batch prediction of Gemini against google-genai's types, which know all members."""
     assert line.keys() == {"request"}
     request = dict(line["request"])
     for each in request.pop("contents"):
@@ -115,7 +116,7 @@ def check_claude(line: Mapping[str, Any]) -> None:
     except ValidationError as exc:
         raise AssertionError(str(exc)) from exc
     roles = [message["role"] for message in body["messages"]]
-    assert roles[0] == "user" and all(one != other for one, other in zip(roles, roles[1:], strict=False))
+    assert roles[0] == "user" and all(one != other for one, other in pairwise(roles))
 
 
 def _read(value: Any) -> None:

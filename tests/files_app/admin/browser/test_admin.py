@@ -146,6 +146,19 @@ def test_a_picture_is_previewed(open_page: OpenPage) -> None:
     page.wait_for_function("document.querySelector('.fg-preview-image').naturalWidth === 240")
 
 
+def test_an_upload_that_is_only_checked(open_page: OpenPage) -> None:
+    page = open_page("/admin/upload/", expected_errors=(400,))
+    choose_disk(page)
+    page.get_by_label("Check only").check()
+    drop(page, ("only-checked.txt", "one"))
+    expect(page.locator(".fg-transfer.is-done")).to_contain_text("nothing was stored")
+    page.get_by_label("Purpose").select_option("batch")
+    drop(page, ("only-checked.jsonl", "{}"))
+    expect(page.locator(".fg-transfer.is-bad")).to_contain_text("line 1: ")
+    page.goto(f"{FILES}?q=only-checked")
+    expect(page.locator("#result_list tbody tr")).to_have_count(0)
+
+
 def test_upload_by_drag_and_drop_then_bulk_delete(open_page: OpenPage, picture: Picture) -> None:
     page = open_page("/admin/upload/")
     choose_disk(page)
