@@ -45,6 +45,7 @@ class BedrockDriver(CloudStoreDriver):
         mode="object store",
         paging="token",
         ranges=True,
+        renders_batches=True,
         extensions={"batch": (".jsonl",)},
         max_bytes_by_purpose={"batch": GiB},
         # OpenAI's lines are for Bedrock's OpenAI-compatible batch endpoint, the others for invocation jobs.

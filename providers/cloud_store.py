@@ -48,7 +48,6 @@ class CloudStoreDriver(ObjectStoreDriver):
     role_option: ClassVar[str] = ""
     renders_for: ClassVar[RenderedDriver]
     result_names: ClassVar[re.Pattern[str]]
-    has_renditions = True
 
     @property
     def is_foreign(self) -> bool:

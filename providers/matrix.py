@@ -211,6 +211,12 @@ def _section(row: Row) -> tuple[str, str]:
     lines += (
         f"{operation.capitalize()}: {reason}" for operation, reason in capabilities.missing_reasons.items()
     )
+    if capabilities.renders_batches:
+        lines.append(
+            "Batch files: OpenAI's lines are kept as they came and "
+            "[rendered](api.md#batch-files-for-bedrock-and-vertex) for jobs; lines in the provider's own "
+            "form are kept as they are."
+        )
     if capabilities.needs_whole_file:
         lines.append("An upload is kept on disk until it is whole.")
     elif capabilities.text_fields_first:

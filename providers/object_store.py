@@ -60,13 +60,11 @@ class ObjectStoreDriver(Driver):
     Subclasses give the store, the scheme of its URIs, and the request header that may name another bucket.
 
     output_names: matches the names, without folders, that batch jobs give to what they write.
-    has_renditions: whether batch files may have a rendition beside them (`providers.renditions`).
     """
 
     scheme: ClassVar[str] = ""
     bucket_header: ClassVar[str] = ""
     output_names: ClassVar[re.Pattern[str] | None] = None
-    has_renditions: ClassVar[bool] = False
 
     @cached_property
     def store(self) -> ObjectStore:
@@ -152,7 +150,7 @@ class ObjectStoreDriver(Driver):
         To delete it is to delete the rendition.
         """
         key = f"{self.prefix}{namespace}/{file_id}.jsonl"
-        if not self.has_renditions or (rendition := rendition_key(key)) is None:
+        if not self.capabilities.renders_batches or (rendition := rendition_key(key)) is None:
             return None
         for bucket in self.buckets:
             if self.store.list_page(bucket, rendition, None).objects:
@@ -222,12 +220,12 @@ class ObjectStoreDriver(Driver):
 
     def _is_rendered(self, remote_id: str) -> bool:
         name = self._name_of(remote_id)
-        key = rendition_key(name.key) if self.has_renditions else None
+        key = rendition_key(name.key) if self.capabilities.renders_batches else None
         return key is not None and bool(self.store.list_page(name.bucket, key, None).objects)
 
     def _delete_rendition(self, name: ObjectName) -> None:
         """Delete the rendition of a file, if there is one."""
-        if self.has_renditions and (key := rendition_key(name.key)) is not None:
+        if self.capabilities.renders_batches and (key := rendition_key(name.key)) is not None:
             with suppress(RemoteFileNotFoundError):
                 self.store.delete(name.bucket, key)
 
@@ -313,7 +311,7 @@ class ObjectStoreDriver(Driver):
 
     def _original(self, key: str) -> str | None:
         """Return the key of the file whose rendition `key` names; None where it names none."""
-        original = original_key(key) if self.has_renditions else None
+        original = original_key(key) if self.capabilities.renders_batches else None
         is_own = original is not None and _OWN_NAME.fullmatch(original.removeprefix(self.prefix))
         return original if is_own else None
 

@@ -83,6 +83,7 @@ class Capabilities:
     max_bytes: largest file, None where only the gateway's own limit holds; by purpose where it differs.
     extensions: purpose -> file name endings that the provider takes (lower case, with the dot).
     paging: how the provider's own list pages, for the docs and the admin.
+    renders_batches: jobs read no lines of OpenAI's, so that these are rendered (`providers.renditions`).
     sealed_purposes: purposes of files whose content the provider does not give back, as clients are told.
     content: whether a download gives the uploaded bytes back, or text that the provider made of them.
     text_fields_first: form fields must come before the file.
@@ -102,6 +103,7 @@ class Capabilities:
     expiry: Expiry = Expiry()
     paging: Literal["none", "after", "token", "page"] = "none"
     batch_lines: tuple[BatchLineFormat, ...] = (OPENAI_BATCH_LINES,)
+    renders_batches: bool = False
     storage: Literal["provider", "s3", "gcs", "disk"] = "provider"
     mode: Literal["pass-through", "transformed", "object store"] = "pass-through"
     ranges: bool = False

@@ -42,6 +42,7 @@ class VertexDriver(CloudStoreDriver):
         mode="object store",
         paging="token",
         ranges=True,
+        renders_batches=True,
         extensions={"batch": (".jsonl",)},
         max_bytes_by_purpose={"batch": GiB},
         # Claude's lines, embeddings, and chat of Gemini, which has no field for the caller's id.

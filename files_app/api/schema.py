@@ -10,10 +10,15 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    PolymorphicProxySerializer,
+    extend_schema,
+)
 
 from files_app.api import serializers
-from files_app.services.accounts.selection import PROVIDER_HEADER
+from files_app.services.accounts.selection import MODEL_HEADER, PROVIDER_HEADER
 from providers.objects import FILE_STATUSES, INPUT_PURPOSES
 
 Endpoint = tuple[str, str, str, Any]
@@ -176,6 +181,12 @@ list_files = extend_schema(
     responses={200: OpenApiResponse(serializers.FileListSerializer, "A page of files."), **_errors(400)},
 )
 
+_UPLOAD_ANSWER = PolymorphicProxySerializer(
+    component_name="UploadAnswer",
+    serializers=[serializers.FileSerializer, serializers.FileValidationSerializer],
+    resource_type_field_name=None,
+)
+
 create_file = extend_schema(
     operation_id="createFile",
     tags=["files"],
@@ -183,6 +194,12 @@ create_file = extend_schema(
         _PROVIDER,
         _header("x-tfy-metadata", "A JSON object of up to 16 strings, kept with the file."),
         _header("Idempotency-Key", "The same key with the same request gets the same answer for a day."),
+        _header(MODEL_HEADER, "Batch lines that are rendered for jobs: fills in or replaces their model."),
+        OpenApiParameter(
+            "validate_only",
+            bool,
+            description="`true`: answer what would happen, or what is wrong, and store nothing.",
+        ),
         _header("x-tfy-aws-s3-bucket", "Another bucket that a `bedrock` account allows."),
         _header("x-tfy-vertex-storage-bucket-name", "Another bucket that a `vertex` account allows."),
         _header("x-tfy-vertex-region", "The region of a `vertex` account; another one is refused."),
@@ -190,7 +207,7 @@ create_file = extend_schema(
     ],
     request={"multipart/form-data": _UPLOAD_FORM},
     responses={
-        200: OpenApiResponse(serializers.FileSerializer, "The file."),
+        200: OpenApiResponse(_UPLOAD_ANSWER, "The file; with `validate_only`, what it would be."),
         **_errors(*_AT_PROVIDER, 409, 413, 422),
     },
 )

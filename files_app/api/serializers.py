@@ -71,8 +71,31 @@ def provider_object(
     }
 
 
+class BatchLinesSerializer(serializers.Serializer[File]):
+    """What the lines of a batch file are for its provider's jobs."""
+
+    format = serializers.CharField(help_text="Of the lines that a job reads, such as `bedrock-converse`.")
+    bytes = serializers.IntegerField(help_text="Of what a job reads.")
+    records = serializers.IntegerField()
+    model = serializers.CharField(
+        allow_null=True, help_text="The provider's name for it; null in lines of the provider's own form."
+    )
+    endpoint = serializers.CharField(allow_null=True, help_text="OpenAI's, such as /v1/chat/completions.")
+    ignored = serializers.ListField(
+        child=serializers.CharField(), help_text="Fields that were left out, since they change no answer."
+    )
+    warnings = serializers.ListField(child=serializers.CharField())
+
+
+class BatchSerializer(BatchLinesSerializer):
+    """What a job is given of a batch file, at providers whose jobs read objects of a bucket."""
+
+    uri = serializers.CharField(help_text="What a job reads. s3:// or gs:// address.")
+    output_uri = serializers.CharField(help_text="The folder that a job should write to.")
+
+
 class FileSerializer(serializers.Serializer[File]):
-    """OpenAI's file object; `provider`, `uri`, `sha256` and `metadata` are the gateway's."""
+    """OpenAI's file object; `provider`, `uri`, `sha256`, `metadata` and `batch` are the gateway's."""
 
     id = serializers.CharField(help_text="The provider's own id, or `file-...` in object stores.")
     object = serializers.ChoiceField(["file"])
@@ -89,6 +112,24 @@ class FileSerializer(serializers.Serializer[File]):
     uri = serializers.CharField(required=False, help_text="s3:// or gs:// address; works as an id too.")
     sha256 = serializers.CharField(required=False, help_text="Of files that came through the gateway.")
     metadata = serializers.DictField(child=serializers.CharField(), required=False)
+    batch = BatchSerializer(required=False)
+
+
+class FileValidationSerializer(serializers.Serializer[File]):
+    """What an upload with `validate_only=true` would have become."""
+
+    object = serializers.ChoiceField(["file.validation"])
+    bytes = serializers.IntegerField(help_text="Size in bytes.")
+    sha256 = serializers.CharField()
+    filename = serializers.CharField()
+    purpose = serializers.CharField()
+    provider = serializers.CharField(help_text="Name of the provider account that would hold the file.")
+    batch = BatchLinesSerializer(required=False)
+    sample = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="The first lines that a job would read, each up to 10,000 characters.",
+    )
 
 
 @extend_schema_serializer(many=False)  # it holds the array itself

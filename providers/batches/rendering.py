@@ -25,6 +25,7 @@ from providers.objects import JSONObject
 MAX_CUSTOM_ID: Final = 512
 MAX_MODEL: Final = 512
 SAMPLE_LINES: Final = 3
+SAMPLE_BYTES: Final = 65_536
 _SPACE: Final = b" \t\r"
 _MEMBERS: Final = frozenset({"custom_id", "method", "url", "body"})
 #: The member that shows that a line is in the provider's own form.
@@ -59,7 +60,7 @@ class Rendition:
     /v1/chat/completions.
     ignored: fields that were left out because they do not change the answer, and those that the account
         says to leave out.
-    sample: the first three rendered lines, without their line ends.
+    sample: the first three rendered lines, without their line ends, each up to 65,536 bytes.
     """
 
     format: str
@@ -116,21 +117,20 @@ class BatchRenderer:
         if len(self._head) < HEAD_BYTES:
             self._head += chunk[: HEAD_BYTES - len(self._head)]
         *lines, rest = chunk.split(b"\n")
-        rendered = []
+        rendered: list[bytes] = []
         for line in lines:
             self._keep(line)
-            rendered.append(self._end_line())
+            if made := self._end_line():
+                rendered += (made, b"\n")
         self._keep(rest)
         return b"".join(rendered)
 
     def finish(self) -> bytes:
         """Return the rendered bytes of what stands behind the last line end."""
-        rendered = b""
-        if not self.is_native and not self.is_full and self._rest_bytes:
-            rendered = self._end_line()
+        rendered = self._end_line() if self._rest_bytes else b""
         if not self._last_record and not self.problems:
             self.problems.append("line 1: the file has no records")
-        return rendered
+        return rendered + b"\n" if rendered else b""
 
     def summary(self) -> Rendition:
         """Return what was rendered; only after a `finish` without problems, of a file that is not native."""
@@ -168,16 +168,17 @@ class BatchRenderer:
             self._rest.append(piece)
 
     def _end_line(self) -> bytes:
-        line, was_reported = b"".join(self._rest), self._is_skipping
+        """Return what becomes of the line in hand; nothing of one that is not rendered."""
+        pieces, was_reported = self._rest, self._is_skipping
         self._rest, self._rest_bytes, self._is_skipping = [], 0, False
         if was_reported or self.is_full or self.is_native:
             return b""
-        if not line.strip(_SPACE):
+        if not any(piece.strip(_SPACE) for piece in pieces):
             self._line += 1
             return b""
         self._begin_record()
         try:
-            return self._rendered(line)
+            return self._rendered(pieces)
         except (JSONProblemError, UnfitLineError) as exc:
             self._report(str(exc))
             return b""
@@ -201,9 +202,16 @@ class BatchRenderer:
 
     # -- records ---------------------------------------------------------------------------------------------
 
-    def _rendered(self, line: bytes) -> bytes:
-        """Return a line in the target's form, with its end. Raises JSONProblemError, UnfitLineError."""
+    def _rendered(self, pieces: list[bytes]) -> bytes:
+        """Return a line in the target's form. Raises JSONProblemError, UnfitLineError.
+
+        A line may be long, so nothing of it is held twice for longer than it has to be.
+        """
+        line = b"".join(pieces)
+        pieces.clear()
         record = decoded_strictly(line, self._limits)
+        if self._options.job != "openai":
+            line = b""  # no target of any other job keeps it
         if self._decides_native(record):
             return b""
         custom_id, body = self._checked(record)
@@ -214,7 +222,7 @@ class BatchRenderer:
         keeps = target.keeps_lines and named == model == body.get("model")
         rendered = line.strip(_SPACE) if keeps else msgspec.json.encode(made)
         self._count(target, rendered)
-        return rendered + b"\n"
+        return rendered
 
     def _decides_native(self, record: Any) -> bool:
         """Whether this is the first line and in the provider's own form."""
@@ -280,7 +288,7 @@ class BatchRenderer:
         if self._bytes > most:
             self._stop(f"the rendered lines have more than {most:,} bytes up to here: split the file")
         if len(self._sample) < SAMPLE_LINES:
-            self._sample.append(rendered)
+            self._sample.append(rendered[:SAMPLE_BYTES])
 
     def _stop(self, problem: str) -> None:
         """Report what makes reading on useless."""

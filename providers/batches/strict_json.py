@@ -10,8 +10,9 @@ import msgspec
 
 from providers.batches.json_lines import MAX_VALUES, JSONProblemError, LineLimits, check_values, decoded
 
-#: What stands behind every name of a member. What looks so in a text mostly has a backslash before it.
-_NAME_END: Final = re.compile(rb'"[ \t\r\n]*:')
+#: The escapes whose second character is not to be taken for the end of a string, or for its own escape.
+_ESCAPE: Final = re.compile(rb'\\["\\]')
+_CONTAINERS: Final = (dict, list)
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -26,36 +27,36 @@ def decoded_strictly(line: bytes, limits: LineLimits) -> Any:
         raise JSONProblemError(
             "holds half of a surrogate pair, or a number too large for any model"
         ) from None
-    if isinstance(record, dict):
-        _check_names(_count_names(record, limits.max_depth), line)
+    if isinstance(record, dict) and _strings_in(record, limits.max_depth) != _strings_of(line):
+        _UNIQUE.decode(line.decode())
     return record
 
 
-def _check_names(names: int, line: bytes) -> None:
-    """Refuse a name that stands twice in one object: decoders keep the last of them.
+def _strings_of(line: bytes) -> int:
+    """Return how many strings stand in a line of JSON, names among them."""
+    escaped = _ESCAPE.findall(line).count(b'\\"') if b"\\" in line else 0
+    return (line.count(b'"') - escaped) // 2
 
-    names: of the members that were kept. As long as no more can stand in the line, none was lost; only where
-    texts look like names is the line read again.
+
+def _strings_in(record: dict[str, Any], max_depth: int) -> int:
+    """Return how many strings a record holds: fewer than its line where a name stood twice.
+
+    Raises JSONProblemError where it is nested too deep.
     """
-    if (most := len(_NAME_END.findall(line))) == names:
-        return
-    if b'\\\\"' in line or most - line.count(b'\\":') > names:
-        _UNIQUE.decode(line.decode())
-
-
-def _count_names(record: dict[str, Any], max_depth: int) -> int:
-    """Return how many members there are. Raises JSONProblemError where they are nested too deep."""
-    names = 0
+    strings = 0
     layer: list[Any] = [record]
     for _ in range(max_depth):
-        below = []
+        below: list[Any] = []
         for value in layer:
             if isinstance(value, dict):
-                names += len(value)
+                strings += len(value)
                 value = value.values()
-            below += [child for child in value if isinstance(child, dict | list)]
+            kinds = [*map(type, value)]
+            strings += kinds.count(str)
+            if dict in kinds or list in kinds:
+                below += [child for child in value if isinstance(child, _CONTAINERS)]
         if not below:
-            return names
+            return strings
         layer = below
     raise JSONProblemError(f"nested deeper than {max_depth} levels")
 
