@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -14,6 +15,7 @@ from providers.exceptions import RemoteFileNotFoundError
 from providers.object_store import ObjectStoreDriver
 from providers.registry import build_driver
 from providers.results import JobResults, ResultPart, translated_from, translation_id
+from providers.transports.details import Details
 from tests.providers import jobs
 from tests.providers.stores import ACCESS_KEY, BUCKETS, LOOPBACK, NAMESPACE, SECRET_KEY, FakeGCS, Weed, read
 
@@ -186,3 +188,13 @@ def test_only_names_of_translations_are_taken_for_them(driver: ObjectStoreDriver
     assert translated_from(names, translation_id(source, "errors")) == source
     for other in ("b/translated/a.txt.output.jsonl", "b/translated/a.jsonl.out.other.jsonl", source):
         assert translated_from(names, other) is None
+
+
+@pytest.mark.parametrize("driver", ["bedrock"], indirect=True)
+def test_what_a_killed_translation_left_half_written_is_swept(driver: ObjectStoreDriver, put: Put) -> None:
+    source = put("job/a.jsonl.out", b"{}")
+    key = translation_id(source, "output").partition("/")[2]
+    writing = driver.store.begin(BUCKETS[0], key, Details(filename="x", content_type="application/jsonl"))
+    writing.write(b"x" * 9_000_000)  # more than one part: the store has it
+    assert driver.sweep_stray(timedelta(seconds=-5)) == 1
+    assert all_ids(driver) == {source}

@@ -475,3 +475,31 @@ def test_results_of_before_are_converted(
         acme.api.delete(f"/files/{file['id']}")
     deliver_deletes()
     assert not [key for key in stored(account) if "/results/" in key]
+
+
+@EVERYWHERE
+def test_a_result_whose_worker_died_is_translated_by_the_next_one(
+    acme: Tenant, account: ProviderAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It died behind the last byte of its translation, and before the row knew of it."""
+    run_job(account, batch(acme, account), all_but_r1)
+    sync(account)
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*args: Any) -> bool:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(translation, "_settled", killed)
+        with pytest.raises(Killed):
+            translate()
+    assert results(acme)["output"]["status"] == "uploaded"
+    translate()  # while its lease runs, nobody else begins
+    assert results(acme)["output"]["status"] == "uploaded"
+    File.objects.untranslated().update(status_ask_after=timezone.now() - timedelta(seconds=1))
+    translate()
+    files = results(acme)
+    assert set(lines(acme, files["output"])) == {"r0", "r2"}
+    assert set(lines(acme, files["errors"])) == {"r1"}
