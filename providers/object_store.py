@@ -304,16 +304,16 @@ class ObjectStoreDriver(Driver):
             return ""
 
     def _key_is_own(self, key: str) -> bool:
-        """Whether the gateway gives such a name, to a file or to a rendition."""
-        if not key.startswith(self.prefix):
-            return False
-        return bool(_OWN_NAME.fullmatch((self._original(key) or key).removeprefix(self.prefix)))
+        """Whether this account gives such a name, to a file or to a rendition."""
+        named = self._original(key) or key
+        return named.startswith(self.prefix) and bool(_OWN_NAME.fullmatch(named.removeprefix(self.prefix)))
 
     def _original(self, key: str) -> str | None:
-        """Return the key of the file whose rendition `key` names; None where it names none."""
-        original = original_key(key) if self.capabilities.renders_batches else None
-        is_own = original is not None and _OWN_NAME.fullmatch(original.removeprefix(self.prefix))
-        return original if is_own else None
+        """Return the key of the file whose rendition `key` names; None where it names none.
+
+        Also of a file of another account, whose prefix may be below or above this one's.
+        """
+        return original_key(key) if self.capabilities.renders_batches else None
 
     # -- answers ---------------------------------------------------------------------------------------------
 

@@ -75,12 +75,18 @@ class FileQuerySet(StatefulQuerySet["File"]):
         return self.filter(state=FileState.AVAILABLE, status=UNFINISHED, result_part=ResultPart.OUTPUT)
 
     def translate_anew(self, file: File) -> int:
-        """Let the result be read again of which `file` is a part; until then it has no content."""
-        remote_ids = file.copies.values("remote_id")
+        """Let the result be read again of which `file` is a part, and return how many files wait for that.
+
+        Until then they have no content. 0: its output file is deleted, and for the other alone nobody reads.
+        """
         parts = self.filter(account=file.account_id, state=FileState.AVAILABLE).exclude(result_part="")
-        parts = parts.filter(organization=file.organization_id, copies__remote_id__in=remote_ids)
-        rows = self.filter(pk__in=list(parts.values_list("pk", flat=True)))
-        return rows.update(status=UNFINISHED, status_ask_after=None)
+        parts = parts.filter(
+            organization=file.organization_id, copies__remote_id__in=file.copies.values("remote_id")
+        )
+        found = dict(parts.values_list("pk", "result_part"))
+        if ResultPart.OUTPUT not in found.values():
+            return 0
+        return self.filter(pk__in=found).update(status=UNFINISHED, status_ask_after=None)
 
     def take_status(self, remote: RemoteFile) -> bool:
         """Write down what a provider says of an available file's status; False where that is no news.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -17,7 +16,7 @@ from providers.batches.json_lines import (
     LineLimits,
     foreign_format,
 )
-from providers.batches.request.fields import Notes, UnfitLineError, object_in, text_in
+from providers.batches.request.fields import Notes, UnfitLineError, object_in, shown, text_in
 from providers.batches.strict_json import decoded_strictly
 from providers.batches.targets.table import Job, RenderedDriver, Target, target_of
 from providers.objects import JSONObject
@@ -242,12 +241,12 @@ class BatchRenderer:
         if record.keys() != _MEMBERS:
             if missing := _MEMBERS - record.keys():
                 raise UnfitLineError(f"'{min(missing)}' is missing")
-            raise UnfitLineError(f"'{min(record.keys() - _MEMBERS)[:64]}' is not known here: leave it out")
+            raise UnfitLineError(f"'{shown(min(record.keys() - _MEMBERS))}' is not known here: leave it out")
         custom_id = text_in(record, "custom_id", "custom_id")
         if not 1 <= len(custom_id) <= MAX_CUSTOM_ID:
             raise UnfitLineError(f"'custom_id' must have 1 to {MAX_CUSTOM_ID} characters")
         if (key := hash(custom_id)) in self._seen:
-            raise UnfitLineError(f"'custom_id' was used before: {json.dumps(custom_id[:64])}")
+            raise UnfitLineError(f"'custom_id' was used before: \"{shown(custom_id)}\"")
         self._seen.add(key)
         if record["method"] != "POST":
             raise UnfitLineError("'method' must be POST")
@@ -273,7 +272,8 @@ class BatchRenderer:
             )
         if endpoint != self._target.endpoint:
             raise UnfitLineError(
-                f"is for {endpoint} and the lines before for {self._target.endpoint}: write a file for each"
+                f"is for {shown(endpoint)} and the lines before for {self._target.endpoint}: write a file for "
+                "each"
             )
         return self._target
 

@@ -97,8 +97,7 @@ def _asked_for(file: File, copy: FileCopy, driver: Driver, byte_range: ByteRange
     try:
         return ask()
     except RemoteFileNotFoundError as exc:
-        if file.result_part:  # somebody has removed the translation; the result is there
-            File.objects.translate_anew(file)
+        if file.result_part and File.objects.translate_anew(file):  # somebody has removed the translation
             file.status = UNFINISHED
             require_ready(file)
         if may_not_show_yet(copy, driver):

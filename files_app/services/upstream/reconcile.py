@@ -24,7 +24,7 @@ from files_app.services.upstream.adoption import adopted_id, can_adopt, is_adopt
 from files_app.services.upstream.in_flight import unsettled_uploads
 from files_app.services.upstream.lost import ask_for, is_lost, note_missed, old_enough
 from files_app.services.upstream.pages import RemoteList
-from files_app.services.upstream.results import is_part_of_result
+from files_app.services.upstream.results import KnownResults
 from providers.base import Driver
 from providers.exceptions import ProviderError, RemoteFileNotFoundError
 from providers.objects import Operation, RemoteFile
@@ -157,6 +157,7 @@ class _Work:
         self._began = timezone.now()
         self._listed = RemoteList(driver, max_seconds=_MAX_SECONDS)
         self._may_adopt = can_adopt(account, driver)
+        self._results = KnownResults(account, driver)
         self._uploads: list[FileCopy] = []
 
     # -- what the provider has ---------------------------------------------------------------------
@@ -180,7 +181,7 @@ class _Work:
         for remote in page:
             held = known.get(remote.remote_id)
             if held is None:
-                if not is_part_of_result(self._account, self._driver, remote.remote_id):
+                if not self._results.explain(remote.remote_id):
                     yield self._stranger(remote)
             elif not any(copy.state in HOLDING_STATES for copy in held):
                 hint = "; a sync takes it back" if held[0].state == CopyState.LOST else ""

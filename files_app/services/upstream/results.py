@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -71,14 +72,22 @@ def adopt_in_results_folders(account: ProviderAccount, driver: Driver) -> int:
     return adopted
 
 
-def is_part_of_result(account: ProviderAccount, driver: Driver, remote_id: str) -> bool:
-    """Whether an object without a row belongs to a result that the index knows."""
-    name = driver.results.name_of(remote_id) if driver.results is not None else None
-    if driver.results is None or name is None:
-        return False
-    if name.is_summary:
-        return True  # of results, or of nothing: no file is made of it
-    return name.group in held_results(account, driver.results)
+class KnownResults:
+    """Tells what belongs to results that the index knows, as it was at the first question."""
+
+    def __init__(self, account: ProviderAccount, driver: Driver) -> None:
+        self._account = account
+        self._results = driver.results
+
+    def explain(self, remote_id: str) -> bool:
+        """Whether an object without a row belongs to one of them."""
+        name = self._results.name_of(remote_id) if self._results is not None else None
+        # No file is ever made of a summary.
+        return name is not None and (name.is_summary or name.group in self._groups)
+
+    @cached_property
+    def _groups(self) -> Mapping[str, File]:
+        return held_results(self._account, self._results) if self._results is not None else {}
 
 
 def _sorted(results: JobResults, strangers: Iterable[RemoteFile]) -> _Found:

@@ -73,7 +73,8 @@ def _send(file_pk: int) -> bool:
 
 
 def _is_due() -> Q:
-    return Q(status_ask_after__isnull=True) | Q(status_ask_after__lte=Now())
+    is_time = Q(status_ask_after__isnull=True) | Q(status_ask_after__lte=Now())
+    return is_time & Q(account__is_enabled=True)
 
 
 def translate_result(file_pk: int) -> bool:

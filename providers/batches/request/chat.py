@@ -13,6 +13,7 @@ from providers.batches.request.fields import (
     number,
     object_in,
     objects_in,
+    shown,
     text_in,
 )
 from providers.batches.request.messages import Conversation, Part, read_messages
@@ -82,7 +83,8 @@ class ChatRequest:
         for name in self.optional.keys() - supported:
             if notes.unsupported == "refuse":
                 raise UnfitLineError(
-                    f"'body.{name}' does not exist for this model: leave it out, or let the account ignore it"
+                    f"'body.{name}' does not exist for this model: leave it out, or set the account's option "
+                    "'unsupported_fields' to ignore"
                 )
             notes.ignored.add(name)
         return {name: value for name, value in self.optional.items() if name in supported}
@@ -103,7 +105,7 @@ def read_chat(body: JSONObject, notes: Notes) -> ChatRequest:
         elif name in OPTIONAL_FIELDS:
             _read_optional(request, name, value)
         else:
-            raise UnfitLineError(f"'body.{name}' is not known here: leave it out")
+            raise UnfitLineError(f"'body.{shown(name)}' is not known here: leave it out")
     if not request.messages.turns:
         raise UnfitLineError("'body.messages' needs a message of the role user")
     return request

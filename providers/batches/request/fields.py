@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -22,6 +23,11 @@ class Notes:
     unsupported: Literal["refuse", "ignore"]
     ignored: set[str] = field(default_factory=set)
     warnings: set[str] = field(default_factory=set)
+
+
+def shown(theirs: str) -> str:
+    """Return what somebody wrote as a problem may quote it: short, and of printable characters."""
+    return json.dumps(theirs[:64])[1:-1]
 
 
 def text_in(holder: JSONObject, name: str, where: str) -> str:
@@ -52,7 +58,7 @@ def only(holder: JSONObject, names: Collection[str], where: str) -> None:
     """Refuse members that nobody reads; null ones say nothing."""
     for name, value in holder.items():
         if name not in names and value is not None:
-            raise UnfitLineError(f"'{where}.{name}' is not known here: leave it out")
+            raise UnfitLineError(f"'{where}.{shown(name)}' is not known here: leave it out")
 
 
 def integer(value: JSONValue, where: str, least: int, most: int = MAX_INT32) -> int:

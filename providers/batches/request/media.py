@@ -9,7 +9,7 @@ from typing import Final
 
 from providers.batches.request.fields import UnfitLineError
 
-_DATA_URL: Final = re.compile(r"(?i:data):([a-zA-Z0-9.+-]+/[a-zA-Z0-9.+-]+)(?:;[^,;]*)*?;base64,")
+_DATA_URL: Final = re.compile(r"(?i:data):([a-zA-Z0-9.+-]{1,64}/[a-zA-Z0-9.+-]{1,127})(?:;[^,;]*)*?;base64,")
 _REMOTE_URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,15}://")
 #: Base64 is checked this much at a time, so that a large image is never decoded as a whole.
 _STEP: Final = 262_144

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from providers.batches.request.fields import UnfitLineError, object_in, objects_in, only, text_in
+from providers.batches.request.fields import UnfitLineError, object_in, objects_in, only, shown, text_in
 from providers.batches.request.media import Media, media_from_base64, media_from_url
 from providers.objects import JSONObject, JSONValue
 
@@ -27,7 +27,7 @@ class ToolCall:
         except ValueError:
             arguments = None
         if not isinstance(arguments, dict):
-            raise UnfitLineError(f"the arguments of the call {self.id[:64]} are not a JSON object")
+            raise UnfitLineError(f"the arguments of the call {shown(self.id)} are not a JSON object")
         return arguments
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from providers.batches.request.fields import Notes, UnfitLineError, integer, one_of
+from providers.batches.request.fields import Notes, UnfitLineError, integer, one_of, shown
 from providers.objects import JSONObject, JSONValue
 
 _MAX_COHERE_TEXTS: Final = 96
@@ -86,7 +86,7 @@ def _check(body: JSONObject, notes: Notes, names: tuple[str, ...]) -> None:
         elif name == "dimensions":
             raise UnfitLineError("'body.dimensions' is an option of the job for this model: leave it out")
         else:
-            raise UnfitLineError(f"'body.{name}' is not known here: leave it out")
+            raise UnfitLineError(f"'body.{shown(name)}' is not known here: leave it out")
 
 
 def _one_text(body: JSONObject) -> str:

@@ -6,14 +6,13 @@ from Cloud Storage, read 2026-11-26.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Final
 
 from providers.batches.custom_ids import labels_from
 from providers.batches.request.chat import ChatRequest
-from providers.batches.request.fields import Notes, UnfitLineError, integer, object_in, text_in
+from providers.batches.request.fields import Notes, UnfitLineError, integer, object_in, shown, text_in
 from providers.batches.request.media import Media
 from providers.batches.request.messages import Part, ToolCall, ToolResult, Turn
 from providers.batches.request.tools import FunctionTool, read_choice, read_tools
@@ -162,9 +161,7 @@ def _part(part: Part, names: Mapping[str, str]) -> JSONValue:
         return _media_part(part)
     if isinstance(part, ToolResult):
         if part.call_id not in names:
-            raise UnfitLineError(
-                f"no assistant message calls the tool_call_id {json.dumps(part.call_id[:64])}"
-            )
+            raise UnfitLineError(f"no assistant message calls the tool_call_id {shown(part.call_id)}")
         response: JSONValue = {"output": part.text}
         return {"functionResponse": {"id": part.call_id, "name": names[part.call_id], "response": response}}
     return {"functionCall": {"id": part.id, "name": part.name, "args": part.parsed()}}

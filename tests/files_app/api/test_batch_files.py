@@ -25,7 +25,7 @@ from tests.files_app.cast import Tenant, counters, deliver_deletes
 from tests.files_app.client import Reply
 from tests.files_app.forms import file_part, purpose_part
 from tests.files_app.rows import force
-from tests.providers.stores import gcs_server, s3_server
+from tests.providers.stores import Weed, gcs_server, s3_server
 
 pytestmark = pytest.mark.django_db
 __all__ = ["gcs_server", "s3_server"]
@@ -279,6 +279,20 @@ def test_a_sync_takes_no_rendition_for_a_file(acme: Tenant, account: ProviderAcc
     report = sync_account(account)
     assert report is not None
     assert (report.adopted, report.lost, report.is_complete) == (0, 0, True)
+    assert acme.api.listed()["data"] == [file]
+
+
+@ON_BEDROCK
+def test_a_sync_of_the_whole_bucket_takes_none_either(
+    acme: Tenant, account: ProviderAccount, s3_server: Weed
+) -> None:
+    prefix = str(account.options["prefix"])
+    above = bucket_account(acme.organization, s3_server, "above", prefix=prefix)
+    set_options(account, prefix=f"{prefix}/team/files")
+    file = create(acme, chat_lines(MODELS["bedrock"]))
+    report = sync_account(above)
+    assert report is not None
+    assert (report.seen, report.adopted) == (1, 0)
     assert acme.api.listed()["data"] == [file]
 
 

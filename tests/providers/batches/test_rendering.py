@@ -158,6 +158,24 @@ def test_an_id_that_was_used_before_is_refused() -> None:
     assert renderer.problems == ["line 2: 'custom_id' was used before: \"\\u00e9\""]
 
 
+def test_problems_quote_little_of_what_was_sent() -> None:
+    long = "\n" + "x" * 1_000_000
+    image = {"type": "image_url", "image_url": {"url": f"data:image/{'x' * 900_000};base64,AAAA"}}
+    bad = [
+        record(chat(CONVERSE, **{long: 1}), "a"),
+        record(chat(CONVERSE, user([{"type": "text", "text": "x", long: 1}])), "b"),
+        record(chat(CONVERSE, user([image])), "c"),
+        record(chat(CONVERSE), "d") | {long: 1},
+        record(chat(CONVERSE), "e"),
+        record(chat(CONVERSE), "f", url=long),
+        record(chat("x" * 1_000_000), "g"),
+        record(chat(CONVERSE), long),
+    ]
+    renderer, _ = render("bedrock", jsonl(bad))
+    assert len(renderer.problems) == 7
+    assert all(len(problem) < 300 and problem.isprintable() for problem in renderer.problems)
+
+
 # -- the model ---------------------------------------------------------------------------------------------
 
 

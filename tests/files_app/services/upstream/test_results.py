@@ -503,3 +503,32 @@ def test_a_result_whose_worker_died_is_translated_by_the_next_one(
     files = results(acme)
     assert set(lines(acme, files["output"])) == {"r0", "r2"}
     assert set(lines(acme, files["errors"])) == {"r1"}
+
+
+@EVERYWHERE
+def test_a_file_of_errors_that_is_left_alone_keeps_its_content(
+    acme: Tenant, account: ProviderAccount
+) -> None:
+    folder = run_job(account, batch(acme, account), all_but_r1)
+    files = taken_in(acme, account)
+    acme.api.delete(f"/files/{files['output']['id']}")
+    deliver_deletes()
+    late = {"bedrock": f"{folder.split('/')[-2]}.jsonl.err", "vertex": "predictions_0001.jsonl"}[
+        account.driver
+    ]
+    put(account, f"{folder}/{late}", b"{}")
+    assert sync(account).adopted == 0
+    assert set(lines(acme, files["errors"])) == {"r1"}
+
+
+@ON_BEDROCK
+def test_nothing_is_translated_at_an_account_that_is_switched_off(
+    acme: Tenant, account: ProviderAccount, asked: list[str]
+) -> None:
+    run_job(account, batch(acme, account))
+    sync(account)
+    asked.clear()
+    ProviderAccount.objects.filter(pk=account.pk).update(is_enabled=False)
+    translate()
+    assert translation.send_due() == 0 and asked == []
+    assert File.objects.untranslated().count() == 1
