@@ -34,6 +34,13 @@ def add_account(parser: ArgumentParser) -> None:
     )
 
 
+def add_model(parser: ArgumentParser) -> None:
+    """Declare --model."""
+    parser.add_argument(
+        "--model", metavar="NAME", help="batch lines for jobs: fills in or replaces what they name"
+    )
+
+
 def count(text: str) -> int:
     """Read a whole number. Raises ArgumentTypeError, as all of these do."""
     if not text.isdecimal() or len(text) > 12:

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from files_app.exceptions import InvalidRequestError
-from files_app.management.arguments import add_account, add_organization
+from files_app.management.arguments import add_account, add_model, add_organization
 from files_app.management.base import GroupCommand, command_caller
 from files_app.management.local_files import LocalUpload, try_upload
 from files_app.management.output import counted, printable, write_json_list
@@ -45,7 +45,7 @@ class BatchFilesCommand(GroupCommand):
         add_account(parser)
         parser.add_argument("--purpose", choices=INPUT_PURPOSES, default="batch", help="default: batch")
         parser.add_argument("--name", default="", help="the file's name; default: the last part of FILE")
-        _add_model(parser)
+        add_model(parser)
 
     def check_file(self, arguments: Namespace) -> None:
         """Say what would become of a file."""
@@ -86,7 +86,7 @@ class BatchFilesCommand(GroupCommand):
         parser.add_argument("files", metavar="ID", nargs="*", help="default: every one of --account")
         add_organization(parser)
         add_account(parser)
-        _add_model(parser)
+        add_model(parser)
 
     def render(self, arguments: Namespace) -> None:
         """Report each file, and the sums."""
@@ -112,14 +112,6 @@ class BatchFilesCommand(GroupCommand):
                 outcomes[row.outcome] += 1
                 progress.clear()
                 yield row
-
-
-def _add_model(parser: Any) -> None:
-    parser.add_argument(
-        "--model",
-        metavar="NAME",
-        help="fills in or replaces what the lines name",
-    )
 
 
 def _target(arguments: Namespace) -> tuple[Organization, str | None]:

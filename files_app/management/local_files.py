@@ -64,7 +64,7 @@ def upload_from_disk(upload: LocalUpload, *, caller: Caller, on_bytes: OnBytes =
     """
     with _opened(upload.path) as (file, size):
         source = _source(upload, file, size, on_bytes)
-        request = UploadRequest(caller, source, upload.account_name, upload.metadata)
+        request = UploadRequest(caller, source, upload.account_name, upload.metadata, model=upload.model)
         return upload_file(request, _ChangeRefusal(file, size))
 
 

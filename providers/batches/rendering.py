@@ -272,8 +272,8 @@ class BatchRenderer:
             )
         if endpoint != self._target.endpoint:
             raise UnfitLineError(
-                f"is for {shown(endpoint)} and the lines before for {self._target.endpoint}: write a file for "
-                "each"
+                f"is for {shown(endpoint)} and the lines before for {self._target.endpoint}: "
+                "write a file for each"
             )
         return self._target
 

@@ -14,6 +14,7 @@ from files_app.management.arguments import (
     MAX_METADATA,
     add_account,
     add_dry_run,
+    add_model,
     add_organization,
     add_yes,
     count,
@@ -175,6 +176,7 @@ class Command(BatchFilesCommand, ResultFilesCommand, VerifyFilesCommand):
         parser.add_argument("--content-type", default="application/octet-stream", metavar="TYPE")
         parser.add_argument("--expires-after", type=count, metavar="SECONDS", help="3600 to 2592000")
         parser.add_argument("--metadata", type=pair, action="append", default=[], metavar="KEY=VALUE")
+        add_model(parser)
         add_dry_run(parser)
 
     def upload(self, arguments: Namespace) -> None:
@@ -191,6 +193,7 @@ class Command(BatchFilesCommand, ResultFilesCommand, VerifyFilesCommand):
             content_type=arguments.content_type,
             expires_after_seconds=arguments.expires_after,
             metadata=dict(arguments.metadata),
+            model=arguments.model,
         )
         if arguments.dry_run:
             self._show_upload_plan(upload, arguments)

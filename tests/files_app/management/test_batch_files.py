@@ -68,6 +68,17 @@ def test_a_check_shows_what_jobs_would_read_and_stores_nothing(
     assert not File.objects.exists()
 
 
+def test_an_upload_of_this_host_may_name_the_model(
+    acme: Tenant, account: ProviderAccount, tmp_path: Path
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(chat_lines(None))
+    place = ["--organization", "acme", "--account", "bucket", "--purpose", "batch"]
+    assert "line 1: " in failing("files", "upload", str(path), *place).err
+    file = good("files", "upload", str(path), *place, "--model", MODELS["bedrock"], "--json").json
+    assert file["batch"]["model"] == MODELS["bedrock"]
+
+
 def test_a_check_needs_to_know_whose_limits_hold(acme: Tenant, s3_server: Weed, tmp_path: Path) -> None:
     bucket_account(None, s3_server, "common")
     path = tmp_path / "in.jsonl"
