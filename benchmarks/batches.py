@@ -32,8 +32,8 @@ Add = Callable[[str, str, str], None]
 
 
 @contextmanager
-def bucket(stack: Stack, directory: Path) -> Iterator[None]:
-    """Run an S3 server, with an account of the gateway's in it."""
+def bucket(stack: Stack, directory: Path) -> Iterator[str]:
+    """Run an S3 server, with an account of the gateway's in it, and yield its address."""
     server = Weed(directory / "weed")
     server.prepare()
     try:
@@ -43,7 +43,7 @@ def bucket(stack: Stack, directory: Path) -> Iterator[None]:
         place = {"bucket": BUCKETS[0], "endpoint": server.endpoint_url}
         config.write_text(_CONFIG.format(**place, key=ACCESS_KEY, secret=SECRET_KEY))
         stack.manage("apply", str(config))
-        yield
+        yield server.endpoint_url
     finally:
         server.stop()
 

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import batches, clients
+from benchmarks import batches, clients, results
 from benchmarks.measure import Cost, Meter
 from tests.processes import free_port, wait_until
 from tests.stack import Stack
@@ -148,9 +148,10 @@ class Bench:
         self._add(f"{name}: first byte behind upstream's", f"{lag:.1f} ms", "10 ms")
 
     def batches(self, directory: Path) -> None:
-        """A batch file whose lines are rendered for jobs."""
-        with batches.bucket(self._stack, directory):
+        """A batch file whose lines are rendered for jobs, and a result that is translated."""
+        with batches.bucket(self._stack, directory) as endpoint:
             batches.measure_uploads(self._stack, rounds=self._rounds, add=self._add)
+            results.measure_translation(endpoint, add=self._add)
 
     def small_requests(self, label: str, count: int = 3000) -> None:
         """`GET /v1/files/{id}` with key check, one after another on one connection."""

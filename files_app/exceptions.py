@@ -10,6 +10,7 @@ GatewayError                     status, message, type, param, code, should_retr
  |   `- QuotaExceededError       403, never worth a retry
  |- FileNotFoundInIndexError     404, the same for unknown and foreign ids
  |- ConflictError                409, with Retry-After: only for a request that is still running
+ |- TooEarlyError                409: what is asked for is being made
  |- FileTooLargeError            413
  |- UnprocessableError           422
  |- TooManyRequestsError         429
@@ -101,6 +102,12 @@ class FileNotFoundInIndexError(GatewayError):
 
 class ConflictError(GatewayError):
     """The same request is still running."""
+
+    status = 409
+
+
+class TooEarlyError(GatewayError):
+    """What is asked for is still being made."""
 
     status = 409
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from files_app.services.deletes import queue
+from files_app.services.upstream import translation
 
 
 @shared_task
@@ -20,3 +21,9 @@ def deliver_deletes() -> None:
     The beat of an earlier version asks for it too, until it is stopped.
     """
     queue.deliver_due()
+
+
+@shared_task
+def translate_results_of(account_pk: int) -> None:
+    """Translate what is due of an account's batch results now, not when beat finds it."""
+    translation.translate_soon(account_pk)

@@ -26,6 +26,7 @@ from providers.objects import (
     Upload,
 )
 from providers.parsing import origin
+from providers.results import JobResults
 from providers.transports.addresses import BlockedAddressError, check_url
 from providers.transports.http import HTTPTransport, TransportLimits
 
@@ -179,6 +180,11 @@ class Driver(ABC):
 
         model: named by the request, instead of in the lines. limits: the service's, of a file's lines.
         """
+        return None
+
+    @property
+    def results(self) -> JobResults | None:
+        """What batch jobs write into the account's store; None where they write into none."""
         return None
 
     def render_file(self, remote_id: str, upload: Upload) -> JSONObject | None:

@@ -39,6 +39,7 @@ class BedrockDriver(CloudStoreDriver):
     # Results, errors and summary, of invocation jobs and of OpenAI-compatible ones (`batch-inference-results`
     # and `inference-openai-batch` in the user guide).
     output_names = re.compile(r".*\.jsonl\.(out|err)|manifest\.json\.out")
+    result_names = re.compile(r"(?P<stem>.*\.jsonl)\.(out|(?P<later>err))|(?P<summary>manifest\.json\.out)")
     capabilities = Capabilities(
         storage="s3",
         mode="object store",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
+from dataclasses import replace
 from typing import ClassVar, Final
 
 from providers.base import Setting
@@ -17,8 +18,12 @@ from providers.batches.rendering import BatchRenderer
 from providers.batches.targets.table import RenderedDriver
 from providers.exceptions import ProviderConfigurationError
 from providers.object_store import ObjectStoreDriver
+from providers.objects import RemoteFile
 from providers.parsing import split_url
+from providers.results import JobResults, translated_from
+from providers.stored_results import StoredResults
 from providers.transports.addresses import addresses_of, is_public
+from providers.transports.objects import StoredObject
 
 ANYWHERE: Final = Setting(
     "default_credentials_anywhere",
@@ -36,11 +41,13 @@ class CloudStoreDriver(ObjectStoreDriver):
     (virtual machines, load balancers, endpoint services) are none of them.
     role_option: the option that names a role to assume; empty where there is none.
     renders_for: whose jobs read what is rendered.
+    result_names: matches the names of results that can be translated, as `providers.results` wants it.
     """
 
     vendor_host: ClassVar[re.Pattern[str]]
     role_option: ClassVar[str] = ""
     renders_for: ClassVar[RenderedDriver]
+    result_names: ClassVar[re.Pattern[str]]
 
     @property
     def is_foreign(self) -> bool:
@@ -73,6 +80,18 @@ class CloudStoreDriver(ObjectStoreDriver):
 
     def batch_renderer(self, *, model: str | None, limits: LineLimits) -> BatchRenderer:
         return BatchRenderer(self.renders_for, batch_options(self, model), limits)
+
+    @property
+    def results(self) -> JobResults:
+        return StoredResults(self, self.result_names, self._door)
+
+    def _key_is_own(self, key: str) -> bool:
+        is_translation = translated_from(self.result_names, key) is not None
+        return super()._key_is_own(key) or (is_translation and key.startswith(self.prefix))
+
+    def _remote_file(self, bucket: str, stored: StoredObject) -> RemoteFile:
+        file = super()._remote_file(bucket, stored)
+        return replace(file, translation_of=translated_from(self.result_names, file.remote_id))
 
     def check_endpoints(self) -> None:
         """Refuse default credentials that would go to a stranger, besides addresses out of reach."""

@@ -230,16 +230,26 @@ class ObjectStoreDriver(Driver):
                 self.store.delete(name.bucket, key)
 
     def _list_files(self, cursor: str | None) -> RemotePage:
+        return self.list_below(self.prefix, cursor)
+
+    def list_below(self, prefix: str, cursor: str | None) -> RemotePage:
+        """Return a page of what lies under keys that start with `prefix`, bucket after bucket."""
         index, _, token = (cursor or "0:").partition(":")
         position = int(index) if index.isascii() and index.isdigit() else len(self.buckets)
         if position >= len(self.buckets):
             return RemotePage(())
         bucket = self.buckets[position]
-        page = self.store.list_page(bucket, self.prefix, token or None)
+        page = self.store.list_page(bucket, prefix, token or None)
         files = tuple(self._remote_file(bucket, stored) for stored in page.objects)
         if page.next_token is not None:
             return RemotePage(files, f"{position}:{page.next_token}")
         return RemotePage(files, f"{position + 1}:" if position + 1 < len(self.buckets) else None)
+
+    def list_folder(self, folder: str, token: str | None) -> tuple[tuple[RemoteFile, ...], str | None]:
+        """Return a page of what lies in a folder, which is named like a remote id, and the next token."""
+        bucket, _, key = folder.partition("/")
+        page = self.store.list_page(bucket, f"{key}/" if key else "", token)
+        return tuple(self._remote_file(bucket, stored) for stored in page.objects), page.next_token
 
     def _retrieve_file(self, remote_id: str) -> RemoteFile:
         name = self._name_of(remote_id)

@@ -171,6 +171,7 @@ class RemoteFile:
 
     batch: the `batch` member of its file object.
     rendition_of: the remote id of the file whose rendition this is; such a thing is nobody's file.
+    translation_of: the remote id of the batch result whose translation this is; nobody's file either.
     """
 
     remote_id: str
@@ -188,6 +189,7 @@ class RemoteFile:
     deduplicated: bool = False
     batch: JSONObject | None = None
     rendition_of: str | None = None
+    translation_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

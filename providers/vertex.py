@@ -28,6 +28,8 @@ class VertexDriver(CloudStoreDriver):
         r"(predictions|errors)_\d+\.jsonl|predictions\.jsonl|\d{12}\.jsonl"
         r"|prediction\.(results|errors_stats)-.+"
     )
+    # Predictions of custom models are nobody's chat: they stay what they are.
+    result_names = re.compile(r"predictions(_\d+)?\.jsonl|\d{12}\.jsonl")
     # Global, mTLS, regional (rep) and Private Service Connect (p).
     # docs.cloud.google.com/storage/docs/request-endpoints, read 2026-11-23.
     vendor_host = re.compile(

@@ -44,6 +44,7 @@ from files_app.services.accounts.drivers import driver_for
 from files_app.services.deletes import outbox
 from files_app.services.deletes.expiry import set_expiry
 from files_app.services.reading import downloads
+from files_app.services.reading.batches import files_of_batch
 from files_app.services.upstream.recheck import recheck_file
 from files_app.web.content import content_response
 from files_app.web.exception_handler import answer_for
@@ -260,6 +261,7 @@ class FileAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "file": file,
             "copies": file.copies.select_related("account").order_by("pk"),
+            "batch": files_of_batch(file),
             "events": timeline(file),
             "metadata": shown_json(file.metadata) if file.metadata else "",
             "can_read": is_available and self.has_content_permission(request) and has_content(file),

@@ -62,6 +62,14 @@ def provider_model(request: HttpRequest) -> str | None:
     return str(name.strip())
 
 
+def wants_native(query: QueryDict) -> bool:
+    """Return whether the provider's own lines of a batch result are asked for. Raises InvalidRequestError."""
+    text = _single(query, "format") if "format" in query else "openai"
+    if text not in {"openai", "native"}:
+        raise InvalidRequestError("'format' is 'openai' or 'native'.", param="format")
+    return text == "native"
+
+
 def validate_only(query: QueryDict) -> bool:
     """Return whether an upload is only to be checked. Raises InvalidRequestError."""
     text = _single(query, "validate_only") if "validate_only" in query else "false"

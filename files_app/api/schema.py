@@ -93,6 +93,12 @@ _FILE_ID = OpenApiParameter(
     OpenApiParameter.PATH,
     description="The file's id, or its s3:// or gs:// address, percent-encoded.",
 )
+_FORMAT = OpenApiParameter(
+    "format",
+    str,
+    enum=["openai", "native"],
+    description="`native`: of a batch result, what the provider's job wrote instead of OpenAI's lines.",
+)
 _ANSWER_HEADERS = (_REQUEST_ID, _RETRY_AFTER, _SHOULD_RETRY)
 _EXPIRY_SECONDS = {
     "type": "integer",
@@ -127,7 +133,7 @@ _ERRORS = {
     401: "No valid API key.",
     403: "The key lacks a scope, the account is switched off, or the quota is used up.",
     404: "The organization has no such file.",
-    409: "The first request with this Idempotency-Key is still running.",
+    409: "The first request with this Idempotency-Key is still running, or the content is still being made.",
     413: "The file is over a limit.",
     416: "No byte of the file is in the range.",
     422: "The Idempotency-Key was used for another request.",
@@ -247,6 +253,7 @@ download_file = extend_schema(
     parameters=[
         _FILE_ID,
         _PROVIDER,
+        _FORMAT,
         _header("Range", "One range of bytes. Honoured where the provider can, else the whole file comes."),
         _header("If-Range", "ETag that the range is of; with another one the whole file comes."),
         _header("If-None-Match", "ETags that the client has already."),
@@ -257,7 +264,7 @@ download_file = extend_schema(
         (200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, "The file's bytes."),
         (206, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, "A part of them."),
         304: OpenApiResponse(None, _ERRORS[304]),
-        **_errors(*_AT_PROVIDER, 416),
+        **_errors(*_AT_PROVIDER, 409, 416),
     },
 )
 
@@ -267,12 +274,16 @@ describe_content = extend_schema(
     parameters=[
         _FILE_ID,
         _PROVIDER,
+        _FORMAT,
         _header("If-None-Match", "ETags that the client has already."),
         *_CONTENT_HEADERS,
     ],
     responses={
         200: OpenApiResponse(None, "The headers of a download."),
-        **{status: OpenApiResponse(None, _ERRORS[status]) for status in (304, 400, 401, 403, 404, 500, 503)},
+        **{
+            status: OpenApiResponse(None, _ERRORS[status])
+            for status in (304, 400, 401, 403, 404, 409, 500, 503)
+        },
     },
 )
 

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_serializer
+from drf_spectacular.utils import (
+    PolymorphicProxySerializer,
+    extend_schema_field,
+    extend_schema_serializer,
+)
 from rest_framework import serializers
 
 from files_app.models import File, Organization, ProviderAccount
@@ -94,6 +98,38 @@ class BatchSerializer(BatchLinesSerializer):
     output_uri = serializers.CharField(help_text="The folder that a job should write to.")
 
 
+class BatchCountsSerializer(serializers.Serializer[File]):
+    """How many requests of a batch came out how. Tokens: where the provider's job counts them."""
+
+    total = serializers.IntegerField()
+    completed = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    input_tokens = serializers.IntegerField(required=False)
+    output_tokens = serializers.IntegerField(required=False)
+
+
+class BatchResultSerializer(serializers.Serializer[File]):
+    """What a batch job made, whose content is OpenAI's lines."""
+
+    part = serializers.ChoiceField(["output", "errors"], help_text="Which of OpenAI's two files it is.")
+    input_file_id = serializers.CharField(
+        allow_null=True, help_text="The file that the job read; null where nothing says which."
+    )
+    counts = BatchCountsSerializer(required=False, help_text="Once the result is translated.")
+    parts = serializers.IntegerField(required=False, help_text="How many objects the job wrote of it.")
+
+
+@extend_schema_field(
+    PolymorphicProxySerializer(
+        component_name="BatchMember",
+        serializers=[BatchSerializer, BatchResultSerializer],
+        resource_type_field_name=None,
+    )
+)
+class BatchField(serializers.Field[Any, Any, Any, Any]):
+    """The member `batch`: of an input, or of a result."""
+
+
 class FileSerializer(serializers.Serializer[File]):
     """OpenAI's file object; `provider`, `uri`, `sha256`, `metadata` and `batch` are the gateway's."""
 
@@ -112,7 +148,7 @@ class FileSerializer(serializers.Serializer[File]):
     uri = serializers.CharField(required=False, help_text="s3:// or gs:// address; works as an id too.")
     sha256 = serializers.CharField(required=False, help_text="Of files that came through the gateway.")
     metadata = serializers.DictField(child=serializers.CharField(), required=False)
-    batch = BatchSerializer(required=False)
+    batch = BatchField(required=False)
 
 
 class FileValidationSerializer(serializers.Serializer[File]):

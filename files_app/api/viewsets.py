@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from typing import Any
 
 from django.http import HttpResponse
@@ -23,7 +23,7 @@ from files_app.models import File, ProviderAccount
 from files_app.models.files import FileQuerySet
 from files_app.services.accounts.selection import select_account
 from files_app.services.deletes import outbox
-from files_app.services.reading import downloads
+from files_app.services.reading import downloads, native
 from files_app.services.tenants import throttle
 from files_app.services.uploads import dry_run, idempotency
 from files_app.services.uploads.begin import upload_file
@@ -110,7 +110,7 @@ class FileViewSet(GenericViewSet[File]):
     @action(detail=True)
     def content(self, request: Request, file_id: str) -> HttpResponseBase:
         """Download a file's content."""
-        file = self.get_object()
+        file, open_content = self.get_content()
         if content.is_unmodified(request, file):
             return content.unmodified(file)
         byte_range = content.requested_range(request, file)
@@ -118,13 +118,13 @@ class FileViewSet(GenericViewSet[File]):
             if downloads.require_content(file).capabilities.ranges:
                 return self.refuse(content.range_not_satisfiable(file))
             byte_range = None  # whoever has no ranges ignores them
-        opened = downloads.open_file(file, caller=caller_of(request), byte_range=byte_range)
+        opened = open_content(caller=caller_of(request), byte_range=byte_range)
         return content.content_response(file, opened)
 
     @schema.describe_content
     def describe_content(self, request: Request, file_id: str) -> HttpResponse:
         """Answer what a download would, without asking the provider."""
-        file = self.get_object()
+        file, _ = self.get_content()
         can = downloads.require_content(file).capabilities
         if content.is_unmodified(request, file):
             return content.unmodified(file)
@@ -154,6 +154,17 @@ class FileViewSet(GenericViewSet[File]):
         """Return the file of the address, adopted from its provider where that is safe."""
         named = parameters.provider_name(self.request)
         return get_file(caller_of(self.request), self.kwargs["file_id"], named)
+
+    def get_content(self) -> tuple[File, Callable[..., downloads.OpenedFile]]:
+        """Return the file of the address as its content is asked for, and what opens it.
+
+        Raises InvalidRequestError, and TooEarlyError for what is not there yet.
+        """
+        file = self.get_object()
+        if parameters.wants_native(self.request.query_params) and file.result_part:
+            return native.as_native(file), partial(native.open_native, file)
+        downloads.require_ready(file)
+        return file, partial(downloads.open_file, file)
 
     @cached_property
     def named_account(self) -> ProviderAccount | None:

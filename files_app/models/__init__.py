@@ -3,7 +3,7 @@
 from files_app.models.accounts import ProviderAccount, SharedReason
 from files_app.models.breakers import BreakerKind, OpenBreaker
 from files_app.models.copies import FileCopy
-from files_app.models.files import DeletedReason, File
+from files_app.models.files import DeletedReason, File, ResultPart
 from files_app.models.organizations import ApiKey, Organization
 from files_app.models.places import AccountPlace
 from files_app.models.records import AuditAction, AuditEvent, IdempotencyRecord
@@ -28,6 +28,7 @@ __all__ = [
     "OpenBreaker",
     "Organization",
     "ProviderAccount",
+    "ResultPart",
     "SharedReason",
     "StaffAccess",
 ]

@@ -34,6 +34,13 @@ class DeletedReason(models.TextChoices):
     ADMIN = "admin"
 
 
+class ResultPart(models.TextChoices):
+    """Which of OpenAI's two files of a batch result a file is."""
+
+    OUTPUT = "output"
+    ERRORS = "errors"
+
+
 class FileQuerySet(StatefulQuerySet["File"]):
     """The one way to files: every lookup begins with the organization."""
 
@@ -61,12 +68,34 @@ class FileQuerySet(StatefulQuerySet["File"]):
 
     def unfinished(self) -> FileQuerySet:
         """Return files that their provider had not finished when it was asked last."""
-        return self.filter(state=FileState.AVAILABLE, status=UNFINISHED)
+        return self.filter(state=FileState.AVAILABLE, status=UNFINISHED, result_part="")
+
+    def untranslated(self) -> FileQuerySet:
+        """Return batch results that have no translation yet, or no more; one row for each."""
+        return self.filter(state=FileState.AVAILABLE, status=UNFINISHED, result_part=ResultPart.OUTPUT)
+
+    def translate_anew(self, file: File) -> int:
+        """Let the result be read again of which `file` is a part, and return how many files wait for that.
+
+        Until then they have no content. 0: its output file is deleted, and for the other alone nobody reads.
+        """
+        parts = self.filter(account=file.account_id, state=FileState.AVAILABLE).exclude(result_part="")
+        parts = parts.filter(
+            organization=file.organization_id, copies__remote_id__in=file.copies.values("remote_id")
+        )
+        found = dict(parts.values_list("pk", "result_part"))
+        if ResultPart.OUTPUT not in found.values():
+            return 0
+        return self.filter(pk__in=found).update(status=UNFINISHED, status_ask_after=None)
 
     def take_status(self, remote: RemoteFile) -> bool:
-        """Write down what a provider says of an available file's status; False where that is no news."""
+        """Write down what a provider says of an available file's status; False where that is no news.
+
+        Of a batch result the provider knows nothing: it has a translation or not.
+        """
         details = (remote.status_details or "")[:500]
         stale = self.filter(~Q(status=remote.status, status_details=details), state=FileState.AVAILABLE)
+        stale = stale.filter(result_part="")
         return bool(stale.update(status=remote.status, status_details=details))
 
     def index(
@@ -77,11 +106,13 @@ class FileQuerySet(StatefulQuerySet["File"]):
         organization_id: int,
         account: ProviderAccount,
         is_adopted: bool,
+        result_part: str = "",
     ) -> File:
         """Write the file and the copy of what a provider has already, and return the file.
 
-        is_adopted: made elsewhere; its bytes are shown and not counted. Raises IntegrityError when the
-        organization has a live file of this id, or another file holds the remote id.
+        is_adopted: made elsewhere; its bytes are shown and not counted. result_part: which file of a batch
+        result it is; both stand on one remote id. Raises IntegrityError when the organization has a live file
+        of this id, or another file holds the remote id.
         """
         created_at = remote.created_at or timezone.now()
         file = self.create(
@@ -96,6 +127,7 @@ class FileQuerySet(StatefulQuerySet["File"]):
             metadata=dict(remote.metadata),
             uri=remote.uri or "",
             batch=remote.batch,
+            result_part=result_part,
             status=remote.status,
             status_details=(remote.status_details or "")[:500],
             state=FileState.AVAILABLE,
@@ -105,7 +137,12 @@ class FileQuerySet(StatefulQuerySet["File"]):
             indexed_at=created_at,
             expires_at=remote.expires_at,
         )
-        file.copies.create(account=account, remote_id=remote.remote_id, state=CopyState.AVAILABLE)
+        file.copies.create(
+            account=account,
+            remote_id=remote.remote_id,
+            state=CopyState.AVAILABLE,
+            is_shared_remote=bool(result_part),
+        )
         return file
 
     def newest_first(self) -> FileQuerySet:
@@ -124,7 +161,9 @@ class File(StatefulModel):
     clients it is not there, until an operator confirms the account.
     batch: the member `batch` of the file object; None but for batch files whose provider's jobs read lines of
     their own.
-    status_ask_after: before this moment, in database time, nobody asks the provider for the status again.
+    result_part: of a batch result whose content is the translation into OpenAI's lines; empty for any other.
+    status_ask_after: before this moment, in database time, nobody asks the provider for the status again, or
+    translates the result.
     is_counted: whether the bytes count against the quota (adopted files do not).
     """
 
@@ -142,6 +181,7 @@ class File(StatefulModel):
     batch = models.JSONField(null=True, blank=True, editable=False)
     status = models.CharField(max_length=16, default="processed")
     status_details = models.CharField(max_length=500, blank=True)
+    result_part = models.CharField(max_length=8, choices=ResultPart, blank=True, db_default="", default="")
     status_ask_after = models.DateTimeField(null=True, blank=True, editable=False)
     state = models.CharField(max_length=16, choices=FileState, default=FileState.UPLOADING)
     deleted_reason = models.CharField(max_length=16, choices=DeletedReason, blank=True)

@@ -23,6 +23,7 @@ class AuditAction(models.TextChoices):
     FILE_RECHECK = "file.recheck"
     FILE_VERIFY = "file.verify"
     FILE_RENDER = "file.render"
+    FILE_CONVERT = "file.convert"
     FILE_ADOPT = "file.adopt"
     FILE_REBUILD = "file.rebuild"
     FILE_LOST = "file.lost"

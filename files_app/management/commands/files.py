@@ -1,4 +1,4 @@
-"""`manage.py files list|show|check|upload|download|delete|verify|render`."""
+"""`manage.py files list|show|check|upload|download|delete|verify|render|convert`."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from files_app.management.local_files import (
 )
 from files_app.management.output import counted, printable, write_facts, write_json_list, write_table
 from files_app.management.references import named_file, organization_named, selected_files
+from files_app.management.result_files import ResultFilesCommand
 from files_app.management.verify_files import VerifyFilesCommand
 from files_app.models import DeletedReason, File, FileState
 from files_app.models.states import DELETABLE_STATES
@@ -45,10 +46,12 @@ from providers.objects import INPUT_PURPOSES
 _LISTED_ROWS = 50
 
 
-class Command(BatchFilesCommand, VerifyFilesCommand):
+class Command(BatchFilesCommand, ResultFilesCommand, VerifyFilesCommand):
     """Files of every organization, from the shell."""
 
-    help = "List, show, check, upload, download, delete, verify and render files of every organization."
+    help = (
+        "List, show, check, upload, download, delete, verify, render and convert files of every organization."
+    )
     examples = """
         manage.py files list --organization acme --state failed
         manage.py files upload batch.jsonl --organization acme --purpose batch
@@ -66,6 +69,7 @@ class Command(BatchFilesCommand, VerifyFilesCommand):
         self._declare_delete()
         self.declare_verify()
         self.declare_render()
+        self.declare_convert()
 
     # -- list and show -----------------------------------------------------------------------------
 

@@ -58,7 +58,10 @@ def _deliver(copy: FileCopy) -> CopyState | None:
         return _finish(copy)
     try:
         driver = driver_for(copy.account)
-        driver.delete_file(copy.remote_id)
+        if copy.file.result_part and driver.results is not None:
+            driver.results.delete(copy.remote_id)
+        else:
+            driver.delete_file(copy.remote_id)
     except RemoteFileNotFoundError as exc:
         if may_not_show_yet(copy, driver):
             return _retry_later(copy, f"not shown yet: {exc.message}", None)

@@ -21,6 +21,7 @@ from files_app.services.index.transactions import database_time
 from files_app.services.index.usage import recount_all
 from files_app.services.operations import cleanup
 from files_app.services.upstream.schedule import sync_due_accounts
+from files_app.services.upstream.translation import translate_due
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +31,7 @@ UPKEEP: Mapping[str, Callable[[], object]] = {
     "sweep_uploads": cleanup.sweep_uploads,
     "sweep_stores": cleanup.sweep_stores,
     "sync_accounts": sync_due_accounts,
+    "translate_results": translate_due,
     "recount_usage": recount_all,
     "prune_records": cleanup.prune_records,
 }

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from files_app.exceptions import GatewayError
+from files_app.exceptions import GatewayError, TooEarlyError
 from files_app.models import AuditAction, File, FileCopy
+from files_app.models.files import UNFINISHED
 from files_app.observability import context
 from files_app.services.accounts.drivers import driver_for, may_not_show_yet
 from files_app.services.accounts.shares import Place, take_place
 from files_app.services.index import audit, writability
 from files_app.services.index.callers import Caller
-from files_app.services.reading.lookup import held_copy, require_enabled
+from files_app.services.reading.lookup import content_id, held_copy, require_enabled
 from files_app.streams.held import HeldFile
 from providers.base import Driver
 from providers.exceptions import (
@@ -65,22 +66,35 @@ def require_content(file: File) -> Driver:
     return driver
 
 
+def require_ready(file: File) -> None:
+    """Refuse to show a batch result that is not translated yet. Raises TooEarlyError."""
+    if file.result_part and file.status == UNFINISHED:
+        raise TooEarlyError(
+            "The result of this batch is not translated yet: ask again when the file's status is "
+            "'processed'. The provider's own lines can be had now, with ?format=native.",
+            param="id",
+            code="content_not_ready",
+        )
+
+
 def open_file(file: File, *, caller: Caller, byte_range: ByteRange | None = None) -> OpenedFile:
     """Open a file at its provider; the first bytes have arrived when this returns.
 
     It counts among the transfers until `close`. Raises ProviderError, OverloadedError, and
     FileMissingAtProviderError when the provider has the file no more. One that may lag behind the upload is
-    asked again for some seconds; then that is a ProviderTimeoutError.
+    asked again for some seconds; then that is a ProviderTimeoutError. A batch result that is not translated
+    is a TooEarlyError.
     """
     context.annotate(provider=file.account.name, driver=file.account.driver)
     driver = require_content(file)
+    require_ready(file)
     copy = held_copy(file)
     place = take_place(file.account, caller)
     who = {"actor": caller.actor, "organization": caller.organization_id, "ip": caller.ip}
     try:
         with writability.worth_no_failure("content_read_not_audited", file=file.file_id, **who):
             audit.record_file(caller, AuditAction.FILE_CONTENT, file)
-        download = _asked_for(copy, driver, byte_range)
+        download = _asked_for(file, copy, driver, byte_range)
         try:
             opened = _opened(file, driver, download)
         except BaseException:
@@ -103,15 +117,18 @@ def _closing(close: Callable[[], None], place: Place) -> Callable[[], None]:
     return close_both
 
 
-def _asked_for(copy: FileCopy, driver: Driver, byte_range: ByteRange | None) -> Download:
+def _asked_for(file: File, copy: FileCopy, driver: Driver, byte_range: ByteRange | None) -> Download:
     """Open a copy at its provider, after some seconds where it may not be shown yet."""
 
     def ask() -> Download:
-        return driver.download_file(copy.remote_id, byte_range=byte_range)
+        return driver.download_file(content_id(file, copy), byte_range=byte_range)
 
     try:
         return ask()
     except RemoteFileNotFoundError as exc:
+        if file.result_part and File.objects.translate_anew(file):  # somebody has removed the translation
+            file.status = UNFINISHED
+            require_ready(file)
         if may_not_show_yet(copy, driver):
             return _asked_again(ask, exc, driver)
         raise FileMissingAtProviderError(

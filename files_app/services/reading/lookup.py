@@ -7,9 +7,10 @@ from functools import cache
 from urllib.parse import unquote
 
 from files_app.exceptions import FileNotFoundInIndexError, InvalidRequestError, NotAllowedError
-from files_app.models import CopyState, File, FileCopy, FileState, ProviderAccount
+from files_app.models import CopyState, File, FileCopy, FileState, ProviderAccount, ResultPart
 from files_app.services.accounts.selection import PROVIDER_HEADER, account_by_pk, select_account
 from files_app.services.index.ids import _FILE_ID
+from providers.results import translation_id
 
 _MAX_SAME_ID = 20
 _URI = re.compile(r"(?:s3|gs)://[^\x00-\x1f\x7f]{3,1290}")
@@ -85,6 +86,13 @@ def held_copy(file: File) -> FileCopy:
     if copy is None:
         raise FileNotFoundInIndexError(file.file_id)
     return copy
+
+
+def content_id(file: File, copy: FileCopy) -> str:
+    """Return the remote id of the object whose bytes are the file's content."""
+    if not file.result_part:
+        return copy.remote_id
+    return translation_id(copy.remote_id, "output" if file.result_part == ResultPart.OUTPUT else "errors")
 
 
 def require_enabled(account: ProviderAccount) -> None:

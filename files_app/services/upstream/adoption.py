@@ -65,7 +65,7 @@ def adopt(account: ProviderAccount, driver: Driver, remote: RemoteFile) -> File 
         return None
     try:
         with transaction.atomic():
-            if _turned_out_shared(account) or FileCopy.objects.at(account, [remote.remote_id]).exists():
+            if turned_out_shared(account) or FileCopy.objects.at(account, [remote.remote_id]).exists():
                 return None
             if driver.names_files and _goes_with_its_upload(account, file_id, remote):
                 return None
@@ -103,7 +103,7 @@ def _goes_with_its_upload(account: ProviderAccount, file_id: str, remote: Remote
     return True
 
 
-def _turned_out_shared(account: ProviderAccount) -> bool:
+def turned_out_shared(account: ProviderAccount) -> bool:
     """Whether the account is marked meanwhile; if not, it stays so to the end of the transaction."""
     rows = ProviderAccount.objects.select_for_update(no_key=True).filter(pk=account.pk)
     return rows.values_list("shared_since", flat=True).get() is not None
@@ -115,11 +115,11 @@ def adopted_id(account: ProviderAccount, driver: Driver, remote: RemoteFile) -> 
         return None
     if driver.namespace_of(remote.remote_id) not in {None, account.organization.namespace}:
         return None
-    file_id = driver.file_id_of(remote.remote_id) or _derived_id(account, remote.remote_id)
+    file_id = driver.file_id_of(remote.remote_id) or derived_id(account, remote.remote_id)
     return file_id if is_well_formed(file_id) else None
 
 
-def _derived_id(account: ProviderAccount, remote_id: str) -> str:
+def derived_id(account: ProviderAccount, remote_id: str) -> str:
     """Return our id for an object that the gateway did not name: always the same, and not to be guessed."""
     key = settings.API_KEY_PEPPERS[-1].encode()
     digest = hmac.new(key, f"{account.uid}\0{remote_id}".encode(), hashlib.sha256).digest()

@@ -17,6 +17,7 @@ class RemoteList:
 
     seen: the remote ids so far. is_complete: whether the list was read to its end.
     renditions: what lies beside files for batch jobs and is no file, by the remote id of its file.
+    translations: what lies beside batch results and is no file, with the remote ids of the results.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class RemoteList:
         self._max_seconds = max_seconds
         self.seen: set[str] = set()
         self.renditions: dict[str, RemoteFile] = {}
+        self.translations: list[tuple[str, RemoteFile]] = []
         self.is_complete = False
 
     def __iter__(self) -> Iterator[list[RemoteFile]]:
@@ -44,11 +46,16 @@ class RemoteList:
             cursor = page.next_cursor
 
     def _files_of(self, fresh: list[RemoteFile]) -> list[RemoteFile]:
-        """Return the files among what a page brought, and keep the renditions."""
+        """Return the files among what a page brought, and keep what lies beside them."""
+        files = []
         for remote in fresh:
             if remote.rendition_of is not None:
                 self.renditions[remote.rendition_of] = remote
-        return [remote for remote in fresh if remote.rendition_of is None]
+            elif remote.translation_of is not None:
+                self.translations.append((remote.translation_of, remote))
+            else:
+                files.append(remote)
+        return files
 
     def _unseen(self, files: tuple[RemoteFile, ...]) -> list[RemoteFile]:
         """Return the files that no page had yet: lists shift while they are read."""

@@ -50,7 +50,7 @@ def _missed(copy: FileCopy) -> str:
 
 def _compared(file: File, remote: RemoteFile, label: str) -> str:
     File.objects.filter(pk=file.pk).take_status(remote)
-    if remote.bytes is not None and file.sha256 and remote.bytes != file.bytes:
+    if remote.bytes is not None and file.sha256 and not file.result_part and remote.bytes != file.bytes:
         return f"{label} has {remote.bytes:,} bytes instead of {file.bytes:,}"
     return f"{label} has it, status {remote.status}"
 

@@ -24,6 +24,7 @@ from files_app.services.upstream.adoption import adopted_id, can_adopt, is_adopt
 from files_app.services.upstream.in_flight import unsettled_uploads
 from files_app.services.upstream.lost import ask_for, is_lost, note_missed, old_enough
 from files_app.services.upstream.pages import RemoteList
+from files_app.services.upstream.results import KnownResults
 from providers.base import Driver
 from providers.exceptions import ProviderError, RemoteFileNotFoundError
 from providers.objects import Operation, RemoteFile
@@ -156,6 +157,7 @@ class _Work:
         self._began = timezone.now()
         self._listed = RemoteList(driver, max_seconds=_MAX_SECONDS)
         self._may_adopt = can_adopt(account, driver)
+        self._results = KnownResults(account, driver)
         self._uploads: list[FileCopy] = []
 
     # -- what the provider has ---------------------------------------------------------------------
@@ -168,6 +170,7 @@ class _Work:
             self._report.differences.extend(self._explained(page))
             on_seen(len(page))
         self._report.differences.extend(self._orphaned_renditions())
+        self._report.differences.extend(self._orphaned_translations())
         self._report.is_complete = self._listed.is_complete
 
     def _explained(self, page: list[RemoteFile]) -> Iterator[Difference]:
@@ -178,7 +181,8 @@ class _Work:
         for remote in page:
             held = known.get(remote.remote_id)
             if held is None:
-                yield self._stranger(remote)
+                if not self._results.explain(remote.remote_id):
+                    yield self._stranger(remote)
             elif not any(copy.state in HOLDING_STATES for copy in held):
                 hint = "; a sync takes it back" if held[0].state == CopyState.LOST else ""
                 yield _about_copy(Finding.LEFTOVER, held[0], f"the index has it as {held[0].state}{hint}")
@@ -198,6 +202,12 @@ class _Work:
                 left = _about_copy(Finding.LEFTOVER, copies[0], "the rendition of a file that is gone")
                 yield self._handled(replace(left, remote_id=rendition.remote_id), rendition)
 
+    def _orphaned_translations(self) -> Iterator[Difference]:
+        """Explain what was translated of batch results that are gone; the rest goes with its result."""
+        for result, translated in self._listed.translations:
+            if result not in self._listed.seen and not self._copies_of([result]).exists():
+                yield self._stranger(translated)
+
     def _copies_of(self, remote_ids: list[str]) -> QuerySet[FileCopy]:
         """Return every organization's copies of these ids, at whatever account.
 
@@ -213,7 +223,7 @@ class _Work:
             bytes=remote.bytes,
             created_at=remote.created_at,
         )
-        is_file = remote.rendition_of is None
+        is_file = remote.rendition_of is None and remote.translation_of is None
         if is_file and self._may_adopt and adopted_id(self._account, self._driver, remote) is not None:
             if is_adoptable(remote, self._began, self._uploads):
                 owner = self._account.organization.name if self._account.organization else ""
@@ -225,7 +235,8 @@ class _Work:
         """Remove what nothing explains, if told so and if its age allows it."""
         if not self._orders.remove_unexplained:
             return difference
-        if self._driver.file_id_of(remote.rendition_of or remote.remote_id) is None:
+        is_named_by_us = self._driver.file_id_of(remote.rendition_of or remote.remote_id) is not None
+        if not is_named_by_us and remote.translation_of is None:
             return replace(difference, action=Action.FOREIGN)
         if remote.created_at is None:
             return replace(difference, action=Action.UNDATED)

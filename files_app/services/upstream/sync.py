@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import takewhile
 
 import structlog
 from django.db.models import Q
@@ -18,10 +17,11 @@ from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.places import place_account
 from files_app.services.index import leases
 from files_app.services.index.transactions import database_time
-from files_app.services.upstream.adoption import adopt, can_adopt, is_adoptable, owns_what_is_listed
+from files_app.services.upstream.adoption import can_adopt, is_adoptable, owns_what_is_listed
 from files_app.services.upstream.in_flight import unsettled_uploads
 from files_app.services.upstream.lost import find_again, mark_missing, note_seen
 from files_app.services.upstream.pages import RemoteList
+from files_app.services.upstream.results import adopt_all, adopt_in_results_folders
 from files_app.services.upstream.status import refresh_unfinished
 from providers.base import Driver
 from providers.exceptions import (
@@ -55,7 +55,8 @@ def sync_account(
 ) -> SyncReport | None:
     """Reconcile the index with the provider's list; None while another sync of this account runs.
 
-    Where other organizations may have files too, only the known ones are asked for that are not finished.
+    Where other organizations may have files too, only the known ones are asked for that are not finished, and
+    only results of batch jobs are taken in whose place says whose they are.
     on_progress: called after each page, with the report so far.
     Raises ProviderError and ProviderConfigurationError; the account then shows the error.
     """
@@ -74,8 +75,9 @@ def sync_account(
             if can_adopt(account, driver):
                 report = _reconcile(account, driver, began, ends, on_progress)
             else:
-                updated = refresh_unfinished(account, driver, ends=ends)
-                report = SyncReport(updated=updated, is_complete=True)
+                adopted = adopt_in_results_folders(account, driver)
+                report = SyncReport(adopted=adopted, is_complete=True)
+                report.updated = refresh_unfinished(account, driver, ends=ends)
         error = ""
     except (ProviderError, ProviderConfigurationError) as exc:
         error = str(exc)[:500]
@@ -118,8 +120,7 @@ def _reconcile(
         on_progress(report)
     report.is_complete = listed.is_complete
     if owns_what_is_listed(account, driver, listed.seen):
-        in_time = takewhile(lambda _: time.monotonic() < ends, strangers)
-        report.adopted = sum(adopt(account, driver, remote) is not None for remote in in_time)
+        report.adopted = adopt_all(account, driver, strangers, ends=ends)
     if listed.is_complete:
         report.lost = mark_missing(account, driver, listed.seen, began, ends=ends)
     return report
@@ -130,14 +131,14 @@ def _merge(
 ) -> list[RemoteFile]:
     """Update what the index has of a page, and return what may be adopted once the whole list was read."""
     held_here = FileCopy.objects.at(account, [remote.remote_id for remote in page])
-    known = {copy.remote_id: copy for copy in held_here.select_related("file")}
-    note_seen([copy for copy in known.values() if copy.account_id == account.pk])
+    known = list(held_here.select_related("file"))
+    note_seen([copy for copy in known if copy.account_id == account.pk])
     uploads = unsettled_uploads(account)
-    for remote in page:
-        copy = known.get(remote.remote_id)
-        if copy is not None:
-            report.updated += copy.account_id == account.pk and _update(copy, remote)
-    strangers = [remote for remote in page if remote.remote_id not in known]
+    by_id = {remote.remote_id: remote for remote in page}
+    for copy in known:  # several, where one remote file stands for several of ours
+        report.updated += copy.account_id == account.pk and _update(copy, by_id[copy.remote_id])
+    known_ids = {copy.remote_id for copy in known}
+    strangers = [remote for remote in page if remote.remote_id not in known_ids]
     return [remote for remote in strangers if is_adoptable(remote, began, uploads)]
 
 

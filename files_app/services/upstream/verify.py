@@ -12,6 +12,7 @@ from files_app.services.accounts.drivers import driver_for, may_not_show_yet
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
 from files_app.services.index.transactions import in_batches
+from files_app.services.reading.lookup import content_id
 from files_app.services.reading.readback import read_back
 from providers.base import Driver
 from providers.exceptions import (
@@ -77,7 +78,7 @@ def verify_file(file: File, *, on_bytes: Callable[[int], None] = lambda amount: 
         driver = driver_for(file.account)
         if driver.capabilities.content != "exact":
             return Verdict(file, Outcome.UNSUPPORTED, f"{driver.label} gives other bytes back")
-        return _compared(file, driver, copy.remote_id, on_bytes)
+        return _compared(file, driver, content_id(file, copy), on_bytes)
     except RemoteFileNotFoundError:
         if may_not_show_yet(copy, driver):
             return Verdict(file, Outcome.NOT_READ, f"{driver.label} does not show it yet")

@@ -18,6 +18,7 @@ from files_app.admin.exports import harmless
 from files_app.admin.paginator import MAX_COUNTED, CappedPaginator
 from files_app.models import AuditEvent, CopyState, DeletedReason, File, FileCopy, FileState
 from files_app.services.upstream.lost import mark_lost
+from providers.objects import RemoteFile
 from tests.files_app.admin.conftest import World, body_of, store
 from tests.files_app.admin.demo import picture
 from tests.files_app.batches import MODELS, chat_lines
@@ -359,6 +360,49 @@ def test_the_page_of_a_batch_file_shows_what_a_job_is_given(root: Client, own: W
     assert "<b>x</b>" not in shown
     assert "s3://bucket/files/results/x/" in shown
     assert "7 of bedrock-converse, for amazon.nova-lite-v1:0<br>The file has 7 records" in shown
+
+
+def test_the_files_of_one_batch_lead_to_each_other(root: Client, own: World, foreign: World) -> None:
+    asked = store(own.organization, chat_lines("gpt-4o"), filename="march.jsonl", purpose="batch")
+    answers = []
+    for organization, part in (
+        (own.organization, "output"),
+        (own.organization, "errors"),
+        (foreign.organization, "output"),
+    ):
+        counts = {"total": 1200, "completed": 1199, "failed": 1}
+        remote = RemoteFile(
+            f"result-{len(answers)}",
+            filename=f"march_{part}.jsonl",
+            purpose="batch_output",
+            batch={"input_file_id": asked.file_id, "part": part, "counts": counts},
+        )
+        answers.append(
+            File.objects.index(
+                remote,
+                file_id=f"file-{len(answers)}",
+                organization_id=organization.pk,
+                account=asked.account,
+                is_adopted=True,
+                result_part=part,
+            )
+        )
+    output, errors, strangers = answers
+
+    def others(file: File) -> set[File]:
+        page = root.get(reverse("admin:files_app_file_change", args=[file.pk]))
+        body = body_of(page)
+        linked = set(page.context["batch"])
+        assert all(reverse("admin:files_app_file_change", args=[one.pk]).encode() in body for one in linked)
+        return linked
+
+    assert others(asked) == {output, errors}
+    assert others(output) == {asked, errors}
+    assert others(errors) == {asked, output}
+    assert others(strangers) == set()
+    assert others(own.file) == set()
+    page = body_of(root.get(reverse("admin:files_app_file_change", args=[output.pk])))
+    assert b"1,199 of 1,200, 1 failed" in page
 
 
 def test_an_upload_that_is_only_checked_stores_nothing(root: Client, own: World) -> None:

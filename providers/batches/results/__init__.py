@@ -1,0 +1,1 @@
+"""Reads what batch jobs wrote, line by line, as lines of OpenAI's output and error files."""
