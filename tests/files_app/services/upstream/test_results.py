@@ -471,10 +471,6 @@ def test_results_of_before_are_converted(
     assert list(convert_results(everything, caller=system_caller())) == []
     assert sync(account).adopted == 0
     assert reconcile_account(account, caller=system_caller(), orders=Orders()).differences == []
-    for file in files.values():
-        acme.api.delete(f"/files/{file['id']}")
-    deliver_deletes()
-    assert not [key for key in stored(account) if "/results/" in key]
 
 
 @EVERYWHERE
