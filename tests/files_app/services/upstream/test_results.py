@@ -166,7 +166,8 @@ def test_until_it_is_translated_a_result_has_no_content(
     with django_capture_on_commit_callbacks(execute=True):
         sync(account)
     assert asked == ["files_app.tasks.translate_result"]
-    sync(account)  # whose word on the status is none
+    sync(account)  # whose word on the status is none, as little as the provider's
+    recheck_file(File.objects.untranslated().get(), caller=system_caller())
     file = results(acme)["output"]
     assert (file["status"], file["bytes"]) == ("uploaded", 0)
     reply = acme.api.get(f"/files/{file['id']}/content")
