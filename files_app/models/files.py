@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import F, Q
@@ -119,17 +119,8 @@ class FileQuerySet(StatefulQuerySet["File"]):
             organization_id=organization_id,
             account=account,
             file_id=file_id,
-            filename=clean_filename(remote.filename or remote.remote_id.rsplit("/", 1)[-1]),
-            purpose=(remote.purpose or "user_data")[:64],
-            content_type=(remote.content_type or "")[:127],
-            bytes=remote.bytes or 0,
-            sha256=(remote.sha256 or "")[:64],
-            metadata=dict(remote.metadata),
-            uri=remote.uri or "",
-            batch=remote.batch,
+            **_described(remote),
             result_part=result_part,
-            status=remote.status,
-            status_details=(remote.status_details or "")[:500],
             state=FileState.AVAILABLE,
             is_adopted=is_adopted,
             is_counted=not is_adopted,
@@ -148,6 +139,22 @@ class FileQuerySet(StatefulQuerySet["File"]):
     def newest_first(self) -> FileQuerySet:
         """Return files in the order of lists."""
         return self.order_by("-indexed_at", "-pk")
+
+
+def _described(remote: RemoteFile) -> dict[str, Any]:
+    """Return the columns that say what a provider says, as far as they hold it."""
+    return {
+        "filename": clean_filename(remote.filename or remote.remote_id.rsplit("/", 1)[-1]),
+        "purpose": (remote.purpose or "user_data")[:64],
+        "content_type": (remote.content_type or "")[:127],
+        "bytes": remote.bytes or 0,
+        "sha256": (remote.sha256 or "")[:64],
+        "metadata": dict(remote.metadata),
+        "uri": remote.uri or "",
+        "batch": remote.batch,
+        "status": remote.status,
+        "status_details": (remote.status_details or "")[:500],
+    }
 
 
 class File(StatefulModel):

@@ -362,32 +362,32 @@ def test_the_page_of_a_batch_file_shows_what_a_job_is_given(root: Client, own: W
     assert "7 of bedrock-converse, for amazon.nova-lite-v1:0<br>The file has 7 records" in shown
 
 
+def answer_of(asked: File, world: World, part: str) -> File:
+    """Index a file that a job made of another one."""
+    remote = RemoteFile(
+        f"result-of-{world.mark}-{part}",
+        filename=f"march_{part}.jsonl",
+        purpose="batch_output",
+        batch={
+            "input_file_id": asked.file_id,
+            "part": part,
+            "counts": {"total": 1200, "completed": 1199, "failed": 1},
+        },
+    )
+    return File.objects.index(
+        remote,
+        file_id=f"file-{world.mark}-{part}",
+        organization_id=world.organization.pk,
+        account=asked.account,
+        is_adopted=True,
+        result_part=part,
+    )
+
+
 def test_the_files_of_one_batch_lead_to_each_other(root: Client, own: World, foreign: World) -> None:
     asked = store(own.organization, chat_lines("gpt-4o"), filename="march.jsonl", purpose="batch")
-    answers = []
-    for organization, part in (
-        (own.organization, "output"),
-        (own.organization, "errors"),
-        (foreign.organization, "output"),
-    ):
-        counts = {"total": 1200, "completed": 1199, "failed": 1}
-        remote = RemoteFile(
-            f"result-{len(answers)}",
-            filename=f"march_{part}.jsonl",
-            purpose="batch_output",
-            batch={"input_file_id": asked.file_id, "part": part, "counts": counts},
-        )
-        answers.append(
-            File.objects.index(
-                remote,
-                file_id=f"file-{len(answers)}",
-                organization_id=organization.pk,
-                account=asked.account,
-                is_adopted=True,
-                result_part=part,
-            )
-        )
-    output, errors, strangers = answers
+    output, errors = answer_of(asked, own, "output"), answer_of(asked, own, "errors")
+    strangers = answer_of(asked, foreign, "output")
 
     def others(file: File) -> set[File]:
         page = root.get(reverse("admin:files_app_file_change", args=[file.pk]))
