@@ -9,12 +9,14 @@ from django.db.models import F
 from django.utils import timezone
 
 from files_app.models import File, FileCopy
+from files_app.services.accounts import breakers
 from files_app.services.deletes import delivery
 from files_app.services.operations import cleanup
 
 
 def let_time_pass() -> None:
-    """Let every lease run out and every retry be due, as an hour without progress would."""
+    """Let every lease run out, every retry be due and every provider be tried, as after an hour."""
+    breakers.forget_breakers()
     past = timezone.now() - timedelta(hours=1)
     File.objects.filter(lease_expires_at__isnull=False).update(lease_expires_at=past)
     FileCopy.objects.filter(lease_expires_at__isnull=False).update(lease_expires_at=past)

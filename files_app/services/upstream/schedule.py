@@ -66,7 +66,7 @@ def sync_due_accounts() -> int:
     due = [
         account
         for account in ProviderAccount.objects.filter(is_enabled=True)
-        if _is_due(account, settings.SYNC_INTERVAL_SECONDS)
+        if _is_due(account, settings.SYNC_INTERVAL_SECONDS) and not refusal(account, Operation.LIST)
     ]
     return sum(lanes.offer(Work.SYNC, account.pk, _syncing(account)) for account in due)
 
@@ -75,7 +75,7 @@ def _syncing(account: ProviderAccount) -> Callable[[], bool]:
     def sync() -> bool:
         account.refresh_from_db()  # it may have waited, and another may have been faster
         with on_its_own("sync", account):
-            if _is_due(account, settings.SYNC_INTERVAL_SECONDS) and not refusal(account, Operation.LIST):
+            if _is_due(account, settings.SYNC_INTERVAL_SECONDS):
                 sync_account(account)
         return False
 
