@@ -19,6 +19,10 @@ from tests.soak.rounds import Soak
 from tests.soak.world import World
 
 
+def tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     arguments.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
@@ -34,7 +38,7 @@ def main() -> int:
         directory = Path(tempfile.mkdtemp(prefix=f"soak-{kind}-"))
         share = (ends - time.monotonic()) / (len(kinds) - number)
         with World(directory, kind) as world:
-            figures = Soak(world, options.seed).run(options.rounds, share)
+            figures = Soak(world, options.seed, tell=tell).run(options.rounds, share)
         print(f"{kind}: {figures.line()}")
         print(f"  broken: {dict(figures.breaks)}\n  answers: {dict(sorted(figures.answers.items()))}")
         for found, words in figures.findings:

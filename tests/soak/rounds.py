@@ -7,7 +7,7 @@ import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests.processes import wait_until
@@ -53,8 +53,9 @@ class Figures:
 class Soak:
     """Runs rounds in a world. The seed decides what breaks and what clients send, not how threads race."""
 
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(self, world: World, seed: int, *, tell: Callable[[str], None] = lambda line: None) -> None:
         self._world = world
+        self._tell = tell
         self._rng = random.Random(seed)
         self.figures = Figures()
 
@@ -86,6 +87,7 @@ class Soak:
         figures.findings += checks.check(world, self._rng)
         figures.rounds += 1
         figures.breaks[broken.__name__] += 1
+        self._tell(f"round {figures.rounds}: {broken.__name__}, healed in {figures.heal_seconds[-1]:.1f} s")
 
     def _busy(self, broken: Break) -> float:
         """Let clients work, break something under them, and let them go on.
