@@ -105,6 +105,13 @@ def _bytes(party: Party, rng: random.Random, sample: int | None) -> Iterator[Fin
     ledger.fresh = set()
 
 
+def unexplained(world: World, party: Party) -> set[str]:
+    """Return what the tenant's providers hold and no available file of it explains."""
+    rows = world.order("copies", organization=party.tenant.organization)
+    explained = {row["remote_id"] for row in rows if row["state"] == "available"}
+    return set().union(*(holding.remote_ids() for holding in party.holdings)) - explained
+
+
 def _held(world: World, party: Party) -> Iterator[Finding]:
     """Compare each provider's contents with the files that are there."""
     rows = world.order("copies", organization=party.tenant.organization)

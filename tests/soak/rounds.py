@@ -83,7 +83,10 @@ class Soak:
         figures.findings += watch.found
         if watch.peak_bytes > idle + CLIENTS * len(world.parties) * UPLOAD_BYTES:
             figures.findings.append(("left", f"{watch.peak_bytes} bytes of memory, {idle} when idle"))
-        figures.heal_seconds.append(away + self._heal())
+        try:
+            figures.heal_seconds.append(away + self._heal())
+        except TimeoutError as error:
+            figures.findings.append(("left", f"{error}: {sorted(self._under_way())}"))
         figures.findings += checks.check(world, self._rng)
         figures.rounds += 1
         figures.breaks[broken.__name__] += 1
@@ -141,8 +144,15 @@ class Soak:
         return frozenset(found)
 
     def _is_done(self) -> bool:
-        strays = any(h.strays() for party in self._world.parties for h in party.holdings)
-        if not strays and not self._under_way():
+        """Whether nothing is under way.
+
+        The search for an upload without an answer goes on for a day; where its provider holds nothing that
+        could be it, that is not waited for.
+        """
+        parties = self._world.parties
+        strays = any(holding.strays() for party in parties for holding in party.holdings)
+        is_searched = not any(checks.unexplained(self._world, party) for party in parties)
+        if not strays and self._under_way() <= ({"unconfirmed"} if is_searched else set()):
             return True
         self._world.order("let_time_pass")
         for name in ("sweep_uploads", *(["sweep_stores"] if strays else [])):
