@@ -183,13 +183,13 @@ def _starts(server: Server) -> bool:
 def _frozen(process: Process, rng: random.Random) -> int:
     """Stop all of it for up to twice a lease."""
     stopped = descendants(process.pid)
-    _signal(stopped, signal.SIGSTOP)
+    send(stopped, signal.SIGSTOP)
     _rest(rng, 8)
-    _signal(stopped, signal.SIGCONT)
+    send(stopped, signal.SIGCONT)
     return 0
 
 
-def _signal(pids: list[int], number: signal.Signals) -> None:
+def send(pids: list[int], number: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)

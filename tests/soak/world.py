@@ -140,13 +140,19 @@ class World:
 
 
 def kill_tree(process: Process) -> None:
-    """SIGKILL a process and all below it, groups of their own included, and wait for its end."""
-    doomed = descendants(process.pid)
-    for pid in doomed:
+    """SIGKILL a server and all below it, groups of their own included, and wait for its end.
+
+    What stands above the server, to run it as another user, is left to see it end: else nobody does, and its
+    number looks taken.
+    """
+    root, *below = descendants(process.pid)
+    for pid in below:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(_is_alive, below)), seconds=30, what="killed processes to end")
+    if below:
+        wait_until(lambda: not Path(f"/proc/{below[0]}").exists(), seconds=30, what=f"{root} to notice")
     process.kill()
-    wait_until(lambda: not any(map(_is_alive, doomed)), seconds=30, what="killed processes to end")
 
 
 def _is_alive(pid: int) -> bool:
