@@ -116,7 +116,7 @@ class Clients:
         account = rng.choice(self._cluster.holdings).name
         file = (f"cluster-{next(self._serial)}.txt", content)
         created = client.files.create(
-            file=file, purpose="user_data", extra_headers={"x-tfy-provider-name": account}
+            file=file, purpose="evals", extra_headers={"x-tfy-provider-name": account}
         )
         with self._lock:
             self.accepted += 1
