@@ -86,6 +86,7 @@ def main() -> int:
     arguments.add_argument("--port", type=int, default=0, help="of nginx; a free one if not given")
     arguments.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     options = arguments.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what runs already is taken away then, too
     directory = Path(tempfile.mkdtemp(prefix="cluster-"))
     environment = trial.ENVIRONMENT if options.mode == "test" else {}
     with Cluster(

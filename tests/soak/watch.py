@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.faults.gateway import Shell, ShellError
+from tests.faults.gateway import ShellError
 from tests.processes import descendants
 from tests.soak.world import World
 
@@ -20,7 +21,7 @@ _PERIOD_SECONDS = 0.2
 class Watch:
     """Compares counters with rows, and looks at the web server's memory, five times a second.
 
-    A shell of its own, since the other one is used meanwhile. `samples`: how many snapshots were compared.
+    `samples`: how many snapshots were compared.
     """
 
     def __init__(self, world: World) -> None:
@@ -32,7 +33,6 @@ class Watch:
         self.found: list[tuple[str, str]] = []
 
     def __enter__(self) -> Self:
-        self._shell = Shell(self._world.stack)
         self._thread.start()
         return self
 
@@ -41,20 +41,16 @@ class Watch:
     ) -> None:
         self._stopping.set()
         self._thread.join()
-        self._shell.close()
 
     def _run(self) -> None:
         while not self._stopping.wait(_PERIOD_SECONDS):
             self.peak_bytes = max(self.peak_bytes, web_memory(self._world))
-            try:
+            with contextlib.suppress(ShellError):  # the database is what was broken
                 self._compare()
-            except (ShellError, BrokenPipeError):  # the database is what was broken
-                self._shell.close()
-                self._shell = Shell(self._world.stack)
 
     def _compare(self) -> None:
         for party in self._world.parties:
-            balance = self._shell("balance", organization=party.tenant.organization)
+            balance = self._world.watching("balance", organization=party.tenant.organization)
             excess = balance.pop("excess")
             if excess > 0 or any(balance.values()):
                 self.found.append(("drift", f"during the round: {balance}, {excess} over the quota"))

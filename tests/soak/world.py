@@ -54,6 +54,33 @@ class Party:
         return [holding.name for holding in self.holdings]
 
 
+class Orders:
+    """An operator's shell, opened anew, once for each order, where its database was killed under it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._lock = threading.Lock()
+        self._shell = Shell(stack)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._shell.close()
+
+    def __call__(self, name: str, /, **arguments: Any) -> Any:
+        """Carry out an order of `tests.faults.shell`. Raises ShellError."""
+        with self._lock:
+            try:
+                return self._shell(name, **arguments)
+            except (ShellError, BrokenPipeError):
+                self._shell.close()
+                self._shell = Shell(self._stack)
+                return self._shell(name, **arguments)
+
+
 class World:
     """Everything, in a directory; with PostgreSQL the broker is a Redis, with SQLite a folder."""
 
@@ -61,7 +88,6 @@ class World:
         self.kind = kind
         self.directory = directory
         self._cleanup = contextlib.ExitStack()
-        self._shell_lock = threading.Lock()
         self.database: PostgreSQL | None = None
         self.broker: Redis | None = None
 
@@ -94,8 +120,7 @@ class World:
         for part in self.stack.processes:
             self.stack.start(part)
         self.stack.wait_ready()
-        self._shell = Shell(self.stack)
-        self._cleanup.callback(lambda: self._shell.close())
+        self.order, self.watching = (self._cleanup.enter_context(Orders(self.stack)) for _ in range(2))
         self.fakes = [self._cleanup.enter_context(FakeProvider()) for _ in range(2)]
         self.parties = [self._party(number) for number in range(2)]
 
@@ -127,16 +152,6 @@ class World:
         """What is between the gateway and its object stores."""
         stores = [h.store for p in self.parties for h in p.holdings if isinstance(h, S3Holding | GCSHolding)]
         return [store.proxy for store in stores]
-
-    def order(self, name: str, /, **arguments: Any) -> Any:
-        """Have the operator's shell do something; a shell whose database was killed is opened anew, once."""
-        with self._shell_lock:
-            try:
-                return self._shell(name, **arguments)
-            except (ShellError, BrokenPipeError):
-                self._shell.close()
-                self._shell = Shell(self.stack)
-                return self._shell(name, **arguments)
 
 
 def kill_tree(process: Process) -> None:
