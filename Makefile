@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 COOL_DOWN ?= 7 days
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install --require-hashes
 
-.PHONY: run dev test check format lint types lock audit sbom bench starve clients screenshots help
+.PHONY: run dev test check format lint types lock audit sbom bench starve soak cluster cluster-test clients screenshots help
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,9 @@ help:
 	@echo "make sbom     write sbom.cdx.json (CycloneDX): what a running gateway consists of"
 	@echo "make bench    measure transfers and requests"
 	@echo "make starve   measure what a dead provider and slow clients do to other tenants"
+	@echo "make soak     kill and check at random: SEED, ROUNDS (20 for each database), SECONDS (600 of all together)"
+	@echo "make cluster  start what a larger installation has, on this machine: PORT, BROKER (redis, rabbitmq)"
+	@echo "make cluster-test  let clients work while its parts are killed, frozen and rolled, and count"
 	@echo "make clients  count which refusals reach which clients (Node, npm, Go, a JDK 17 and nginx are needed)"
 
 $(BIN)/python:
@@ -84,6 +87,15 @@ sbom: $(VENV)/.installed-dev
 
 starve: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.starvation $(ARGS)
+
+soak: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+cluster: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.cluster run $(if $(PORT),--port $(PORT)) $(if $(BROKER),--broker $(BROKER)) $(ARGS)
+
+cluster-test: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.cluster test $(if $(SEED),--seed $(SEED)) $(if $(BROKER),--broker $(BROKER)) $(ARGS)
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.run $(ARGS)

@@ -6,6 +6,8 @@
     tests/files_app/admin/browser/    the admin in Chromium
     tests/providers/, tests/gateway/  likewise; tests/fake_provider_tests/ proves the fake with vendors' SDKs
     tests/faults/                     crashes, lost answers, rude clients: a whole gateway, broken on purpose
+    tests/soak/                       the same at random, with a seed: `make soak`
+    tests/cluster/                    several nodes behind nginx: `make cluster`, `make cluster-test`
     tests/sdk/                        official clients against a whole gateway
     tests/test_*.py                   the whole project: documents, deploy/, each database and broker
 

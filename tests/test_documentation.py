@@ -310,3 +310,33 @@ def test_the_map_names_folders_and_modules_that_exist() -> None:
     assert len(names) > 10
     roots = [PROJECT, PROJECT / "files_app", PROJECT / "files_app" / "services"]
     assert [name for name in names if not any((root / name).exists() for root in roots)] == []
+
+
+# -- promises --------------------------------------------------------------------------------------------
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    """Each row of the tables names a test; a module, class and function are where it says."""
+    rows = [line for line in (DOCS / "reliability.md").read_text().splitlines() if line.startswith("| ")]
+    promises = [row for row in rows if not row.startswith(("| ---", "| Subject", "| | "))]
+    assert len(promises) > 100
+    for promise in promises:
+        names = re.findall(r"`(tests/[^`]+|make \w+)`", promise)
+        assert names, promise
+        for name in names:
+            assert name.startswith("make ") or _is_test(name), name
+
+
+def _is_test(name: str) -> bool:
+    path, *members = name.split("::")
+    if not (PROJECT / path).is_file():
+        return False
+    body: list[ast.stmt] = ast.parse((PROJECT / path).read_text()).body
+    for member in members:
+        found = [
+            node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == member
+        ]
+        if not found:
+            return False
+        body = found[0].body
+    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +74,31 @@ def nginx(program: str, stack: Stack) -> Iterator[Front]:
         [program, "-c", str(main)], log=directory / "out.log", environment=inherited_environment()
     )
     yield from _running(process, Front("nginx", port, directory / "error.log"))
+
+
+@contextmanager
+def balanced(nginx: str, directory: Path, nodes: Sequence[Stack], *, port: int = 0) -> Iterator[str]:
+    """Run nginx with the shipped files, and the second server of their example; give its URL."""
+    directory.mkdir()
+    port = port or free_port()
+    upstream = (DEPLOY / "nginx" / "upstream.conf").read_text().replace("# server", "server")
+    examples = ("127.0.0.1:8000", "192.0.2.2:8000")
+    for example, node in zip(examples, nodes, strict=True):
+        assert f" server {example}" in upstream
+        upstream = upstream.replace(example, f"127.0.0.1:{node.port}")
+    files = ("maps.conf", "gateway.conf", "streaming.conf")
+    maps, *site = (f"include {DEPLOY}/nginx/{name};\n" for name in files)
+    server = f"{upstream}{maps}server {{ listen 127.0.0.1:{port};\n{''.join(site)}}}"
+    main = nginx_configuration(directory, server)
+    process = Process(
+        [nginx, "-c", str(main)], log=directory / "out.log", environment=inherited_environment()
+    )
+    process.start()
+    try:
+        wait_until(lambda: accepts_connections(port), seconds=10, what="nginx to start")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
 
 
 def _running(process: Process, front: Front) -> Iterator[Front]:

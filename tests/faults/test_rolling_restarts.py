@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.processes import Process, accepts_connections, free_port, wait_until
-from tests.stack import Stack, inherited_environment
-from tests.test_deploy import DEPLOY, nginx_configuration
+from tests.faults.fronts import balanced
+from tests.processes import wait_until
+from tests.stack import Stack
 
 SHIPPED_DRAIN = {"SHUTDOWN_DRAIN_SECONDS": "5", "UPLOADS_PER_MINUTE": "0"}
 GETS = 2_000
@@ -35,31 +35,6 @@ def two_nodes(directory: Path, database_url: str) -> Iterator[tuple[Stack, Stack
         for node in (first, second):
             node.wait_ready()
         yield first, second
-
-
-@contextmanager
-def balanced(nginx: str, directory: Path, nodes: tuple[Stack, Stack]) -> Iterator[str]:
-    """Run nginx with the shipped files, and the second server of their example."""
-    directory.mkdir()
-    port = free_port()
-    upstream = (DEPLOY / "nginx" / "upstream.conf").read_text().replace("# server", "server")
-    examples = ("127.0.0.1:8000", "192.0.2.2:8000")
-    for example, node in zip(examples, nodes, strict=True):
-        assert f" server {example}" in upstream
-        upstream = upstream.replace(example, f"127.0.0.1:{node.port}")
-    files = ("maps.conf", "gateway.conf", "streaming.conf")
-    maps, *site = (f"include {DEPLOY}/nginx/{name};\n" for name in files)
-    server = f"{upstream}{maps}server {{ listen 127.0.0.1:{port};\n{''.join(site)}}}"
-    main = nginx_configuration(directory, server)
-    process = Process(
-        [nginx, "-c", str(main)], log=directory / "out.log", environment=inherited_environment()
-    )
-    process.start()
-    try:
-        wait_until(lambda: accepts_connections(port), seconds=10, what="nginx to start")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
 
 
 @dataclass

@@ -6,8 +6,6 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Protocol
 
 import psutil
 import pytest
@@ -15,99 +13,22 @@ import requests
 
 from tests.faults.gateway import PATIENCE_SECONDS, Gateway, Tenant, digest
 from tests.faults.proxy import FaultProxy
+from tests.faults.stores import GCS, S3, Store
 from tests.faults.wire import FORM_TYPE, Wire, upload_head
 from tests.files_app.batches import MODELS, chat_line, jsonl
 from tests.files_app.forms import BOUNDARY, file_part, purpose_part
 from tests.processes import wait_until
-from tests.providers.stores import ACCESS_KEY, BUCKETS, SECRET_KEY, FakeGCS, Weed, gcs_server, s3_server
+from tests.providers.stores import FakeGCS, Weed, gcs_server, s3_server
 
 __all__ = ["gcs_server", "s3_server"]
 
 MIB = 1024 * 1024
-BUCKET = BUCKETS[0]
 HEAD = f"--{BOUNDARY}\r\n".encode() + purpose_part("evals").head() + b"evals\r\n"
 HEAD += f"--{BOUNDARY}\r\n".encode() + file_part().head()
 TAIL = f"\r\n--{BOUNDARY}--\r\n".encode()
 
 #: fake-gcs-server takes the question how much has arrived for the end of the file; `test_vertex` scripts it.
 ON_S3 = pytest.mark.parametrize("store", ["s3"], indirect=True)
-
-
-class Store(Protocol):
-    """A real store as its owner sees it."""
-
-    proxy: FaultProxy
-    prefix: str
-
-    def account(self) -> dict[str, Any]: ...
-
-    def stored_keys(self) -> list[str]: ...
-
-    def strays(self) -> int: ...
-
-    def remove(self, key: str) -> None: ...
-
-
-@dataclass
-class S3:
-    server: Weed
-    proxy: FaultProxy
-    prefix: str
-
-    @property
-    def _client(self) -> Any:
-        return self.server.client()  # type: ignore[no-untyped-call]
-
-    def account(self) -> dict[str, Any]:
-        options = {"bucket": BUCKET, "prefix": self.prefix, "region": "us-east-1"}
-        return {
-            "name": f"s3-{self.prefix}",
-            "driver": "bedrock",
-            "options": {**options, "endpoint_url": f"http://127.0.0.1:{self.proxy.port}"},
-            "credentials": {"access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY},
-            "is_default": True,
-        }
-
-    def stored_keys(self) -> list[str]:
-        listed = self._client.list_objects_v2(Bucket=BUCKET, Prefix=self.prefix)
-        return [entry["Key"] for entry in listed.get("Contents", [])]
-
-    def strays(self) -> int:
-        listed = self._client.list_multipart_uploads(Bucket=BUCKET, Prefix=self.prefix)
-        return len(listed.get("Uploads", []))
-
-    def remove(self, key: str) -> None:
-        self._client.delete_object(Bucket=BUCKET, Key=key)
-
-
-@dataclass
-class GCS:
-    server: FakeGCS
-    proxy: FaultProxy
-    prefix: str
-
-    def account(self) -> dict[str, Any]:
-        options = {"bucket": BUCKET, "prefix": self.prefix, "project": "test"}
-        return {
-            "name": f"gcs-{self.prefix}",
-            "driver": "vertex",
-            "options": {**options, "endpoint_url": f"http://127.0.0.1:{self.proxy.port}"},
-            "is_default": True,
-        }
-
-    @property
-    def _objects(self) -> str:
-        return f"{self.server.endpoint_url}/storage/v1/b/{BUCKET}/o"
-
-    def stored_keys(self) -> list[str]:
-        listed = requests.get(self._objects, params={"prefix": self.prefix}, timeout=10).json()
-        return [entry["name"] for entry in listed.get("items", [])]
-
-    def strays(self) -> int:
-        return 0  # a session that nobody finishes is gone after a week, and costs nothing
-
-    def remove(self, key: str) -> None:
-        requests.delete(f"{self._objects}/{key.replace('/', '%2F')}", timeout=10).raise_for_status()
 
 
 @pytest.fixture(params=["s3", "gcs"])

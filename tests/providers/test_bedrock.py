@@ -313,6 +313,16 @@ def test_a_lost_answer_is_looked_up(fresh: BedrockDriver, content: bytes, method
     assert fresh.retrieve_file(created.remote_id).sha256 == created.sha256
 
 
+def test_a_success_with_an_error_inside_is_none(fresh: BedrockDriver) -> None:
+    """S3 may begin to answer 200 before it knows how putting the parts together ends."""
+    answered = fail(fresh, "CompleteMultipartUpload", 200, times=None)
+    with pytest.raises(ProviderUnavailableError):
+        fresh.create_file(make_upload(LARGE))
+    assert answered
+    assert unfinished(fresh) == []
+    assert fresh.list_files().files == ()
+
+
 def test_what_cannot_be_looked_up_stays_uncertain(fresh: BedrockDriver) -> None:
     lose_answer(fresh, "put_object")
     fail(fresh, "HeadObject", 403, times=None)

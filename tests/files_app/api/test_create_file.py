@@ -12,7 +12,9 @@ import time_machine
 from django.utils import timezone
 from pytest_django import Settings
 
-from files_app.models import File, FileCopy
+from files_app.models import ApiKey, File, FileCopy, Organization
+from files_app.services.index.callers import system_caller
+from files_app.services.tenants import keys
 from tests.fake_provider import VALID_KEY, FakeProvider, behaviours
 from tests.files_app.cast import Tenant, counters, deliver_deletes, make_account, on_disk, openai_account
 from tests.files_app.client import Reply, assert_is_ours, breaking, with_side_effect
@@ -510,6 +512,21 @@ def test_a_client_that_goes_away_leaves_nothing_behind(
     assert on_disk(remote) == []
     assert counters(remote.organization) == (0, 0, 0)
     assert File.objects.get().state == "failed"
+
+
+@pytest.mark.parametrize("ended", ["key", "organization"])
+def test_an_upload_that_runs_when_its_key_ends_is_finished(acme: Tenant, ended: str) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield FORM[:-20]
+        if ended == "key":
+            keys.revoke_key(ApiKey.objects.get(), caller=system_caller())
+        else:
+            Organization.objects.update(is_active=False)
+        keys.forget_cached_keys()
+        yield FORM[-20:]
+
+    assert acme.api.upload_body(pieces(), length=len(FORM)).status == 200
+    assert acme.api.upload_body(FORM, length=len(FORM)).status == 401
 
 
 # -- which account ---------------------------------------------------------------------------------
