@@ -6,6 +6,7 @@ from files_app.models.copies import FileCopy
 from files_app.models.files import DeletedReason, File
 from files_app.models.organizations import ApiKey, Organization
 from files_app.models.places import AccountPlace
+from files_app.models.rates import RateCount
 from files_app.models.records import AuditAction, AuditEvent, IdempotencyRecord
 from files_app.models.staff import Heartbeat, StaffAccess
 from files_app.models.states import CopyState, FileState
@@ -28,6 +29,7 @@ __all__ = [
     "OpenBreaker",
     "Organization",
     "ProviderAccount",
+    "RateCount",
     "SharedReason",
     "StaffAccess",
 ]
