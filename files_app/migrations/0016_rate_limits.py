@@ -26,17 +26,17 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='apikey',
             name='requests_per_minute',
-            field=models.PositiveIntegerField(blank=True, null=True),
+            field=models.PositiveBigIntegerField(blank=True, null=True),
         ),
         migrations.AddField(
             model_name='apikey',
             name='uploads_at_once',
-            field=models.PositiveIntegerField(blank=True, null=True),
+            field=models.PositiveBigIntegerField(blank=True, null=True),
         ),
         migrations.AddField(
             model_name='apikey',
             name='uploads_per_minute',
-            field=models.PositiveIntegerField(blank=True, null=True),
+            field=models.PositiveBigIntegerField(blank=True, null=True),
         ),
         migrations.AddField(
             model_name='organization',
@@ -46,16 +46,16 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='organization',
             name='requests_per_minute',
-            field=models.PositiveIntegerField(blank=True, null=True),
+            field=models.PositiveBigIntegerField(blank=True, null=True),
         ),
         migrations.AddField(
             model_name='organization',
             name='uploads_at_once',
-            field=models.PositiveIntegerField(blank=True, null=True),
+            field=models.PositiveBigIntegerField(blank=True, null=True),
         ),
         migrations.AddField(
             model_name='organization',
             name='uploads_per_minute',
-            field=models.PositiveIntegerField(blank=True, null=True),
+            field=models.PositiveBigIntegerField(blank=True, null=True),
         ),
     ]

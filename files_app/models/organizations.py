@@ -78,10 +78,10 @@ class OrganizationQuerySet(models.QuerySet["Organization"]):
 class RateLimited(models.Model):
     """Who may be held to rates of its own: None for the setting's, 0 for no limit."""
 
-    requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    requests_per_minute = models.PositiveBigIntegerField(null=True, blank=True)
     bytes_per_minute = models.PositiveBigIntegerField(null=True, blank=True)
-    uploads_per_minute = models.PositiveIntegerField(null=True, blank=True)
-    uploads_at_once = models.PositiveIntegerField(null=True, blank=True)
+    uploads_per_minute = models.PositiveBigIntegerField(null=True, blank=True)
+    uploads_at_once = models.PositiveBigIntegerField(null=True, blank=True)
 
     class Meta:
         abstract = True

@@ -69,9 +69,7 @@ def pair(
         first = Stack(directory / "first", database_url=database_url, environment=environment)
         gateway = servers.enter_context(Gateway(first, running_fake))
         shared = {"DATA_DIR": str(first.data_dir), "BOOTSTRAP_API_KEY": first.api_key}
-        second = Stack(
-            directory / "second", database_url=database_url, environment={**environment, **shared}
-        )
+        second = Stack(directory / "second", database_url=database_url, environment={**environment, **shared})
         servers.callback(second.stop)
         second.start("web")
         second.wait_ready()
@@ -117,7 +115,9 @@ def test_wrong_keys_are_counted_together(pair: Pair) -> None:
 def test_sign_ins_are_counted_together(pair: Pair) -> None:
     answers = [sign_in(pair.urls[number % 2], f"nobody-{number}") for number in range(SIGN_INS + 1)]
     if pair.backend == "sqlite":
-        wait_until(lambda: sign_in(pair.urls[1], "nobody").status_code == 429, seconds=SOON_SECONDS, what="a refusal")
+        wait_until(
+            lambda: sign_in(pair.urls[1], "nobody").status_code == 429, seconds=SOON_SECONDS, what="a refusal"
+        )
     else:
         assert [answer.status_code for answer in answers] == [200] * SIGN_INS + [429]
         assert_waits(answers[-1])
@@ -127,7 +127,9 @@ def test_uploads_that_begin_are_counted_together(pair: Pair) -> None:
     tenants = pair.tenant()
     answers = [tenants[number % 2].upload(b"content").status_code for number in range(UPLOADS + 2)]
     if pair.backend == "sqlite":
-        wait_until(lambda: tenants[1].upload(b"content").status_code == 429, seconds=SOON_SECONDS, what="a refusal")
+        wait_until(
+            lambda: tenants[1].upload(b"content").status_code == 429, seconds=SOON_SECONDS, what="a refusal"
+        )
         assert len(tenants[0].ids()) < 2 * UPLOADS
     else:
         assert answers == [200] * UPLOADS + [429] * 2

@@ -23,10 +23,12 @@ def caller(organization_id: int = 1, **limits: int) -> Caller:
     """Return a caller whose organization has these limits, and whose key has none."""
     return Caller(
         organization_id,
-        limits=Limits(**{
-            what: (Limit("organization", f"{{org-{organization_id}}}:{what}", most),)
-            for what, most in limits.items()
-        }),
+        limits=Limits(
+            **{
+                what: (Limit("organization", f"{{org-{organization_id}}}:{what}", most),)
+                for what, most in limits.items()
+            }
+        ),
     )
 
 
