@@ -164,7 +164,8 @@ def upload_slot(caller: Caller) -> Iterator[None]:
 def no_place(holder: str, most: int) -> NoPlaceError:
     """Return the error for an upload that is one too many."""
     return NoPlaceError(
-        f"{WHO[holder]} has {most:,} uploads running. Send this one when one of them is done.",
+        f"{WHO[holder]} has as many uploads running as it may ({most:,}). Send this one when one of them "
+        "is done.",
         retry_after_seconds=_BUSY_SECONDS,
     )
 
