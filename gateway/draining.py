@@ -40,8 +40,10 @@ def load(target: str) -> Application:
         signal.pthread_sigmask(signal.SIG_BLOCK, _ORDERS)  # before there are threads, which inherit it
     parent = os.getppid()
     _end_with(parent)
+    from gateway.wsgi import application  # first: it makes Django's applications ready
+
+    # isort: split
     from files_app.services.operations.health import stopping
-    from gateway.wsgi import application
 
     if IS_POSSIBLE:
         follower = _Follower(parent, begin=stopping.set)
