@@ -19,7 +19,7 @@ BROKER_SCHEMES = (
     *("amqp", "amqps", "pyamqp", "redis", "rediss", "redis+socket", "sentinel"),
     *("valkey", "valkeys", "valkey+socket", "filesystem", "memory"),
 )
-THROTTLE_SCHEMES = ("memory", "redis", "rediss", "redis+unix", "redis+sentinel", "redis+cluster")
+THROTTLE_SCHEMES = ("database", "memory", "redis", "rediss", "redis+unix", "redis+sentinel", "redis+cluster")
 _NEED_HOST = ("amqp", "amqps", "pyamqp", "redis", "rediss", "valkey", "valkeys")
 
 #: What Django takes from the options before libpq or sqlite3 gets the rest.

@@ -9,6 +9,7 @@ API_PATHS = frozenset(
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["files_app.api.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["files_app.api.permissions.HasApiKey"],
+    "DEFAULT_THROTTLE_CLASSES": ["files_app.api.throttles.RequestRate"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "files_app.api.negotiation.IgnoreAccept",
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],

@@ -17,7 +17,9 @@ Secrets marked * may also be given as NAME_FILE, the path of a file that holds t
     transfers           CLIENT_LEAST_RATE, CLIENT_IDLE_SECONDS, LEASE_SECONDS,
                         UPLOAD_LEASE_SECONDS, SDK_RETRY_WINDOW_SECONDS, IDEMPOTENCY_TTL_SECONDS,
                         REFUSED_BODY_BYTES, REFUSED_BODY_SECONDS, REFUSED_BODY_THREADS
-    rate limits         WRONG_KEYS_PER_MINUTE, SIGN_INS_PER_MINUTE, UPLOADS_PER_MINUTE, UPLOADS_AT_ONCE,
+    rate limits         WRONG_KEYS_PER_MINUTE, SIGN_INS_PER_MINUTE, REQUESTS_PER_MINUTE, BYTES_PER_MINUTE,
+                        UPLOADS_PER_MINUTE, UPLOADS_AT_ONCE, ORGANIZATION_UPLOADS_AT_ONCE,
+                        KEY_REQUESTS_PER_MINUTE, KEY_BYTES_PER_MINUTE, KEY_UPLOADS_PER_MINUTE,
                         THROTTLE_STORAGE_URL*
     shares, breakers    ACCOUNT_SHARE, KEY_SHARE, ORGANIZATION_SHARE, TRANSFERS_SHARE,
                         BREAKER_FAILURES, BREAKER_SECONDS
@@ -62,6 +64,7 @@ from gateway.environment import (
     text,
     url_path,
 )
+from gateway.limit_settings import *  # noqa: F403
 from gateway.unfold import UNFOLD as UNFOLD
 from gateway.worker_settings import *  # noqa: F403 - the rest of CELERY_*, and UPKEEP_SECONDS
 
@@ -168,13 +171,8 @@ REFUSED_BODY_SECONDS = integer("REFUSED_BODY_SECONDS", 30, minimum=1, maximum=DA
 REFUSED_BODY_THREADS = integer("REFUSED_BODY_THREADS", max(1, WEB_THREADS // 8))  # of each web process
 SDK_RETRY_WINDOW_SECONDS = integer("SDK_RETRY_WINDOW_SECONDS", 900, maximum=YEAR)
 IDEMPOTENCY_TTL_SECONDS = integer("IDEMPOTENCY_TTL_SECONDS", 86_400, maximum=YEAR)
-WRONG_KEYS_PER_MINUTE = integer("WRONG_KEYS_PER_MINUTE", 60)  # from one address; 0: no limit
-SIGN_INS_PER_MINUTE = integer("SIGN_INS_PER_MINUTE", 20)  # passwords of staff from one address; 0: no limit
-UPLOADS_PER_MINUTE = integer("UPLOADS_PER_MINUTE", 1_000)  # of one organization, as OpenAI's; 0: no limit
-UPLOADS_AT_ONCE = integer("UPLOADS_AT_ONCE", 48)  # of one key in one web process; 0: no limit
-# redis://host counts for all processes
 THROTTLE_STORAGE_URL = verified_redis(
-    message_url("THROTTLE_STORAGE_URL", secret("THROTTLE_STORAGE_URL") or "memory://", THROTTLE_SCHEMES),
+    message_url("THROTTLE_STORAGE_URL", secret("THROTTLE_STORAGE_URL") or "database://", THROTTLE_SCHEMES),
     CA_BUNDLE,
 )
 PROVIDER_CONNECT_TIMEOUT_SECONDS = integer("PROVIDER_CONNECT_TIMEOUT_SECONDS", 5, minimum=1, maximum=DAY)

@@ -43,4 +43,5 @@ if not TEST_DATABASE_URL:
     DATABASES["default"]["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF"
 
 WEB_BEAT_SECONDS = 0  # tests import the application without being a server
+SETTLE_SECONDS = 0  # the same; a test that is about it settles itself
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one takes a third of a second

@@ -19,6 +19,8 @@ else:
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(B|[KMGTP]i?B?)?\s*", re.IGNORECASE)
 _POWERS = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 MAX_SIZE = 2**60
+#: Of the rates that organizations and keys may have of their own.
+RATE_HELP = "Empty: as the gateway's settings have it. 0: no limit."
 
 
 class SizeField(forms.CharField):
@@ -33,7 +35,9 @@ class SizeField(forms.CharField):
         return exact_bytes(value)
 
     def to_python(self, value: Any) -> Any:
-        """Return the number of bytes."""
+        """Return the number of bytes; None for nothing, where that may be."""
+        if not self.required and value in self.empty_values:
+            return None
         text = str(str(super().to_python(value))).replace(",", "").removesuffix("ytes")
         found = _SIZE.fullmatch(text)
         if found is None:

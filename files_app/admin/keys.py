@@ -9,6 +9,7 @@ from django import forms
 from django.contrib import admin
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -16,15 +17,16 @@ from unfold import widgets
 
 from files_app.admin.base import GatewayAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
-from files_app.admin.fields import ModelForm
+from files_app.admin.fields import RATE_HELP, ModelForm, SizeField
 from files_app.admin.filters import ChoiceFilter, OrganizationFilter
 from files_app.admin.formatting import NOTHING, badge, shown_age, two_lines
 from files_app.admin.pages import page
-from files_app.admin.requests import caller_of
+from files_app.admin.requests import caller_of, reach_for
 from files_app.exceptions import InvalidRequestError
 from files_app.models import ApiKey
-from files_app.models.organizations import Scope, all_scopes
+from files_app.models.organizations import RATE_LIMITS, Scope, all_scopes
 from files_app.services.tenants import keys
+from files_app.services.tenants.rates import set_rates
 
 
 class KeyStatusFilter(ChoiceFilter):
@@ -69,8 +71,13 @@ class KeyForm(ModelForm):
 
     class Meta:
         model = ApiKey
-        fields = ["organization", "name", "scopes"]
-        help_texts = {"name": "Says who uses it, such as nightly-batches. Letters, digits, dots, hyphens."}
+        fields = ["organization", "name", "scopes", *RATE_LIMITS]
+        help_texts = {
+            "name": "Says who uses it, such as nightly-batches. Letters, digits, dots, hyphens.",
+            **dict.fromkeys(RATE_LIMITS, RATE_HELP),
+        }
+
+    bytes_per_minute = SizeField(required=False, help_text=f"Such as 10 GiB. {RATE_HELP}")
 
     def clean(self) -> dict[str, Any]:
         """Refuse the name of a key that still works."""
@@ -83,6 +90,17 @@ class KeyForm(ModelForm):
                 "name", "A key of this name exists already: rotate or revoke it, or choose another."
             )
         return cleaned
+
+
+class RatesForm(ModelForm):
+    """The rates of a key that is there."""
+
+    class Meta:
+        model = ApiKey
+        fields = RATE_LIMITS
+        widgets = dict.fromkeys(RATE_LIMITS, widgets.UnfoldAdminIntegerFieldWidget)
+
+    bytes_per_minute = SizeField(required=False)
 
 
 def _revoke(request: HttpRequest, row: ApiKey, answers: dict[str, Any]) -> str:
@@ -117,8 +135,13 @@ class ApiKeyAdmin(GatewayAdmin):
     search_fields = ["name"]
     search_help_text = "Name, or the key's first characters"
     sortable_by = ["shown_name", "last_used", "expires", "created"]
-    fieldsets = [(None, {"fields": ["organization", "name", "scopes", "lifetime"]})]
     actions = [as_admin_action(REVOKE, "delete")]
+
+    def get_fieldsets(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
+        """Leave out the rates for staff of one organization: they are the platform's to give."""
+        fieldsets = [(None, {"fields": ["organization", "name", "scopes", "lifetime"]})]
+        rates = ("Rates of this key alone", {"fields": list(RATE_LIMITS)})
+        return [*fieldsets, rates] if reach_for(request).sees_all else fieldsets
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """Search by name, and by the part of a key that may be shown: a leaked key is found by its start."""
@@ -136,12 +159,21 @@ class ApiKeyAdmin(GatewayAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        """Show a key; rotate it on POST."""
+        """Show a key; set its rates or rotate it on POST."""
         row = self.row_in_sight(request, object_id)
         if row is None:
             return self.not_in_sight(request, object_id)
         can_rotate = self.has_change_permission(request, row) and row.revoked_at is None
-        if request.method == "POST" and can_rotate:
+        can_limit = can_rotate and reach_for(request).sees_all
+        form = RatesForm(request.POST if "rates" in request.POST else None, instance=row)
+        if form.is_bound and can_limit and form.is_valid():
+            set_rates(
+                ApiKey.objects.get(pk=row.pk),
+                form.cleaned_data,
+                caller=caller_of(request, row.organization_id),
+            )
+            return redirect(request.path)
+        if request.method == "POST" and can_rotate and not form.is_bound:
             fresh, plain = keys.rotate_key(row, caller=caller_of(request, row.organization_id))
             return self._shown_once(request, fresh, plain, is_rotation=True)
         context = {
@@ -150,6 +182,8 @@ class ApiKeyAdmin(GatewayAdmin):
             "status": key_status(row),
             "scopes": [Scope(scope).label for scope in row.scopes if scope in Scope.values],
             "can_rotate": can_rotate,
+            "rates": form,
+            "can_limit": can_limit,
             "can_revoke": self.has_delete_permission(request, row) and row.revoked_at is None,
         }
         return page(request, "key.html", row.name, context)
@@ -157,6 +191,8 @@ class ApiKeyAdmin(GatewayAdmin):
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         """Create the key through the service; its plaintext is kept for this one answer."""
         days = form.cleaned_data["lifetime"]
+        sees_all = reach_for(request).sees_all
+        rates = {name: form.cleaned_data[name] for name in RATE_LIMITS} if sees_all else {}
         with transaction.atomic():
             row, plain = keys.create_key(
                 organization=obj.organization,
@@ -164,6 +200,7 @@ class ApiKeyAdmin(GatewayAdmin):
                 caller=caller_of(request, obj.organization_id),
                 scopes=form.cleaned_data["scopes"],
                 expires_at=timezone.now() + timedelta(days=int(days)) if days else None,
+                rates=rates,
             )
         obj.pk = row.pk
         obj.refresh_from_db()

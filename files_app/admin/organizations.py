@@ -14,12 +14,13 @@ from django.utils.safestring import SafeString
 from files_app.admin.base import GatewayAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.charts import usage_chart
-from files_app.admin.fields import ModelForm, SizeField
+from files_app.admin.fields import RATE_HELP, ModelForm, SizeField
 from files_app.admin.filters import ChoiceFilter
 from files_app.admin.formatting import badge, shown_age
 from files_app.admin.meters import meter
 from files_app.admin.requests import reach_for
 from files_app.models import Organization
+from files_app.models.organizations import RATE_LIMITS
 from files_app.services.index import usage
 from files_app.services.operations import overview
 from files_app.services.operations.overview import CRITICAL_PERCENT, WARNING_PERCENT
@@ -70,12 +71,16 @@ class OrganizationForm(ModelForm):
 
     class Meta:
         model = Organization
-        fields = ["name", "is_active", "quota_bytes", "max_file_bytes", "max_files"]
+        fields = ["name", "is_active", "quota_bytes", "max_file_bytes", "max_files", *RATE_LIMITS]
         labels = {"is_active": "Active", "max_files": "Number of files"}
-        help_texts = {"max_files": "How many files it may have. 0: as many as fit into the quota."}
+        help_texts = {
+            "max_files": "How many files it may have. 0: as many as fit into the quota.",
+            **dict.fromkeys(RATE_LIMITS, RATE_HELP),
+        }
 
     quota_bytes = SizeField(label="Quota", help_text="What all files together may hold, such as 100 GiB.")
     max_file_bytes = SizeField(label="Largest file", help_text="Such as 512 MiB. A provider may allow less.")
+    bytes_per_minute = SizeField(required=False, help_text=f"Such as 10 GiB. {RATE_HELP}")
 
 
 def _recount(request: HttpRequest, row: Organization, answers: dict[str, Any]) -> str:
@@ -117,6 +122,7 @@ class OrganizationAdmin(GatewayAdmin):
     fieldsets = [
         (None, {"fields": ["name", "is_active"]}),
         ("Limits", {"fields": ["quota_bytes", "max_file_bytes", "max_files"]}),
+        ("Rates, of all keys together", {"fields": list(RATE_LIMITS)}),
     ]
     actions = [as_admin_action(RECOUNT, "change")]
     change_form_before_template = "files_app/admin/organization_usage.html"

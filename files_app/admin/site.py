@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest, HttpResponse
@@ -66,5 +67,5 @@ def _refuse_sign_in(request: HttpRequest, error: TooManyRequestsError) -> HttpRe
         "files_app/admin/throttled.html",
         {"message": error.message},
         status=error.status,
-        headers={"Retry-After": str(round(error.retry_after_seconds or 0))},
+        headers={"Retry-After": str(math.ceil(error.retry_after_seconds or 0))},
     )

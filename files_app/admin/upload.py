@@ -6,6 +6,7 @@ before the view runs.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -21,6 +22,7 @@ from files_app.models import Organization, ProviderAccount
 from files_app.observability import context
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.selection import usable_accounts
+from files_app.services.index.limits import limits_of
 from files_app.services.tenants import throttle
 from files_app.services.uploads.begin import upload_file
 from files_app.services.uploads.dry_run import check_upload
@@ -86,7 +88,7 @@ def receive(request: HttpRequest) -> JsonResponse:
     _require_permission(request)
     try:
         upload = _upload_request(request)
-        throttle.count_upload(upload.caller.organization_id)
+        throttle.count_upload(upload.caller, upload.source.length)
         if request.GET.get("validate_only") == "true":
             return JsonResponse(dry_run_object(check_upload(upload)))
         file = upload_file(upload)
@@ -105,13 +107,12 @@ def _require_permission(request: HttpRequest) -> None:
 
 def _upload_request(request: HttpRequest) -> UploadRequest:
     organization_id = _number(request, "organization")
-    if (
-        organization_id is None
-        or not reach_for(request).organizations().filter(pk=organization_id, is_active=True).exists()
-    ):
+    offered = reach_for(request).organizations().filter(is_active=True)
+    organization = None if organization_id is None else offered.filter(pk=organization_id).first()
+    if organization is None:
         raise InvalidRequestError("Choose an organization.", param="organization")
     return UploadRequest(
-        caller=caller_of(request, organization_id),
+        caller=replace(caller_of(request, organization.pk), limits=limits_of(organization)),
         source=RawSource(
             read=body_reader(request),
             length=_length(request),

@@ -50,6 +50,7 @@ def authenticate(request: HttpRequest) -> Caller:
         scopes=verified.scopes,
         ip=request.META.get("REMOTE_ADDR") or None,
         request_id=context.request_id(),
+        limits=verified.limits,
     )
 
 

@@ -12,6 +12,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from files_app.api import schema
@@ -49,6 +50,7 @@ class OpenApiView(APIView):
 
     authentication_classes: list[type[BaseAuthentication]] = []
     permission_classes = [AllowAny]
+    throttle_classes: list[type[BaseThrottle]] = []
 
     def get(self, request: Request) -> HttpResponse:
         """Answer it as a file that browsers show."""

@@ -18,7 +18,7 @@ from files_app.api import parameters, schema
 from files_app.api.authentication import caller_of
 from files_app.api.filters import FileFilter
 from files_app.api.pagination import FilePagination
-from files_app.api.throttles import UploadRate
+from files_app.api.throttles import RequestRate, UploadRate, counted_at_end
 from files_app.models import File, ProviderAccount
 from files_app.models.files import FileQuerySet
 from files_app.services.accounts.selection import select_account
@@ -56,8 +56,8 @@ class FileViewSet(GenericViewSet[File]):
         return files if account is None else files.filter(account=account)
 
     def get_throttles(self) -> list[BaseThrottle]:
-        """Limit how many uploads an organization begins; other requests are counted elsewhere."""
-        return [UploadRate()] if self.action == "create" else []
+        """Limit all requests, and besides how many uploads begin."""
+        return [RequestRate(), UploadRate()] if self.action == "create" else [RequestRate()]
 
     @schema.list_files
     def list(self, request: Request) -> Response:
@@ -86,7 +86,7 @@ class FileViewSet(GenericViewSet[File]):
         )
         key = request.META.get("HTTP_IDEMPOTENCY_KEY")
         validate_only = parameters.validate_only(request.query_params)
-        with throttle.upload_slot(upload.caller):
+        with throttle.upload_slot(upload.caller), counted_at_end(upload):
             if validate_only:
                 return Response(dry_run_object(dry_run.check_upload(upload)))
             if key is not None:
@@ -118,6 +118,8 @@ class FileViewSet(GenericViewSet[File]):
             if downloads.require_content(file).capabilities.ranges:
                 return self.refuse(content.range_not_satisfiable(file))
             byte_range = None  # whoever has no ranges ignores them
+        downloads.require_content(file)
+        throttle.count_bytes(caller_of(request), content.announced_bytes(file, byte_range))
         opened = open_content(caller=caller_of(request), byte_range=byte_range)
         return content.content_response(file, opened)
 

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('files_app', '0017_result_part'),
+        ('files_app', '0018_rate_limits'),
     ]
 
     operations = [

@@ -7,6 +7,7 @@ from files_app.models.files import DeletedReason, File, ResultPart
 from files_app.models.lines import LineIndex, LinePage
 from files_app.models.organizations import ApiKey, Organization
 from files_app.models.places import AccountPlace
+from files_app.models.rates import RateCount
 from files_app.models.records import AuditAction, AuditEvent, IdempotencyRecord
 from files_app.models.staff import Heartbeat, StaffAccess
 from files_app.models.states import CopyState, FileState
@@ -31,6 +32,7 @@ __all__ = [
     "OpenBreaker",
     "Organization",
     "ProviderAccount",
+    "RateCount",
     "ResultPart",
     "SharedReason",
     "StaffAccess",

@@ -66,6 +66,10 @@ class FileQuerySet(StatefulQuerySet["File"]):
         """Return uploads whose lease ran out, in database time."""
         return self.filter(state=FileState.UPLOADING, lease_expires_at__lt=Now())
 
+    def running(self) -> FileQuerySet:
+        """Return uploads whose lease holds, in database time."""
+        return self.filter(state=FileState.UPLOADING, lease_expires_at__gte=Now())
+
     def unfinished(self) -> FileQuerySet:
         """Return files that their provider had not finished when it was asked last."""
         return self.filter(state=FileState.AVAILABLE, status=UNFINISHED, result_part="")

@@ -75,7 +75,23 @@ class OrganizationQuerySet(models.QuerySet["Organization"]):
         self.filter(pk=pk).update(used_bytes=F("used_bytes") + amount, file_count=F("file_count") + 1)
 
 
-class Organization(models.Model):
+class RateLimited(models.Model):
+    """Who may be held to rates of its own: None for the setting's, 0 for no limit."""
+
+    requests_per_minute = models.PositiveBigIntegerField(null=True, blank=True)
+    bytes_per_minute = models.PositiveBigIntegerField(null=True, blank=True)
+    uploads_per_minute = models.PositiveBigIntegerField(null=True, blank=True)
+    uploads_at_once = models.PositiveBigIntegerField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+#: Their names, in the order in which people are shown them.
+RATE_LIMITS = tuple(field.name for field in RateLimited._meta.local_fields)
+
+
+class Organization(RateLimited):
     """A tenant. The three counters change only through `OrganizationQuerySet` and the recount.
 
     max_files: how many files it may have; 0 for no limit.
@@ -127,7 +143,7 @@ def all_scopes() -> list[str]:
     return [scope.value for scope in Scope]
 
 
-class ApiKey(models.Model):
+class ApiKey(RateLimited):
     """A client's credential. Only a keyed digest is stored; the key itself is shown once."""
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="api_keys")

@@ -32,6 +32,7 @@ class AuditAction(models.TextChoices):
     DELETE_GIVE_UP = "delete.give_up"
     RECONCILE_REMOVE = "reconcile.remove"
     KEY_CREATE = "key.create"
+    KEY_UPDATE = "key.update"
     KEY_REVOKE = "key.revoke"
     ACCOUNT_CREATE = "account.create"
     ACCOUNT_UPDATE = "account.update"

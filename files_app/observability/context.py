@@ -19,6 +19,7 @@ class RequestRecord:
     is_known: bool = False  # whether the caller proved who it is
     slowest_read_seconds: float = 0.0  # the longest wait for bytes of the request's body
     fields: dict[str, str | int] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)  # of the answer, whatever it will be
 
 
 _current: ContextVar[RequestRecord | None] = ContextVar("request_record", default=None)
@@ -60,6 +61,12 @@ def annotate(**fields: str | int) -> None:
     structlog.contextvars.bind_contextvars(**fields)
     if record := _current.get():
         record.fields.update(fields)
+
+
+def promise(**headers: str) -> None:
+    """Set headers of the answer, also where it is an error; `_` in a name stands for a hyphen."""
+    if record := _current.get():
+        record.headers.update((name.replace("_", "-"), value) for name, value in headers.items())
 
 
 def count_received(size: int, *, waited_seconds: float = 0.0) -> None:

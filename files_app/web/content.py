@@ -127,6 +127,16 @@ def requested_range(request: HttpRequest, file: File) -> ByteRange | None:
     return ByteRange(first, last)
 
 
+def announced_bytes(file: File, byte_range: ByteRange | None) -> int:
+    """Return how many bytes a download will be as far as the index knows; 0 where it does not."""
+    if byte_range is None:
+        return file.bytes
+    if byte_range.first is None:
+        return min(file.bytes, byte_range.last or 0)
+    last = file.bytes - 1 if byte_range.last is None else min(byte_range.last, file.bytes - 1)
+    return max(0, last - byte_range.first + 1)
+
+
 def is_satisfiable(byte_range: ByteRange, file: File) -> bool:
     """Whether any byte of the range exists; what the index does not know, the provider decides."""
     if not file.sha256:

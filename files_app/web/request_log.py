@@ -32,6 +32,8 @@ class RequestMiddleware:
             believe_proxies(request)
         response = self.get_response(request)
         response.headers["x-request-id"] = record.request_id
+        for name, value in record.headers.items():
+            response.headers[name] = value
         if isinstance(response, StreamingHttpResponse):
             stream = iter(response.streaming_content)  # type: ignore[arg-type]  # the service is WSGI: never async
             response.streaming_content = ObservedStream(

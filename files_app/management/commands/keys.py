@@ -1,4 +1,4 @@
-"""`manage.py keys create|list|revoke|rotate`."""
+"""`manage.py keys create|list|limit|revoke|rotate`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from django.utils import timezone
 from files_app.management.arguments import add_dry_run, add_organization, add_yes, lifetime
 from files_app.management.base import GroupCommand, command_caller
 from files_app.management.output import printable, write_table
+from files_app.management.rates import add_rates, in_words, rates_in
 from files_app.management.references import key_named, organization_named
 from files_app.models import ApiKey
-from files_app.models.organizations import all_scopes
+from files_app.models.organizations import RATE_LIMITS, all_scopes
 from files_app.services.tenants.keys import check_new_key, create_key, revoke_key, rotate_key
+from files_app.services.tenants.rates import set_rates
 from files_app.words import age
 
 
 class Command(GroupCommand):
     """API keys of every organization."""
 
-    help = "Create, list, revoke and rotate API keys. A key is shown once, when it is made."
+    help = "Create, list, limit, revoke and rotate API keys. A key is shown once, when it is made."
     examples = """
         manage.py keys create --organization acme --name ci
         manage.py keys rotate ci --organization acme
@@ -29,12 +31,13 @@ class Command(GroupCommand):
     """
 
     def add_subcommands(self) -> None:
-        """Declare the four subcommands."""
+        """Declare the five subcommands."""
         self._declare_create()
         self._declare_list()
+        self._declare_limit()
         for name, run, text in (
             ("revoke", self.revoke, "Revoke a key. Every process refuses it within five seconds."),
-            ("rotate", self.rotate, "Replace a key by a new one of the same name, scopes and expiry."),
+            ("rotate", self.rotate, "Replace a key by a new one of the same name, scopes, expiry and rates."),
         ):
             parser = self.subcommand(
                 name,
@@ -74,6 +77,7 @@ class Command(GroupCommand):
             help="what the key may do, once or more; default: everything",
         )
         parser.add_argument("--expires-in", type=lifetime, metavar="TIME", help="such as 12h, 90d or 8w")
+        add_rates(parser)
         add_dry_run(parser)
 
     def create(self, arguments: Namespace) -> None:
@@ -82,7 +86,11 @@ class Command(GroupCommand):
         expires_at = timezone.now() + arguments.expires_in if arguments.expires_in else None
         if arguments.dry_run:
             row = ApiKey(
-                organization=organization, name=arguments.name, last_four="....", expires_at=expires_at
+                organization=organization,
+                name=arguments.name,
+                last_four="....",
+                expires_at=expires_at,
+                **rates_in(arguments),
             )
             check_new_key(row)
             self._show_plan(f"would create the key {row.name} of {organization.name}", arguments)
@@ -93,6 +101,7 @@ class Command(GroupCommand):
             caller=command_caller(organization.pk),
             scopes=arguments.scopes,
             expires_at=expires_at,
+            rates=rates_in(arguments),
         )
         self._show_new(row, plain, arguments)
 
@@ -138,6 +147,35 @@ class Command(GroupCommand):
         headers = ["ORGANIZATION", "NAME", "KEY", "SCOPES", "STATE", "LAST USE", "EXPIRES"]
         if not write_table(self.stdout, headers, map(_as_row, rows)):
             self.say("No key matches. `manage.py keys create` makes one.")
+
+    def _declare_limit(self) -> None:
+        parser = self.subcommand(
+            "limit",
+            self.limit,
+            text="Set what a key may do within a minute, or at once. What is not named stays as it is.",
+            examples="""
+                manage.py keys limit ci --organization acme --requests-per-minute 600
+                manage.py keys limit ci --organization acme --uploads-at-once default
+            """,
+        )
+        parser.add_argument("key", metavar="KEY", help="the key's name, or its first twelve characters")
+        add_organization(parser)
+        add_rates(parser)
+        add_dry_run(parser)
+
+    def limit(self, arguments: Namespace) -> None:
+        """Set rates of a key."""
+        row, rates = _named(arguments), rates_in(arguments)
+        if not rates:
+            raise CommandError("Name at least one rate: see `manage.py keys limit --help`.")
+        if arguments.dry_run:
+            self._show_plan(f"would set of {row} of {row.organization.name}: {in_words(rates)}", arguments)
+            return
+        set_rates(row, rates, caller=command_caller(row.organization_id))
+        if arguments.json:
+            self.write_json(_as_json(row))
+        else:
+            self.stdout.write(f"{row} of {row.organization.name}: {in_words(rates)}")
 
     def revoke(self, arguments: Namespace) -> None:
         """Revoke a key."""
@@ -201,4 +239,5 @@ def _as_json(row: ApiKey) -> dict[str, Any]:
         "expires_at": row.expires_at,
         "revoked_at": row.revoked_at,
         "last_used_at": row.last_used_at,
+        **{name: getattr(row, name) for name in RATE_LIMITS},
     }

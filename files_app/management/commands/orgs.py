@@ -1,4 +1,4 @@
-"""`manage.py orgs list|usage|recount`."""
+"""`manage.py orgs list|usage|limit|recount`."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from files_app.management.arguments import add_dry_run, days
-from files_app.management.base import GroupCommand
+from files_app.management.base import GroupCommand, command_caller
 from files_app.management.output import counted, write_facts, write_table
+from files_app.management.rates import add_rates, in_words, rates_in
 from files_app.management.references import organization_named
 from files_app.models import Organization
+from files_app.models.organizations import RATE_LIMITS
 from files_app.services.index.usage import Drift, recount
 from files_app.services.operations.overview import usage_history, usage_of
+from files_app.services.tenants.rates import set_rates
 from files_app.words import short_bytes
 
 _BAR_WIDTH = 30
 
 
 class Command(GroupCommand):
-    """Organizations, what they use, and the recount that mends their counters."""
+    """Organizations, what they use, how much they may ask for, and the recount of their counters."""
 
     help = (
-        "List organizations, show what they use of their quota, and recount. Organizations are made and "
-        "changed in the admin or with `manage.py apply`."
+        "List organizations, show what they use of their quota, set their rates, and recount. Organizations "
+        "are made and changed in the admin or with `manage.py apply`."
     )
     examples = """
         manage.py orgs list
@@ -33,7 +36,7 @@ class Command(GroupCommand):
     """
 
     def add_subcommands(self) -> None:
-        """Declare the three subcommands."""
+        """Declare the four subcommands."""
         self.subcommand(
             "list",
             self.list_organizations,
@@ -44,6 +47,7 @@ class Command(GroupCommand):
             """,
         )
         self._declare_usage()
+        self._declare_limit()
         self._declare_recount()
 
     def list_organizations(self, arguments: Namespace) -> None:
@@ -82,6 +86,34 @@ class Command(GroupCommand):
         for day in history:
             bar = "#" * round(_BAR_WIDTH * day.used_bytes / most)
             self.stdout.write(f"{day.date}  {short_bytes(day.used_bytes):>10}  {bar}".rstrip())
+
+    def _declare_limit(self) -> None:
+        parser = self.subcommand(
+            "limit",
+            self.limit,
+            text="Set what an organization may do within a minute, or at once, with all of its keys. What is "
+            "not named stays as it is.",
+            examples="""
+                manage.py orgs limit acme --requests-per-minute 6000 --uploads-at-once 100
+                manage.py orgs limit acme --uploads-per-minute default
+            """,
+        )
+        parser.add_argument("organization", metavar="NAME")
+        add_rates(parser)
+        add_dry_run(parser)
+
+    def limit(self, arguments: Namespace) -> None:
+        """Set rates of an organization."""
+        row, rates = organization_named(arguments.organization), rates_in(arguments)
+        if not rates:
+            raise CommandError("Name at least one rate: see `manage.py orgs limit --help`.")
+        if not arguments.dry_run:
+            set_rates(row, rates, caller=command_caller(row.pk))
+        if arguments.json:
+            self.write_json(_as_json(row) | rates | {"dry_run": arguments.dry_run})
+        else:
+            would = "would set " if arguments.dry_run else ""
+            self.stdout.write(f"{would}{row.name}: {in_words(rates)}")
 
     def _declare_recount(self) -> None:
         parser = self.subcommand(
@@ -149,6 +181,7 @@ def _as_json(row: Organization) -> dict[str, Any]:
         "quota_bytes": row.quota_bytes,
         "max_file_bytes": row.max_file_bytes,
         "max_files": row.max_files,
+        **{name: getattr(row, name) for name in RATE_LIMITS},
         "created_at": row.created_at,
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from files_app.models import AuditEvent
+from files_app.services.index.limits import NO_LIMITS, Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Caller:
     scopes: frozenset[str] = frozenset()
     ip: str | None = None
     request_id: str = ""
+    limits: Limits = NO_LIMITS
 
 
 def system_caller(organization_id: int = 0) -> Caller:

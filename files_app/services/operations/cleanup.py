@@ -14,6 +14,7 @@ from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.isolation import on_its_own
 from files_app.services.accounts.lanes import Work
 from files_app.services.operations import heartbeats
+from files_app.services.tenants.counting.database import forget_ended
 from files_app.services.uploads.failure import give_up_stuck
 from files_app.services.upstream.lost_answers import search_soon
 
@@ -54,6 +55,7 @@ def prune_records() -> int:
     kept = timedelta(seconds=settings.IDEMPOTENCY_TTL_SECONDS)
     heartbeats.forget_silent()
     LineIndex.objects.unused(now - _INDEX_KEPT).delete()
+    forget_ended()
     removed, _ = IdempotencyRecord.objects.filter(created_at__lt=now - kept).delete()
     if settings.AUDIT_RETENTION_DAYS:
         removed += AuditEvent.objects.prune(now - timedelta(days=settings.AUDIT_RETENTION_DAYS))

@@ -16,7 +16,7 @@ from django.db.models import Model, ProtectedError
 
 from files_app.exceptions import InvalidRequestError
 from files_app.models import ApiKey, AuditAction, AuditEvent, Organization, ProviderAccount
-from files_app.models.organizations import all_scopes
+from files_app.models.organizations import RATE_LIMITS, all_scopes
 from files_app.services.accounts import credentials as secrets
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.saving import save_account
@@ -24,6 +24,7 @@ from files_app.services.index import audit
 from files_app.services.index.callers import Caller
 from files_app.services.tenants.configuration_file import ConfigurationFileError, read_configuration
 from files_app.services.tenants.keys import create_key, digest_of, revoke_key
+from files_app.services.tenants.rates import set_rates
 from providers.exceptions import ProviderConfigurationError
 from providers.registry import DRIVERS
 
@@ -106,10 +107,7 @@ class _Run:
         full_name = f"{organization}/{entry['name']}"
         current = organization.api_keys.filter(name=entry["name"], revoked_at=None).first()
         if current is not None and (supplied is None or current.digest in _digests(supplied)):
-            if "scopes" in entry and sorted(current.scopes) != scopes:
-                current.scopes = scopes
-                current.save(update_fields=["scopes"])
-                self.applied.changes.append(f"changed API key {full_name}: scopes")
+            self._change_key(current, full_name, {**entry, "scopes": scopes} if "scopes" in entry else entry)
             return
         if current is not None:
             revoke_key(current, caller=_caller(organization))
@@ -122,12 +120,27 @@ class _Run:
                 caller=_caller(organization),
                 key=supplied,
                 scopes=scopes,
+                rates={name: entry.get(name, getattr(current, name, None)) for name in RATE_LIMITS},
             )
         except InvalidRequestError as exc:
             raise ConfigurationFileError(f"{place}.{exc.param}: {exc.message}") from None
         self.applied.changes.append(f"{'replaced' if current else 'created'} API key {full_name}")
         if supplied is None:
             self.applied.new_keys[full_name] = plain
+
+    def _change_key(self, row: ApiKey, full_name: str, entry: Mapping[str, Any]) -> None:
+        """Change what is said of a key that stays; its scopes are sorted."""
+        changed = set_rates(
+            row,
+            {name: entry[name] for name in RATE_LIMITS if name in entry},
+            caller=_caller(row.organization),
+        )
+        if "scopes" in entry and sorted(row.scopes) != entry["scopes"]:
+            row.scopes = entry["scopes"]
+            row.save(update_fields=["scopes"])
+            changed = ["scopes", *changed]
+        if changed:
+            self.applied.changes.append(f"changed API key {full_name}: {', '.join(changed)}")
 
     # -- accounts --------------------------------------------------------------------------------------------
 

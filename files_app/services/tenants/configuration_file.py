@@ -102,7 +102,21 @@ class SecretField(TextField):
         return _resolved(super().to_internal_value(data))
 
 
-class KeySerializer(ExactSerializer):
+def _rate(name: str) -> CountField:
+    column = getattr(Organization, name).field
+    return CountField(required=False, allow_null=True, validators=column.validators)
+
+
+class RatesSerializer(ExactSerializer):
+    """What may have rates of its own; null is the setting's."""
+
+    requests_per_minute = _rate("requests_per_minute")
+    bytes_per_minute = _rate("bytes_per_minute")
+    uploads_per_minute = _rate("uploads_per_minute")
+    uploads_at_once = _rate("uploads_at_once")
+
+
+class KeySerializer(RatesSerializer):
     """An API key; one without `key` is made."""
 
     name = TextField(validators=ApiKey.name.field.validators)
@@ -133,7 +147,7 @@ class AccountSerializer(ExactSerializer):
     credentials = MappingField(child=TextField(allow_blank=True, validators=[_resolved]), required=False)
 
 
-class OrganizationSerializer(ExactSerializer):
+class OrganizationSerializer(RatesSerializer):
     """An organization with what belongs to it."""
 
     name = TextField(validators=Organization.name.field.validators)

@@ -13,7 +13,7 @@ import string
 import threading
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -24,9 +24,10 @@ from django.utils import timezone
 
 from files_app.exceptions import InvalidKeyError, InvalidRequestError
 from files_app.models import ApiKey, AuditAction, Organization
-from files_app.models.organizations import all_scopes
+from files_app.models.organizations import RATE_LIMITS, all_scopes
 from files_app.services.index import audit, writability
 from files_app.services.index.callers import Caller
+from files_app.services.index.limits import Limits, limits_of
 
 KEY_PREFIX = "fgw_"
 MIN_SUPPLIED_CHARACTERS = 32
@@ -47,6 +48,7 @@ class VerifiedKey:
     organization_name: str
     scopes: frozenset[str]
     expires_at: datetime | None
+    limits: Limits
 
 
 def generate_key() -> str:
@@ -68,10 +70,12 @@ def create_key(
     key: str | None = None,
     scopes: Iterable[str] | None = None,
     expires_at: datetime | None = None,
+    rates: Mapping[str, int | None] | None = None,
 ) -> tuple[ApiKey, str]:
     """Create a key and return it with its plaintext, which nothing can show again.
 
-    key: a key chosen by an operator, 32 to 512 characters. Raises InvalidRequestError.
+    key: a key chosen by an operator, 32 to 512 characters. rates: its own, by the names of their columns.
+    Raises InvalidRequestError.
     """
     if key is not None:
         _check_supplied(key)
@@ -88,6 +92,7 @@ def create_key(
         scopes=wanted,
         expires_at=expires_at,
         created_by=caller.actor[:150],
+        **(rates or {}),
     )
     with transaction.atomic():
         check_new_key(row)
@@ -139,7 +144,7 @@ def revoke_key(row: ApiKey, *, caller: Caller) -> None:
 
 
 def rotate_key(row: ApiKey, *, caller: Caller) -> tuple[ApiKey, str]:
-    """Revoke a key and create one of the same name, scopes and expiry."""
+    """Revoke a key and create one of the same name, scopes, expiry and rates."""
     with transaction.atomic():
         revoke_key(row, caller=caller)
         return create_key(
@@ -148,6 +153,7 @@ def rotate_key(row: ApiKey, *, caller: Caller) -> tuple[ApiKey, str]:
             caller=caller,
             scopes=row.scopes,
             expires_at=row.expires_at,
+            rates={name: getattr(row, name) for name in RATE_LIMITS},
         )
 
 
@@ -179,6 +185,7 @@ def _look_up(digests: list[str]) -> VerifiedKey | None:
         organization_name=row.organization.name,
         scopes=frozenset(row.scopes),
         expires_at=row.expires_at,
+        limits=limits_of(row.organization, row),
     )
 
 

@@ -1,48 +1,59 @@
-"""Rate limits: wrong keys and sign-ins by address, uploads by organization, and running uploads by key.
+"""Rate limits: wrong keys and sign-ins by address; requests, bytes and uploads by key and organization.
 
-Counted in Redis where THROTTLE_STORAGE_URL names one, so that all processes share the numbers; else in each
-process on its own, where the limits hold for each of them. A storage that fails lets requests pass: the
-limits guard against load, not against access.
+Where THROTTLE_STORAGE_URL names a Redis, everything is counted there. Else what is rare is counted in
+PostgreSQL; requests and bytes, and with SQLite all, are counted in each process and settled every second.
+How many uploads run is in the index itself (`services.uploads.running`).
 """
 
 from __future__ import annotations
 
 import ipaddress
+import math
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
-import structlog
 from django.conf import settings
-from limits import RateLimitItemPerMinute
-from limits.errors import StorageError
-from limits.storage import storage_from_string
-from limits.strategies import FixedWindowRateLimiter
+from django.db import connection
 
 from files_app.exceptions import NoPlaceError, TooManyRequestsError
+from files_app.observability import context
 from files_app.services.index.callers import Caller
+from files_app.services.index.limits import Limit
+from files_app.services.tenants.counting.counts import Counts, Demand, Standing
+from files_app.services.tenants.counting.database import DatabaseCounts
+from files_app.services.tenants.counting.local import LocalCounts
+from files_app.services.tenants.counting.redis import RedisCounts
+from files_app.services.tenants.counting.settling import SettledCounts
 
-log = structlog.get_logger(__name__)
-
-_WINDOW_SECONDS = 60.0
 _BUSY_SECONDS = 5.0
+_MOST_REFUSALS = 10_000
+_ANY = 2**53
+WHO = {"key": "This API key", "organization": "The organization"}
 
 _lock = threading.Lock()
 _running: Counter[tuple[int, int | None]] = Counter()
-
-
-@cache
-def _limiter() -> FixedWindowRateLimiter:
-    url = settings.THROTTLE_STORAGE_URL
-    options = {} if url.startswith("memory") else {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
-    return FixedWindowRateLimiter(storage_from_string(url, wrap_exceptions=True, **options))
+_local = LocalCounts()
+_settled = SettledCounts(_local)
+_refused_until: dict[Limit, float] = {}
 
 
 def forget_counts() -> None:
     """Begin anew, with the settings of now."""
-    _limiter.cache_clear()
+    _redis.cache_clear()
+    _local.forget()
+    _refused_until.clear()
+
+
+def settle() -> None:
+    """Settle the counts of this process now, instead of within the next second."""
+    _settled.settle()
+
+
+# -- addresses -----------------------------------------------------------------------------------------------
 
 
 def count_wrong_key(address: str) -> None:
@@ -50,11 +61,7 @@ def count_wrong_key(address: str) -> None:
 
     Good keys of the same address keep working: several clients may share it.
     """
-    if not _take(settings.WRONG_KEYS_PER_MINUTE, "wrong-key", _one_client(address)):
-        raise TooManyRequestsError(
-            "Too many requests with a wrong API key came from this address. Try again in a minute.",
-            retry_after_seconds=_WINDOW_SECONDS,
-        )
+    _count_address("wrong-key", settings.WRONG_KEYS_PER_MINUTE, address, "requests with a wrong API key")
 
 
 def count_sign_in(address: str) -> None:
@@ -63,38 +70,87 @@ def count_sign_in(address: str) -> None:
     The lock of a name after wrong passwords does not help here: each try costs a third of a second of a core,
     whatever the name.
     """
-    if not _take(settings.SIGN_INS_PER_MINUTE, "sign-in", _one_client(address)):
+    _count_address("sign-in", settings.SIGN_INS_PER_MINUTE, address, "sign-ins")
+
+
+def _count_address(kind: str, most: int, address: str, what: str) -> None:
+    if not most:
+        return
+    limit = Limit("address", f"{{{_one_client(address)}}}:{kind}", most)
+    (found,) = _take([Demand(limit)], is_exact=True)
+    if found.is_refused:
         raise TooManyRequestsError(
-            "Too many sign-ins came from this address. Try again in a minute.",
-            retry_after_seconds=_WINDOW_SECONDS,
+            f"Too many {what} came from this address. Try again in {_seconds(found)}.",
+            retry_after_seconds=found.seconds,
         )
 
 
-def count_upload(organization_id: int) -> None:
-    """Count an upload. Raises TooManyRequestsError when the organization begins too many a minute."""
-    limit = settings.UPLOADS_PER_MINUTE
-    if not _take(limit, "upload", str(organization_id)):
-        raise TooManyRequestsError(
-            f"The organization began more than {limit:,} uploads within a minute. Try again shortly.",
-            retry_after_seconds=_WINDOW_SECONDS,
-        )
+def _one_client(address: str) -> str:
+    """Return what is counted as one client: with IPv6 the /64, of which each has all addresses."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.ip_network((ip.packed, 64), strict=False))
+
+
+# -- keys and organizations ----------------------------------------------------------------------------------
+
+
+def count_request(caller: Caller) -> None:
+    """Count a request of a good key. Raises TooManyRequestsError.
+
+    The answer tells how the limit stands that ends first, in the headers that OpenAI has for it.
+    """
+    if not caller.limits.requests:
+        return
+    standings = _take([Demand(limit) for limit in caller.limits.requests], is_exact=False)
+    tightest = min(standings, key=lambda each: (not each.is_refused, each.left))
+    context.promise(
+        x_ratelimit_limit_requests=str(tightest.limit.most),
+        x_ratelimit_remaining_requests=str(tightest.left),
+        x_ratelimit_reset_requests=duration(tightest.seconds),
+    )
+    _refuse_first(standings, "send {most:,} requests a minute")
+
+
+def count_upload(caller: Caller, length: int | None = None) -> None:
+    """Count an upload that begins. Raises TooManyRequestsError.
+
+    length: of its body in bytes; None where nobody knows it yet, which `add_bytes` makes good at its end.
+    """
+    if caller.limits.uploads:
+        standings = _take([Demand(limit) for limit in caller.limits.uploads], is_exact=True)
+        _refuse_first(standings, "begin {most:,} uploads a minute")
+    count_bytes(caller, 1 if length is None else length)
+
+
+def count_bytes(caller: Caller, size: int) -> None:
+    """Count bytes that are about to come or to go. Raises TooManyRequestsError."""
+    if caller.limits.bytes:
+        standings = _take([Demand(limit, max(1, size)) for limit in caller.limits.bytes], is_exact=False)
+        _refuse_first(standings, "transfer {most:,} bytes a minute")
+
+
+def add_bytes(caller: Caller, size: int) -> None:
+    """Count bytes that have come already: they are not refused, but what follows may be."""
+    if caller.limits.bytes:
+        _take([Demand(limit._replace(most=_ANY), size) for limit in caller.limits.bytes], is_exact=False)
 
 
 @contextmanager
 def upload_slot(caller: Caller) -> Iterator[None]:
-    """Hold one of the places for running uploads that a key has in this process.
+    """Hold one of the places for uploads that a key has, as far as this process knows. Raises NoPlaceError.
 
-    What it guards are the process's threads: each upload keeps one busy, however slowly its body comes.
-    Raises NoPlaceError.
+    That costs no question. `services.uploads.running` asks the index, which knows of all processes.
     """
     key = (caller.organization_id, caller.api_key_id)
+    most = next((limit.most for limit in caller.limits.uploads_at_once if limit.holder == "key"), 0)
     with _lock:
-        if settings.UPLOADS_AT_ONCE and _running[key] >= settings.UPLOADS_AT_ONCE:
-            raise NoPlaceError(
-                f"This API key has {settings.UPLOADS_AT_ONCE:,} uploads running. Send this one when "
-                "one of them is done.",
-                retry_after_seconds=_BUSY_SECONDS,
-            )
+        if most and _running[key] >= most:
+            raise no_place("key", most)
         _running[key] += 1
     try:
         yield
@@ -105,23 +161,75 @@ def upload_slot(caller: Caller) -> Iterator[None]:
                 del _running[key]
 
 
-def _one_client(address: str) -> str:
-    """Return what is counted as one client: with IPv6 the /64, of which each has all addresses."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(ip, ipaddress.IPv4Address):
-        return str(ip)
-    return str(ip.ipv4_mapped or ipaddress.ip_network((ip.packed, 64), strict=False))
+def no_place(holder: str, most: int) -> NoPlaceError:
+    """Return the error for an upload that is one too many."""
+    return NoPlaceError(
+        f"{WHO[holder]} has as many uploads running as it may ({most:,}). Send this one when one of them "
+        "is done.",
+        retry_after_seconds=_BUSY_SECONDS,
+    )
 
 
-def _take(limit: int, *key: str) -> bool:
-    """Count one more; False when that is more than `limit` a minute. A limit of 0 is none."""
-    if not limit:
-        return True
-    try:
-        return _limiter().hit(RateLimitItemPerMinute(limit, namespace="files-gateway"), *key)
-    except StorageError as exc:
-        log.warning("throttle_storage_failed", error=type(exc.storage_error).__name__)
-        return True
+def duration(seconds: float) -> str:
+    """Return a time as OpenAI's headers have it: `120ms`, `7.5s`, `1m0s`."""
+    milliseconds = max(0, math.ceil(seconds * 1000))
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes}m{rest / 1000:g}s" if minutes else f"{rest / 1000:g}s"
+
+
+def _refuse_first(standings: Sequence[Standing], words: str) -> None:
+    """Raise TooManyRequestsError for the limit that is over, if one is. words: of what `most` may be done."""
+    refused = [each for each in standings if each.is_refused]
+    if refused:
+        found = max(refused, key=lambda each: each.seconds)
+        what = words.format(most=found.limit.most)
+        raise TooManyRequestsError(
+            f"{WHO[found.limit.holder]} may {what}. Send this request again in {_seconds(found)}.",
+            retry_after_seconds=found.seconds,
+        )
+
+
+def _seconds(found: Standing) -> str:
+    number = max(1, math.ceil(found.seconds))
+    return "a second" if number == 1 else f"{number} seconds"
+
+
+# -- where ---------------------------------------------------------------------------------------------------
+
+
+def _take(demands: Sequence[Demand], *, is_exact: bool) -> list[Standing]:
+    """Count, or answer from memory where a limit is known to be over: a flood costs no question."""
+    now = time.monotonic()
+    known = [
+        Standing(demand.limit, 0, _refused_until[demand.limit] - now, is_refused=True)
+        for demand in demands
+        if demand.amount == 1 and _refused_until.get(demand.limit, 0.0) > now
+    ]
+    if known:
+        return known
+    standings = _counts(is_exact=is_exact).take(demands)
+    for demand, found in zip(demands, standings, strict=True):
+        if found.is_refused and demand.amount == 1:
+            if len(_refused_until) >= _MOST_REFUSALS:
+                _refused_until.clear()
+            _refused_until[demand.limit] = now + found.seconds
+    return standings
+
+
+def _counts(*, is_exact: bool) -> Counts:
+    url = settings.THROTTLE_STORAGE_URL
+    if url.startswith("memory:"):
+        return _local
+    if not url.startswith("database:"):
+        return _redis(url)
+    return _DATABASE if is_exact and connection.vendor == "postgresql" else _settled
+
+
+_DATABASE = DatabaseCounts()
+
+
+@cache
+def _redis(url: str) -> RedisCounts:
+    return RedisCounts(url, fallback=_local)

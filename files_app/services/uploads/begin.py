@@ -20,6 +20,7 @@ from files_app.services.index.transactions import release_connection
 from files_app.services.uploads.placement import requested_bucket
 from files_app.services.uploads.request import RunningUpload, UploadObserver, UploadRequest, UploadSource
 from files_app.services.uploads.reservation import reserve
+from files_app.services.uploads.running import require_place
 from files_app.services.uploads.transfer import Transfer
 from files_app.streams.checks import UploadRules
 from files_app.words import readable_bytes
@@ -101,6 +102,7 @@ def _begin(
     amount = 0 if source.length is None else max(0, source.length - source.max_overhead_bytes)
     with transaction.atomic():
         reserve(organization, amount)
+        require_place(request.caller)
         file = File.objects.create(
             organization=organization,
             account=account,

@@ -11,7 +11,7 @@ from django.urls import reverse
 from files_app.exceptions import InvalidKeyError
 from files_app.models import ApiKey, AuditEvent
 from files_app.services.tenants.keys import forget_cached_keys, verify_key
-from tests.files_app.admin.conftest import World
+from tests.files_app.admin.conftest import SignIn, World
 
 ADD = "admin:files_app_apikey_add"
 
@@ -93,3 +93,29 @@ def test_keys_are_not_deleted(root: Client, own: World) -> None:
     answer = root.post(reverse("admin:files_app_apikey_delete", args=[own.key.pk]), {"post": "yes"})
     assert answer.status_code == 405
     assert ApiKey.objects.filter(pk=own.key.pk).exists()
+
+
+def test_rates_are_given_with_the_key_and_changed_on_its_page(root: Client, own: World) -> None:
+    make(root, own, requests_per_minute="5", bytes_per_minute="1 GiB")
+    row = ApiKey.objects.get(name="fresh")
+    assert (row.requests_per_minute, row.bytes_per_minute, row.uploads_at_once) == (5, 2**30, None)
+    page = reverse("admin:files_app_apikey_change", args=[row.pk])
+    assert b"1 GiB" in root.get(page).content
+    assert root.post(page, {"rates": "1", "requests_per_minute": "-1"}).status_code == 200
+    assert root.post(page, {"rates": "1", "uploads_at_once": "0"}).status_code == 302
+    row.refresh_from_db()
+    assert (row.requests_per_minute, row.bytes_per_minute, row.uploads_at_once) == (None, None, 0)
+    assert row.revoked_at is None
+    assert AuditEvent.objects.get(action="key.update").actor == "root"
+
+
+def test_staff_of_one_organization_gives_no_rates(sign_in: SignIn, own: World) -> None:
+    client = sign_in("Owner", own.organization)
+    assert b"requests_per_minute" not in client.get(reverse(ADD)).content
+    make(client, own, uploads_at_once="0", requests_per_minute="0")
+    row = ApiKey.objects.get(name="fresh")
+    assert (row.uploads_at_once, row.requests_per_minute) == (None, None)
+    page = reverse("admin:files_app_apikey_change", args=[row.pk])
+    client.post(page, {"rates": "1", "uploads_at_once": "0"})
+    row.refresh_from_db()
+    assert (row.uploads_at_once, row.revoked_at) == (None, None)

@@ -90,7 +90,7 @@ def test_an_address_that_signs_in_too_often_is_refused(db: None, settings: Setti
         for number in range(4)
     ]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
-    assert answers[-1].headers["Retry-After"] == "60"
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
     assert b"Too many sign-ins" in answers[-1].content
     assert Client().get("/admin/login/").status_code == 200
     other = Client(REMOTE_ADDR="192.0.2.7")

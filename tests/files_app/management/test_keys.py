@@ -86,3 +86,26 @@ def test_an_expired_key_is_not_rotated_into_another(acme: Tenant) -> None:
 
 def test_an_unknown_key_is_answered_with_a_hint(acme: Tenant) -> None:
     assert "`manage.py keys list`" in failing("keys", "revoke", "nothing", "--yes").err
+
+
+def test_rates_are_set_changed_and_kept_by_a_rotation(acme: Tenant) -> None:
+    good(*CREATE, "ci", "--requests-per-minute", "5", "--uploads-at-once", "0")
+    changed = good(
+        "keys", "limit", "ci", "--requests-per-minute", "7", "--uploads-at-once", "default", "--json"
+    )
+    assert (changed.json["requests_per_minute"], changed.json["uploads_at_once"]) == (7, None)
+    assert AuditEvent.objects.get(action="key.update").details == {
+        "changed": ["requests_per_minute", "uploads_at_once"]
+    }
+    plain = good("keys", "rotate", "ci", "--yes").out.strip()
+    assert [limit.most for limit in verify_key(plain).limits.requests] == [7]
+
+
+def test_a_rate_is_a_number_and_a_dry_run_sets_none(acme: Tenant) -> None:
+    assert (
+        "neither a whole number nor 'default'"
+        in failing("keys", "limit", "main", "--uploads-at-once", "few").err
+    )
+    assert "at least one rate" in failing("keys", "limit", "main").err
+    assert "would set" in good("keys", "limit", "main", "--uploads-at-once", "3", "--dry-run").out
+    assert ApiKey.objects.get(name="main").uploads_at_once is None

@@ -43,3 +43,12 @@ def test_a_recount_mends_counters(acme: Tenant, other: Tenant, stored: str) -> N
 def test_an_unknown_organization_is_answered_with_those_there_are(acme: Tenant) -> None:
     for command in (["orgs", "usage", "nobody"], ["orgs", "recount", "acme", "nobody"]):
         assert "Known organizations: acme." in failing(*command).err
+
+
+def test_rates_of_an_organization_hold_for_all_of_its_keys(acme: Tenant) -> None:
+    assert "requests per minute: 2" in good("orgs", "limit", "acme", "--requests-per-minute", "2").out
+    others = acme.client()[0]
+    assert [acme.api.get("/usage").status, others.get("/usage").status] == [200, 200]
+    assert [acme.api.get("/usage").status, others.get("/usage").status] == [429, 429]
+    good("orgs", "limit", "acme", "--requests-per-minute", "default")
+    assert acme.api.get("/usage").status == 200

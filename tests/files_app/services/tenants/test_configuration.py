@@ -368,3 +368,17 @@ def test_a_stored_secret_follows_no_new_endpoint_unless_the_file_has_it() -> Non
     assert account("openai").options == {}
     apply(acme(provider_accounts=[{**moved, "credentials": OPENAI["credentials"]}]))
     assert account("openai").options == moved["options"]
+
+
+def test_rates_are_set_kept_and_given_back_to_the_settings() -> None:
+    apply(acme(requests_per_minute=5, api_keys=[{"name": "ci", "key": KEY, "uploads_at_once": 3}]))
+    assert Organization.objects.get(name="acme").requests_per_minute == 5
+    changes = apply(acme(api_keys=[{"name": "ci", "key": OTHER_KEY, "bytes_per_minute": 9}])).changes
+    assert changes == ["replaced API key acme/ci"]
+    row = ApiKey.objects.get(name="ci", revoked_at=None)
+    assert (row.uploads_at_once, row.bytes_per_minute) == (3, 9)
+    again = apply(acme(requests_per_minute=None, api_keys=[{"name": "ci", "uploads_at_once": None}])).changes
+    assert again == [
+        "changed organization acme: requests_per_minute",
+        "changed API key acme/ci: uploads_at_once",
+    ]

@@ -74,7 +74,7 @@ def test_what_is_no_yaml_is_refused(text: str) -> None:
         ("{1: x}", "the file", "organizations, shared_provider_accounts"),
         (organization(quota=1), ACME, "quota_bytes"),
         (organization(is_active=True), ACME, "active"),
-        (key(scope=[]), ITS_KEY, "key, name, scopes"),
+        (key(scope=[]), ITS_KEY, "bytes_per_minute, key, name, requests_per_minute, scopes"),
         (account(option={}), ACCOUNT, "list_freshness, name, options"),
         (account(is_default=True), ACCOUNT, "credentials, default, driver"),
         (

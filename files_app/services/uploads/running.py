@@ -1,0 +1,21 @@
+"""How many uploads run in all processes: each has a row in the index, and a lease that it renews."""
+
+from __future__ import annotations
+
+from files_app.models import File
+from files_app.services.index.callers import Caller
+from files_app.services.tenants.throttle import no_place
+
+
+def require_place(caller: Caller) -> None:
+    """Raise NoPlaceError where the caller's key or organization has as many uploads running as it may.
+
+    Inside the transaction that begins one, behind what locks the organization's row: so parallel ones count
+    one after the other.
+    """
+    for limit in caller.limits.uploads_at_once:
+        uploads = File.objects.running().for_organization(caller.organization_id)
+        if limit.holder == "key":
+            uploads = uploads.filter(api_key_id=caller.api_key_id)
+        if uploads.count() >= limit.most:
+            raise no_place(limit.holder, limit.most)
