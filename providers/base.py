@@ -175,6 +175,11 @@ class Driver(ABC):
     def check_bucket(self, bucket: str | None) -> None:  # noqa: B027  # most have none
         """Refuse a bucket that no upload may name, where files are in buckets. Raises FileRejectedError."""
 
+    @property
+    def batch_formats(self) -> tuple[str, ...]:
+        """Return the forms that OpenAI's batch lines are rendered into, by the account's options."""
+        return ()
+
     def batch_renderer(self, *, model: str | None, limits: LineLimits) -> BatchRenderer | None:
         """Return what renders batch files for the provider's jobs; None where those read the files.
 

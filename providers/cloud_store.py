@@ -15,7 +15,7 @@ from providers.base import Setting
 from providers.batch_options import batch_options
 from providers.batches.json_lines import LineLimits
 from providers.batches.rendering import BatchRenderer
-from providers.batches.targets.table import RenderedDriver
+from providers.batches.targets.table import RenderedDriver, formats_of
 from providers.exceptions import ProviderConfigurationError
 from providers.object_store import ObjectStoreDriver
 from providers.objects import RemoteFile
@@ -77,6 +77,10 @@ class CloudStoreDriver(ObjectStoreDriver):
                 f"'{ANYWHERE.name}' says so.",
                 field=self.role_option,
             )
+
+    @property
+    def batch_formats(self) -> tuple[str, ...]:
+        return formats_of(self.renders_for, batch_options(self, model=None).job)
 
     def batch_renderer(self, *, model: str | None, limits: LineLimits) -> BatchRenderer:
         return BatchRenderer(self.renders_for, batch_options(self, model), limits)

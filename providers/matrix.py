@@ -14,13 +14,14 @@ from typing import Final
 
 from providers.base import Setting
 from providers.generic import FLAVORS
-from providers.objects import Capabilities, Expiry, GiB, MiB, Operation
+from providers.objects import BatchLineFormat, Capabilities, Expiry, GiB, MiB, Operation
 from providers.registry import DRIVERS, driver_class
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCS: Final = ROOT / "docs" / "providers.md"
 README: Final = ROOT / "README.md"
 CONFIGURATION: Final = ROOT / "docs" / "configuration.md"
+NOTHING: Final = "—"
 MARKERS: Final = ("<!-- providers:start -->", "<!-- providers:end -->")
 
 _HOUR, _DAY = 3_600, 86_400
@@ -95,6 +96,11 @@ def render_docs(drivers: Sequence[Row], flavors: Sequence[Row]) -> str:
         "by itself, the gateway does when they are due. `expires_after` outside of a provider's own bounds "
         "is refused before a byte is sent; where the gateway deletes, 1 hour to 30 days are taken, and "
         "`expires_at` says when a provider will delete sooner.",
+        "## Batch files",
+        _batch_table(drivers),
+        "The first line of a file decides which form its lines are in. [Run a batch](batches.md) shows the "
+        "calls; [Batch lines](batch-lines.md) what becomes of OpenAI's lines that are rendered. Of the "
+        "flavors of `openai-compatible` with the purpose `batch`, jobs read OpenAI's lines.",
         "## Each driver",
         *chain.from_iterable(_section(row) for row in drivers),
         "## Flavors of the driver `openai-compatible`",
@@ -199,6 +205,31 @@ def _limits_table(rows: Iterable[Row]) -> str:
             for row in rows
         ),
     )
+
+
+def _batch_table(rows: Iterable[Row]) -> str:
+    return _table(
+        ("Provider", "Lines that are taken", "Jobs read OpenAI's lines", "A job is given", "Results"),
+        ((row.label, *_batch_words(row)) for row in rows),
+    )
+
+
+def _batch_words(row: Row) -> tuple[str, str, str, str]:
+    """Say which lines a provider's jobs can run."""
+    can = row.capabilities
+    if "batch" not in can.purposes:
+        return "no batch files", NOTHING, NOTHING, NOTHING
+    forms = "; or ".join(_members(each) for each in can.batch_lines)
+    if can.job_input is None:
+        return forms, "no jobs", NOTHING, NOTHING
+    if can.renders_batches:
+        return forms, "rendered for them", "`batch.uri`", "in OpenAI's shape"
+    is_openai = any(each.name == "openai" for each in can.batch_lines)
+    return forms, "yes" if is_openai else "no", "the file's id", "as the provider writes them"
+
+
+def _members(lines: BatchLineFormat) -> str:
+    return ", ".join(f"`{name}`" for name in lines.required)
 
 
 def _section(row: Row) -> tuple[str, str]:

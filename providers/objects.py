@@ -122,6 +122,13 @@ class Capabilities:
             return self.max_bytes_by_purpose[purpose]
         return self.max_bytes
 
+    @property
+    def job_input(self) -> Literal["file_id", "batch_uri"] | None:
+        """What names a batch file to the provider's jobs; None where there are no such jobs."""
+        if "batch" not in self.purposes or self.storage == "disk":
+            return None
+        return "file_id" if self.storage == "provider" else "batch_uri"
+
     def gives_content(self, purpose: str) -> bool:
         """Whether the content of a file of this purpose, in OpenAI's words, can be had."""
         return Operation.CONTENT in self.operations and purpose not in self.sealed_purposes

@@ -17,6 +17,7 @@ from rest_framework import serializers
 
 from files_app.models import File, Organization, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
+from providers.base import Driver
 from providers.exceptions import ProviderConfigurationError
 from providers.objects import Operation
 
@@ -69,9 +70,22 @@ def provider_object(
             "max_seconds": can.expiry.max_seconds,
             "default_seconds": can.expiry.default_seconds,
         },
+        "batch": _batch_object(driver) if "batch" in can.purposes else None,
         "storage": can.storage,
         "mode": can.mode,
         "ranges": can.ranges,
+    }
+
+
+def _batch_object(driver: Driver) -> dict[str, Any]:
+    can = driver.capabilities
+    return {
+        "lines": [
+            {"name": each.name, "requires": list(each.required), "unique": each.unique}
+            for each in can.batch_lines
+        ],
+        "rendered_as": list(driver.batch_formats),
+        "job_input": can.job_input,
     }
 
 
@@ -225,6 +239,29 @@ class ProviderExpirySerializer(serializers.Serializer[ProviderAccount]):
     )
 
 
+class ProviderLinesSerializer(serializers.Serializer[ProviderAccount]):
+    """A form of lines that is taken; the first line of a file decides which one it is in."""
+
+    name = serializers.CharField()
+    requires = serializers.ListField(child=serializers.CharField(), help_text="Members of each line.")
+    unique = serializers.CharField(allow_null=True, help_text="The field that repeats in no file.")
+
+
+class ProviderBatchSerializer(serializers.Serializer[ProviderAccount]):
+    """What batch files are at an account."""
+
+    lines = ProviderLinesSerializer(many=True)
+    rendered_as = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="The forms that OpenAI's lines take for jobs, by their model; empty: jobs read the file.",
+    )
+    job_input = serializers.ChoiceField(
+        ["file_id", "batch_uri"],
+        allow_null=True,
+        help_text="What a job is given: the file's `id` or its `batch.uri`; null: there are no jobs.",
+    )
+
+
 class ProviderSerializer(serializers.Serializer[ProviderAccount]):
     """A provider account and what it can do; a misconfigured one shows only what it is."""
 
@@ -239,6 +276,7 @@ class ProviderSerializer(serializers.Serializer[ProviderAccount]):
     purposes = serializers.ListField(child=serializers.CharField(), required=False)
     limits = ProviderLimitsSerializer(required=False)
     expires_after = ProviderExpirySerializer(required=False)
+    batch = ProviderBatchSerializer(required=False, allow_null=True, help_text="null: takes no batch files.")
     storage = serializers.ChoiceField(["provider", "s3", "gcs", "disk"], required=False)
     mode = serializers.ChoiceField(["pass-through", "transformed", "object store"], required=False)
     ranges = serializers.BooleanField(required=False, help_text="Whether `Range` is honoured.")

@@ -178,6 +178,11 @@ _EXAMPLES: Final = {
 }
 
 
+def formats_of(driver: RenderedDriver, job: Job) -> tuple[str, ...]:
+    """Return the names of all forms that lines can take."""
+    return tuple(each.format for each in TARGETS if each.driver == driver and each.job in (None, job))
+
+
 def target_of(driver: RenderedDriver, job: Job, model: str, endpoint: str) -> Target:
     """Return the form of a model's lines. Raises UnfitLineError."""
     if endpoint not in ENDPOINTS:

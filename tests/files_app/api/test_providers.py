@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from pytest_django import Settings
 
 from tests.fake_provider import FakeProvider
-from tests.files_app.cast import Tenant, openai_account
+from tests.files_app.cast import Tenant, make_account, openai_account
 
 
 def test_providers_are_those_that_the_key_may_use(
@@ -27,6 +30,35 @@ def test_providers_are_those_that_the_key_may_use(
     assert shared["limits"]["max_file_bytes"] == 536_870_912
     assert shared["limits"]["batch_max_lines"] == 77
     assert shared["limits"]["extensions"]["batch"] == [".jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "job_input", "rendered_as"),
+    [
+        ("openai", {}, "file_id", set()),
+        ("local", {}, None, set()),
+        ("bedrock", {"bucket": "bucket"}, "batch_uri", {"bedrock-converse", "bedrock-invoke-openai"}),
+        ("bedrock", {"bucket": "bucket", "job": "openai"}, "batch_uri", {"bedrock-converse", "openai"}),
+        ("vertex", {"bucket": "bucket"}, "batch_uri", {"vertex-gemini", "vertex-claude"}),
+    ],
+)
+def test_clients_are_told_which_lines_run(
+    acme: Tenant, driver: str, options: dict[str, Any], job_input: str | None, rendered_as: set[str]
+) -> None:
+    credentials = {"openai": {"api_key": "k"}, "bedrock": {"access_key_id": "a", "secret_access_key": "b"}}
+    make_account(acme.organization, "batches", driver, options=options, credentials=credentials.get(driver))
+    found = {each["name"]: each for each in acme.api.get("/providers").json()["data"]}["batches"]["batch"]
+    assert found["job_input"] == job_input
+    chat = {name for name in found["rendered_as"] if "embed" not in name}
+    assert chat == rendered_as
+    openai = {"name": "openai", "requires": ["custom_id", "method", "url", "body"], "unique": "custom_id"}
+    assert openai in found["lines"]
+
+
+def test_a_provider_without_batch_files_says_so(acme: Tenant) -> None:
+    make_account(acme.organization, "claude", "anthropic", options={}, credentials={"api_key": "k"})
+    found = {each["name"]: each for each in acme.api.get("/providers").json()["data"]}
+    assert found["claude"]["batch"] is None
 
 
 def test_no_secret_is_shown(remote: Tenant, fake: FakeProvider) -> None:
