@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from files_app.services.deletes import queue
+from files_app.services.reading import line_index
 from files_app.services.upstream import translation
 
 
@@ -27,3 +28,9 @@ def deliver_deletes() -> None:
 def translate_results_of(account_pk: int) -> None:
     """Translate what is due of an account's batch results now, not when beat finds it."""
     translation.translate_soon(account_pk)
+
+
+@shared_task
+def index_lines_of(account_pk: int) -> None:
+    """Index the lines of an account's files that somebody waits for, not when beat finds them."""
+    line_index.index_soon(account_pk)

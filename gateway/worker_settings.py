@@ -28,6 +28,7 @@ UPKEEP_SECONDS = {
     "sweep_uploads": 15,
     "sync_accounts": 60,
     "translate_results": 30,
+    "index_lines": 30,
     "sweep_stores": 3_600,
     "recount_usage": 3_600,
     "prune_records": 3_600,

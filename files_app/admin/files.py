@@ -21,6 +21,7 @@ from unfold import widgets
 
 from files_app.admin import filters
 from files_app.admin.base import EXPORT_FORMAT, ReadOnlyAdmin, without
+from files_app.admin.batch_requests import RequestPages
 from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.exports import export
 from files_app.admin.fields import shown_json
@@ -33,7 +34,7 @@ from files_app.admin.formatting import (
     state_badge,
     two_lines,
 )
-from files_app.admin.pages import page
+from files_app.admin.pages import not_possible, page
 from files_app.admin.preview import image_response, preview
 from files_app.admin.requests import caller_of, reach_for
 from files_app.admin.search import SEARCH_HELP, search_files
@@ -45,6 +46,7 @@ from files_app.services.deletes import outbox
 from files_app.services.deletes.expiry import set_expiry
 from files_app.services.reading import downloads
 from files_app.services.reading.batches import files_of_batch
+from files_app.services.reading.line_index import has_requests
 from files_app.services.upstream.recheck import recheck_file
 from files_app.web.content import content_response
 from files_app.web.exception_handler import answer_for
@@ -178,7 +180,7 @@ class FileAdmin(ReadOnlyAdmin):
     ]
 
     def get_urls(self) -> list[URLPattern]:
-        """Add facets, export, preview and download."""
+        """Add facets, export, preview, download, and the requests of batch files."""
 
         def view(function: Any) -> Any:
             return self.admin_site.admin_view(function)
@@ -189,6 +191,7 @@ class FileAdmin(ReadOnlyAdmin):
             path("<int:pk>/preview/", view(require_POST(self.preview)), name="files_app_file_preview"),
             path("<int:pk>/image/", view(require_safe(self.image)), name="files_app_file_image"),
             path("<int:pk>/download/", view(require_POST(self.download)), name="files_app_file_download"),
+            *RequestPages(self._readable, self.opts).urls(view),
             *super().get_urls(),
         ]
 
@@ -262,6 +265,7 @@ class FileAdmin(ReadOnlyAdmin):
             "file": file,
             "copies": file.copies.select_related("account").order_by("pk"),
             "batch": files_of_batch(file),
+            "has_requests": has_requests(file),
             "events": timeline(file),
             "metadata": shown_json(file.metadata) if file.metadata else "",
             "can_read": is_available and self.has_content_permission(request) and has_content(file),
@@ -308,11 +312,7 @@ class FileAdmin(ReadOnlyAdmin):
             file = self._readable(request, pk)
             opened = downloads.open_file(file, caller=caller_of(request, file.organization_id))
         except (GatewayError, ProviderError, ProviderConfigurationError) as exc:
-            answer = answer_for(exc)
-            context = {"reason": answer.message, "opts": self.opts}
-            return page(
-                request, "not_possible.html", "The file cannot be downloaded", context, status=answer.status
-            )
+            return not_possible(request, "The file cannot be downloaded", exc, self.opts)
         return content_response(file, opened)
 
     def audit_id(self, row: Any) -> str:

@@ -4,6 +4,7 @@ from files_app.models.accounts import ProviderAccount, SharedReason
 from files_app.models.breakers import BreakerKind, OpenBreaker
 from files_app.models.copies import FileCopy
 from files_app.models.files import DeletedReason, File, ResultPart
+from files_app.models.lines import LineIndex, LinePage
 from files_app.models.organizations import ApiKey, Organization
 from files_app.models.places import AccountPlace
 from files_app.models.records import AuditAction, AuditEvent, IdempotencyRecord
@@ -25,6 +26,8 @@ __all__ = [
     "FileState",
     "Heartbeat",
     "IdempotencyRecord",
+    "LineIndex",
+    "LinePage",
     "OpenBreaker",
     "Organization",
     "ProviderAccount",

@@ -26,6 +26,7 @@ class Work(StrEnum):
     SYNC = "sync"
     SWEEP = "sweep"
     TRANSLATION = "translation"
+    LINES = "lines"
 
 
 @dataclass(eq=False, slots=True)
@@ -45,10 +46,10 @@ class Job:
 class Lane:
     """Threads that do what is offered, with a bound for each account.
 
-    An account has at most a quarter of the threads: one for a sync, a search, a sweep or a translation, the
-    others for its deletes, and one of either at least. Offers beyond that are refused and not kept: what is
-    due is in the database, whose turn comes again. Deletes and the rest are taken in turn, and the rest,
-    which may take minutes, has half of the threads at most.
+    An account has at most a quarter of the threads: one for a sync, a search, a sweep, a
+    translation or an index of lines, the others for its deletes, and one of either at least. Offers beyond
+    that are refused and not kept: what is due is in the database, whose turn comes again. Deletes and the
+    rest are taken in turn, and the rest, which may take minutes, has half of the threads at most.
     """
 
     def __init__(self, threads: int) -> None:

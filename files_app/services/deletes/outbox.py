@@ -13,7 +13,16 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from files_app.exceptions import FileNotFoundInIndexError
-from files_app.models import AuditAction, CopyState, DeletedReason, File, FileCopy, FileState, Organization
+from files_app.models import (
+    AuditAction,
+    CopyState,
+    DeletedReason,
+    File,
+    FileCopy,
+    FileState,
+    LineIndex,
+    Organization,
+)
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
@@ -49,6 +58,7 @@ def tombstone(file: File, *, reason: DeletedReason) -> bool:
     was_available = rows.to(FileState.DELETING, origin=FileState.AVAILABLE, **gone)
     if not was_available and not rows.to(FileState.DELETING, origin=FileState.LOST, **gone):
         return False
+    LineIndex.objects.remove(file)
     _begin_deletes(file, now)
     if (
         was_available and file.is_counted

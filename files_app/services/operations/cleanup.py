@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from files_app.models import AuditEvent, IdempotencyRecord, ProviderAccount
+from files_app.models import AuditEvent, IdempotencyRecord, LineIndex, ProviderAccount
 from files_app.services.accounts import lanes
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.isolation import on_its_own
@@ -18,6 +18,8 @@ from files_app.services.uploads.failure import give_up_stuck
 from files_app.services.upstream.lost_answers import search_soon
 
 _BATCH = 200
+#: So long after somebody has looked at a file's requests, where they are in it is known.
+_INDEX_KEPT = timedelta(days=7)
 
 
 def sweep_uploads() -> int:
@@ -45,10 +47,13 @@ def _sweeping(account: ProviderAccount) -> Callable[[], bool]:
 
 
 def prune_records() -> int:
-    """Remove what has served its time: old idempotency records and, after their retention, audit events."""
+    """Remove what has served its time: old idempotency records, indexes of lines that
+    nobody looks at and, after their retention, audit events.
+    """
     now = timezone.now()
     kept = timedelta(seconds=settings.IDEMPOTENCY_TTL_SECONDS)
     heartbeats.forget_silent()
+    LineIndex.objects.unused(now - _INDEX_KEPT).delete()
     removed, _ = IdempotencyRecord.objects.filter(created_at__lt=now - kept).delete()
     if settings.AUDIT_RETENTION_DAYS:
         removed += AuditEvent.objects.prune(now - timedelta(days=settings.AUDIT_RETENTION_DAYS))

@@ -20,6 +20,7 @@ from files_app.services.deletes.expiry import expire_files
 from files_app.services.index.transactions import database_time
 from files_app.services.index.usage import recount_all
 from files_app.services.operations import cleanup
+from files_app.services.reading.line_index import index_due
 from files_app.services.upstream.schedule import sync_due_accounts
 from files_app.services.upstream.translation import translate_due
 
@@ -32,6 +33,7 @@ UPKEEP: Mapping[str, Callable[[], object]] = {
     "sweep_stores": cleanup.sweep_stores,
     "sync_accounts": sync_due_accounts,
     "translate_results": translate_due,
+    "index_lines": index_due,
     "recount_usage": recount_all,
     "prune_records": cleanup.prune_records,
 }

@@ -7,6 +7,8 @@ document.addEventListener("DOMContentLoaded", () => {
     copyButtons();
     facetCounts();
     previews();
+    requestRows();
+    refreshed();
     confirmations();
     streams();
     document.querySelectorAll("[data-upload]").forEach(uploads);
@@ -106,6 +108,45 @@ function previews() {
         const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
         place.innerHTML = await answer.text();  // made and escaped by the server
     }));
+}
+
+/** A request's row opens below itself; what it shows is fetched once. */
+function requestRows() {
+    document.addEventListener("submit", async (event) => {
+        const form = event.target.closest("[data-request]");
+        if (!form) return;
+        event.preventDefault();
+        const row = document.getElementById(form.dataset.request);
+        const button = form.querySelector("button");
+        row.hidden = !row.hidden;
+        button.setAttribute("aria-expanded", String(!row.hidden));
+        button.firstChild.textContent = row.hidden ? "Show" : "Hide";
+        if (row.hidden || row.dataset.loaded) return;
+        row.dataset.loaded = "1";
+        row.cells[0].textContent = "Reading…";
+        try {
+            const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
+            row.cells[0].innerHTML = await answer.text();  // made and escaped by the server
+        } catch {
+            delete row.dataset.loaded;
+            row.cells[0].textContent = "The gateway did not answer. Hide the row and show it again.";
+        }
+    });
+}
+
+/** A piece of a page that is not complete asks for itself until it is, unless somebody reads in it. */
+async function refreshed() {
+    for (;;) {
+        const place = document.querySelector("[data-refresh]");
+        if (!place) return;
+        await new Promise((resolve) => setTimeout(resolve, Number(place.dataset.refresh)));
+        if (document.hidden || place.querySelector(".fg-request-detail:not([hidden])")) continue;
+        const answer = await fetch(location.href).catch(() => null);
+        if (!answer || !answer.ok) continue;
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(place.id);
+        if (!fresh) return;
+        place.replaceWith(fresh);
+    }
 }
 
 function confirmations() {

@@ -30,7 +30,7 @@ _IDS: Final = frozenset({"recordId", "custom_id", "key", "requestId"})
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line without its end. number: counted from 1. size: bytes of the whole of it.
+    """One line without its end. number: counted from 1. size: bytes of the whole of it, from `offset` on.
 
     content: of a line that is too long, its beginning and its end.
     """
@@ -38,6 +38,7 @@ class Line:
     number: int
     content: bytes
     size: int
+    offset: int = 0
 
     @property
     def is_whole(self) -> bool:
@@ -89,6 +90,7 @@ class LineCutter:
         self._pieces: list[bytes] = []
         self._size = 0
         self._number = 0
+        self._offset = 0
 
     def feed(self, chunk: bytes) -> Iterator[Line]:
         """Yield the lines that end in `chunk`."""
@@ -116,8 +118,9 @@ class LineCutter:
         content, size = b"".join(self._pieces), self._size
         self._pieces, self._size = [], 0
         self._number += 1
+        offset, self._offset = self._offset, self._offset + size + 1
         if content.strip(_SPACE):
-            yield Line(self._number, content, size)
+            yield Line(self._number, content, size, offset)
 
 
 def _echoes_in(names: Container[str]) -> frozenset[str]:
