@@ -34,7 +34,9 @@ def _read_openai(row: Mapping[str, Any]) -> Row:
     response, error = mapping(row.get("response")), mapping(row.get("error"))
     body, status = mapping(response.get("body")), response.get("status_code")
     request_id = text(response.get("request_id"))
-    is_good = isinstance(status, int) and 200 <= status < 300 and not error
+    if not isinstance(status, int) or isinstance(status, bool):
+        status = None
+    is_good = status is not None and 200 <= status < 300 and not error
     if is_good and body:
         return Row(row["custom_id"], OpenAIBody(body), request_id)
     said = error or mapping(body.get("error"))
