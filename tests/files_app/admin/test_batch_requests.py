@@ -11,55 +11,22 @@ from celery import current_app
 from django.test import Client
 from django.urls import reverse
 
-from files_app.models import AuditEvent, File, LineIndex
-from files_app.services.accounts.drivers import driver_for
+from files_app.models import AuditEvent, File, LineIndex, ResultPart
 from files_app.services.reading.line_index import build
 from files_app.services.reading.line_pages import Packer
-from providers.local import LocalDriver
-from providers.results import translation_id
 from tests.files_app.admin.conftest import SignIn, World, body_of, store
+from tests.files_app.admin.results import answer, as_result, failure
 from tests.files_app.batches import chat_line, jsonl
 
 IDS = [f"ticket-{number:03}" for number in range(120)]
 BAD = {IDS[7], IDS[77]}
 
 
-def answer(custom_id: str, text: str = "fine") -> dict[str, Any]:
-    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-    usage = {"prompt_tokens": 1_234, "completion_tokens": 5, "total_tokens": 1_239}
-    body = {"object": "chat.completion", "model": "gpt-4o-2024", "choices": [choice], "usage": usage}
-    return {
-        "id": "b",
-        "custom_id": custom_id,
-        "response": {"status_code": 200, "request_id": "r", "body": body},
-        "error": None,
-    }
-
-
-def failure(custom_id: str, message: str = "too many tokens") -> dict[str, Any]:
-    response = {"status_code": 400, "request_id": "r", "body": {}}
-    return {
-        "id": "b",
-        "custom_id": custom_id,
-        "response": response,
-        "error": {"code": "invalid_request", "message": message},
-    }
-
-
 def result_of(world: World, asked: File, part: str, *lines: dict[str, Any]) -> File:
-    """Make a file of lines that a job wrote about `asked`."""
+    """Store the lines that a job wrote about `asked`."""
     content = jsonl(*lines)
     made = store(world.organization, content, filename=f"{part}.jsonl")
-    batch = {"input_file_id": asked.file_id, "part": part}
-    File.objects.filter(pk=made.pk).update(purpose="batch_output", result_part=part, batch=batch)
-    driver = driver_for(world.account)
-    assert isinstance(driver, LocalDriver)
-    translation = driver.root / translation_id(
-        made.copies.get().remote_id, "output" if part == "output" else "errors"
-    )
-    translation.parent.mkdir(parents=True, exist_ok=True)
-    translation.write_bytes(content)
-    return File.objects.get(pk=made.pk)
+    return as_result(made, ResultPart(part), asked, content)
 
 
 @pytest.fixture
