@@ -82,14 +82,14 @@ def test_a_result_shows_its_own_rows(root: Client, own: World, answered: File) -
 
 def test_a_request_stands_beside_its_answer(root: Client, answered: File) -> None:
     opened(root, answered)
-    one = reverse("admin:files_app_file_request", args=[answered.pk, 3])
+    one = reverse("admin:files_app_file_show", args=[answered.pk, 3])
     shown = body_of(root.post(one)).decode()
     assert shown.index("Question ticket-003") < shown.index("fine")
     assert shown.count("<section") == 2
-    bad = body_of(root.post(reverse("admin:files_app_file_request", args=[answered.pk, 7]))).decode()
+    bad = body_of(root.post(reverse("admin:files_app_file_show", args=[answered.pk, 7]))).decode()
     assert "invalid_request: too many tokens" in bad
     output = File.objects.get(filename="output.jsonl")
-    other = body_of(root.post(reverse("admin:files_app_file_request", args=[output.pk, 0]))).decode()
+    other = body_of(root.post(reverse("admin:files_app_file_show", args=[output.pk, 0]))).decode()
     assert other.index("Question ticket-119") < other.index("fine")
 
 
@@ -99,7 +99,7 @@ def test_hostile_content_stays_text(root: Client, own: World) -> None:
     result_of(own, asked, "errors", failure(evil, evil))
     result_of(own, asked, "output", answer("other", evil))
     page = opened(root, asked)
-    piece = body_of(root.post(reverse("admin:files_app_file_request", args=[asked.pk, 0]))).decode()
+    piece = body_of(root.post(reverse("admin:files_app_file_show", args=[asked.pk, 0]))).decode()
     for shown in (page, piece, opened(root, asked, "?q=<script>alert(1)")):
         assert "<script>alert" not in shown
         assert "&lt;script&gt;alert(1)" in shown
@@ -122,7 +122,7 @@ def test_a_line_of_any_content_has_a_row_and_a_page(root: Client, own: World, li
     file = store(own.organization, line + b"\n", filename="odd.jsonl")
     File.objects.filter(pk=file.pk).update(purpose="batch")
     assert 'id="request-0"' in opened(root, file)
-    answer = root.post(reverse("admin:files_app_file_request", args=[file.pk, 0]))
+    answer = root.post(reverse("admin:files_app_file_show", args=[file.pk, 0]))
     assert answer.status_code == 200
     assert b"fg-code" in body_of(answer)
 
@@ -160,14 +160,14 @@ def test_reading_needs_the_permission(own: World, asked: File, sign_in: SignIn, 
     viewer = sign_in("Read-only", own.organization)
     assert viewer.get(address(asked)).status_code == 403
     assert viewer.post(address(asked)).status_code == 403
-    one = reverse("admin:files_app_file_request", args=[asked.pk, 0])
+    one = reverse("admin:files_app_file_show", args=[asked.pk, 0])
     assert viewer.post(one).status_code == 403
 
 
 def test_answers_of_another_organization_are_not_shown(root: Client, foreign: World, asked: File) -> None:
     result_of(foreign, asked, "errors", failure(IDS[0], "of somebody else"))
     assert "of somebody else" not in opened(root, asked)
-    one = reverse("admin:files_app_file_request", args=[asked.pk, 0])
+    one = reverse("admin:files_app_file_show", args=[asked.pk, 0])
     assert b"of somebody else" not in body_of(root.post(one))
 
 
@@ -203,7 +203,7 @@ def test_a_result_without_its_input_is_shown_alone(root: Client, own: World, ask
     output = result_of(own, asked, "output", answer("r1"))
     File.objects.filter(pk=output.pk).update(batch={"part": "output", "input_file_id": None})
     opened(root, output)
-    shown = body_of(root.post(reverse("admin:files_app_file_request", args=[output.pk, 0]))).decode()
+    shown = body_of(root.post(reverse("admin:files_app_file_show", args=[output.pk, 0]))).decode()
     assert "Its request is not here." in shown
 
 
@@ -223,5 +223,5 @@ def test_a_native_result_has_rows_too(root: Client, own: World) -> None:
     shown = opened(root, File.objects.get(pk=file.pk))
     assert ids_in(shown) == ["r1"]
     assert ">7<" in shown
-    detail = body_of(root.post(reverse("admin:files_app_file_request", args=[file.pk, 0])))
+    detail = body_of(root.post(reverse("admin:files_app_file_show", args=[file.pk, 0])))
     assert b"Guten Tag" in detail

@@ -255,6 +255,8 @@ def opens(client: Client, subject: str, page: str, cast: Cast, which: int) -> bo
     if page == "password_change":
         where = reverse("admin:auth_user_password_change", args=[cast.somebody.pk])
         return client.get(where).status_code == 200
+    if page in {"requests", "show"}:
+        return opens_requests(client, page, cast.rows(subject)[which])
     if page == "facets":
         account = (cast.own, cast.foreign)[which].account
         answer = client.get(address(subject, page))
@@ -267,6 +269,15 @@ def opens(client: Client, subject: str, page: str, cast: Cast, which: int) -> bo
     answer = client.get(where) if page == "image" else client.post(where)
     body_of(answer)
     return answer.status_code in {200, 415}
+
+
+def opens_requests(client: Client, page: str, file: File) -> bool:
+    """Whether the requests of a file are shown, or one of them: each line counts as one."""
+    File.objects.filter(pk=file.pk).update(purpose="batch")
+    client.post(address("file", "requests", file.pk))
+    if page == "requests":
+        return b"request-0" in body_of(client.get(address("file", page, file.pk)))
+    return b"line one" in body_of(client.post(address("file", page, file.pk, 0)))
 
 
 def sees_page(cast: Cast, client: Client, page: str, which: int) -> bool:
