@@ -23,7 +23,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoDbBlocker
 
-from files_app.admin import account_sync
+from files_app.admin import account_live
 from files_app.models import ApiKey, AuditEvent, File, FileCopy, Organization, ProviderAccount, StaffAccess
 from files_app.services.accounts import credentials
 from files_app.services.accounts.saving import save_account
@@ -106,7 +106,7 @@ def made(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[
 @pytest.fixture
 def cast(made: Cast, db: None, monkeypatch: pytest.MonkeyPatch) -> Cast:
     # It has a thread of its own, which would wait for this test's transaction to end.
-    monkeypatch.setattr(account_sync, "sync_account", lambda account, on_progress: None)
+    monkeypatch.setattr(account_live, "sync_account", lambda account, on_progress: None)
     return Cast(deepcopy(made.own), deepcopy(made.foreign), deepcopy(made.somebody), made.clients)
 
 
