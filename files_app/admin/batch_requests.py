@@ -129,7 +129,7 @@ class RequestPages:
         request = view(require_POST(self.request))
         return [
             path("<int:pk>/requests/", requests, name="files_app_file_requests"),
-            path("<int:pk>/requests/<int:number>/", request, name="files_app_file_request"),
+            path("<int:pk>/requests/<int:number>/show/", request, name="files_app_file_show"),
         ]
 
     def requests(self, request: HttpRequest, pk: int) -> HttpResponse:

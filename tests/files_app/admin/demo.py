@@ -28,6 +28,7 @@ from files_app.models import (
     Heartbeat,
     Organization,
     ProviderAccount,
+    ResultPart,
 )
 from files_app.services.accounts.saving import save_account
 from files_app.services.index.callers import Caller
@@ -37,10 +38,12 @@ from files_app.services.tenants.keys import create_key
 from files_app.services.uploads.begin import upload_file
 from files_app.services.uploads.request import UploadRequest
 from files_app.streams.raw import RawSource
+from tests.files_app.admin.results import answer, as_result, failure
 
 GIB = 1024**3
 MIB = 1024**2
 DAYS = 30
+HOSTILE_ERROR = "<img src=x onerror=document.title=1> is no image that this model takes."
 
 #: name -> (share of its quota that is used, quota, how busy it is)
 ORGANIZATIONS = {
@@ -275,17 +278,36 @@ def _deletions(
 def _real_files(organization: Organization) -> None:
     """Store a few files with real bytes, so that preview and download work."""
     for filename, purpose, content_type, content in sample_files():
-        source = RawSource(
-            read=io.BytesIO(content).read,
-            length=len(content),
-            filename=filename,
-            content_type=content_type,
-            purpose=purpose,
-        )
-        caller = Caller(organization.pk, AuditEvent.Actor.USER, "admin", ip="127.0.0.1")
-        upload_file(
-            UploadRequest(caller, source, account_name="disk", metadata={"team": "search", "job": "nightly"})
-        )
+        _store(organization, filename, purpose, content_type, content)
+    asked = File.objects.get(filename="nightly-batch.jsonl", organization=organization)
+    for part, content in sample_results():
+        name = f"nightly-batch_{'output' if part == ResultPart.OUTPUT else 'error'}.jsonl"
+        made = _store(organization, name, "user_data", "application/jsonl", content)
+        as_result(made, part, asked, content)
+
+
+def _store(
+    organization: Organization, filename: str, purpose: str, content_type: str, content: bytes
+) -> File:
+    read = io.BytesIO(content).read
+    source = RawSource(read, len(content), filename, content_type, purpose)
+    caller = Caller(organization.pk, AuditEvent.Actor.USER, "admin", ip="127.0.0.1")
+    metadata = {"team": "search", "job": "nightly"}
+    return upload_file(UploadRequest(caller, source, account_name="disk", metadata=metadata))
+
+
+def sample_results() -> Iterator[tuple[ResultPart, bytes]]:
+    """Yield the two files that a job wrote about the first of the sample files."""
+    bad = {7: HOSTILE_ERROR, 19: "The prompt has 141,202 tokens; the model takes 128,000.", 44: "Overloaded."}
+    numbers = sorted(range(1, 61), key=lambda number: number * 7 % 61)
+    good = [
+        answer(f"request-{n}", "Mostly negative: the delivery was late twice.", 600 + n * 13 % 400)
+        for n in numbers
+        if n not in bad
+    ]
+    wrong = [failure(f"request-{number}", words) for number, words in bad.items()]
+    for part, lines in ((ResultPart.OUTPUT, good), (ResultPart.ERRORS, wrong)):
+        yield part, "".join(json.dumps(line) + "\n" for line in lines).encode()
 
 
 def sample_files() -> Iterator[tuple[str, str, str, bytes]]:

@@ -11,55 +11,22 @@ from celery import current_app
 from django.test import Client
 from django.urls import reverse
 
-from files_app.models import AuditEvent, File, LineIndex
-from files_app.services.accounts.drivers import driver_for
+from files_app.models import AuditEvent, File, LineIndex, ResultPart
 from files_app.services.reading.line_index import build
 from files_app.services.reading.line_pages import Packer
-from providers.local import LocalDriver
-from providers.results import translation_id
 from tests.files_app.admin.conftest import SignIn, World, body_of, store
+from tests.files_app.admin.results import answer, as_result, failure
 from tests.files_app.batches import chat_line, jsonl
 
 IDS = [f"ticket-{number:03}" for number in range(120)]
 BAD = {IDS[7], IDS[77]}
 
 
-def answer(custom_id: str, text: str = "fine") -> dict[str, Any]:
-    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-    usage = {"prompt_tokens": 1_234, "completion_tokens": 5, "total_tokens": 1_239}
-    body = {"object": "chat.completion", "model": "gpt-4o-2024", "choices": [choice], "usage": usage}
-    return {
-        "id": "b",
-        "custom_id": custom_id,
-        "response": {"status_code": 200, "request_id": "r", "body": body},
-        "error": None,
-    }
-
-
-def failure(custom_id: str, message: str = "too many tokens") -> dict[str, Any]:
-    response = {"status_code": 400, "request_id": "r", "body": {}}
-    return {
-        "id": "b",
-        "custom_id": custom_id,
-        "response": response,
-        "error": {"code": "invalid_request", "message": message},
-    }
-
-
 def result_of(world: World, asked: File, part: str, *lines: dict[str, Any]) -> File:
-    """Make a file of lines that a job wrote about `asked`."""
+    """Store the lines that a job wrote about `asked`."""
     content = jsonl(*lines)
     made = store(world.organization, content, filename=f"{part}.jsonl")
-    batch = {"input_file_id": asked.file_id, "part": part}
-    File.objects.filter(pk=made.pk).update(purpose="batch_output", result_part=part, batch=batch)
-    driver = driver_for(world.account)
-    assert isinstance(driver, LocalDriver)
-    translation = driver.root / translation_id(
-        made.copies.get().remote_id, "output" if part == "output" else "errors"
-    )
-    translation.parent.mkdir(parents=True, exist_ok=True)
-    translation.write_bytes(content)
-    return File.objects.get(pk=made.pk)
+    return as_result(made, ResultPart(part), asked, content)
 
 
 @pytest.fixture
@@ -115,14 +82,14 @@ def test_a_result_shows_its_own_rows(root: Client, own: World, answered: File) -
 
 def test_a_request_stands_beside_its_answer(root: Client, answered: File) -> None:
     opened(root, answered)
-    one = reverse("admin:files_app_file_request", args=[answered.pk, 3])
+    one = reverse("admin:files_app_file_show", args=[answered.pk, 3])
     shown = body_of(root.post(one)).decode()
     assert shown.index("Question ticket-003") < shown.index("fine")
     assert shown.count("<section") == 2
-    bad = body_of(root.post(reverse("admin:files_app_file_request", args=[answered.pk, 7]))).decode()
+    bad = body_of(root.post(reverse("admin:files_app_file_show", args=[answered.pk, 7]))).decode()
     assert "invalid_request: too many tokens" in bad
     output = File.objects.get(filename="output.jsonl")
-    other = body_of(root.post(reverse("admin:files_app_file_request", args=[output.pk, 0]))).decode()
+    other = body_of(root.post(reverse("admin:files_app_file_show", args=[output.pk, 0]))).decode()
     assert other.index("Question ticket-119") < other.index("fine")
 
 
@@ -132,7 +99,7 @@ def test_hostile_content_stays_text(root: Client, own: World) -> None:
     result_of(own, asked, "errors", failure(evil, evil))
     result_of(own, asked, "output", answer("other", evil))
     page = opened(root, asked)
-    piece = body_of(root.post(reverse("admin:files_app_file_request", args=[asked.pk, 0]))).decode()
+    piece = body_of(root.post(reverse("admin:files_app_file_show", args=[asked.pk, 0]))).decode()
     for shown in (page, piece, opened(root, asked, "?q=<script>alert(1)")):
         assert "<script>alert" not in shown
         assert "&lt;script&gt;alert(1)" in shown
@@ -155,7 +122,7 @@ def test_a_line_of_any_content_has_a_row_and_a_page(root: Client, own: World, li
     file = store(own.organization, line + b"\n", filename="odd.jsonl")
     File.objects.filter(pk=file.pk).update(purpose="batch")
     assert 'id="request-0"' in opened(root, file)
-    answer = root.post(reverse("admin:files_app_file_request", args=[file.pk, 0]))
+    answer = root.post(reverse("admin:files_app_file_show", args=[file.pk, 0]))
     assert answer.status_code == 200
     assert b"fg-code" in body_of(answer)
 
@@ -193,14 +160,14 @@ def test_reading_needs_the_permission(own: World, asked: File, sign_in: SignIn, 
     viewer = sign_in("Read-only", own.organization)
     assert viewer.get(address(asked)).status_code == 403
     assert viewer.post(address(asked)).status_code == 403
-    one = reverse("admin:files_app_file_request", args=[asked.pk, 0])
+    one = reverse("admin:files_app_file_show", args=[asked.pk, 0])
     assert viewer.post(one).status_code == 403
 
 
 def test_answers_of_another_organization_are_not_shown(root: Client, foreign: World, asked: File) -> None:
     result_of(foreign, asked, "errors", failure(IDS[0], "of somebody else"))
     assert "of somebody else" not in opened(root, asked)
-    one = reverse("admin:files_app_file_request", args=[asked.pk, 0])
+    one = reverse("admin:files_app_file_show", args=[asked.pk, 0])
     assert b"of somebody else" not in body_of(root.post(one))
 
 
@@ -236,7 +203,7 @@ def test_a_result_without_its_input_is_shown_alone(root: Client, own: World, ask
     output = result_of(own, asked, "output", answer("r1"))
     File.objects.filter(pk=output.pk).update(batch={"part": "output", "input_file_id": None})
     opened(root, output)
-    shown = body_of(root.post(reverse("admin:files_app_file_request", args=[output.pk, 0]))).decode()
+    shown = body_of(root.post(reverse("admin:files_app_file_show", args=[output.pk, 0]))).decode()
     assert "Its request is not here." in shown
 
 
@@ -256,5 +223,5 @@ def test_a_native_result_has_rows_too(root: Client, own: World) -> None:
     shown = opened(root, File.objects.get(pk=file.pk))
     assert ids_in(shown) == ["r1"]
     assert ">7<" in shown
-    detail = body_of(root.post(reverse("admin:files_app_file_request", args=[file.pk, 0])))
+    detail = body_of(root.post(reverse("admin:files_app_file_show", args=[file.pk, 0])))
     assert b"Guten Tag" in detail

@@ -23,7 +23,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoDbBlocker
 
-from files_app.admin import account_sync
+from files_app.admin import account_live
 from files_app.models import ApiKey, AuditEvent, File, FileCopy, Organization, ProviderAccount, StaffAccess
 from files_app.services.accounts import credentials
 from files_app.services.accounts.saving import save_account
@@ -106,7 +106,7 @@ def made(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[
 @pytest.fixture
 def cast(made: Cast, db: None, monkeypatch: pytest.MonkeyPatch) -> Cast:
     # It has a thread of its own, which would wait for this test's transaction to end.
-    monkeypatch.setattr(account_sync, "sync_account", lambda account, on_progress: None)
+    monkeypatch.setattr(account_live, "sync_account", lambda account, on_progress: None)
     return Cast(deepcopy(made.own), deepcopy(made.foreign), deepcopy(made.somebody), made.clients)
 
 
@@ -255,6 +255,8 @@ def opens(client: Client, subject: str, page: str, cast: Cast, which: int) -> bo
     if page == "password_change":
         where = reverse("admin:auth_user_password_change", args=[cast.somebody.pk])
         return client.get(where).status_code == 200
+    if page in {"requests", "show"}:
+        return opens_requests(client, page, cast.rows(subject)[which])
     if page == "facets":
         account = (cast.own, cast.foreign)[which].account
         answer = client.get(address(subject, page))
@@ -267,6 +269,15 @@ def opens(client: Client, subject: str, page: str, cast: Cast, which: int) -> bo
     answer = client.get(where) if page == "image" else client.post(where)
     body_of(answer)
     return answer.status_code in {200, 415}
+
+
+def opens_requests(client: Client, page: str, file: File) -> bool:
+    """Whether the requests of a file are shown, or one of them: each line counts as one."""
+    File.objects.filter(pk=file.pk).update(purpose="batch")
+    client.post(address("file", "requests", file.pk))
+    if page == "requests":
+        return b"request-0" in body_of(client.get(address("file", page, file.pk)))
+    return b"line one" in body_of(client.post(address("file", page, file.pk, 0)))
 
 
 def sees_page(cast: Cast, client: Client, page: str, which: int) -> bool:

@@ -47,6 +47,13 @@ def test_a_row_that_cannot_be_read_goes_to_the_error_file_with_its_id(line: byte
     assert "xxxx" not in files.errors[found]["error"]["message"]
 
 
+@pytest.mark.parametrize("status", ['"500"', "null", "true", "[]", "{}"])
+def test_a_status_that_is_no_number_does_not_keep_a_result_from_its_readers(status: str) -> None:
+    odd = f'{{"custom_id": "a", "response": {{"status_code": {status}, "body": {{}}}}, "error": null}}'
+    files = translated([odd.encode(), record("b")])
+    assert set(files.output) == {"b"} and set(files.errors) == {"a"}
+
+
 def test_text_that_looks_like_an_id_is_not_taken_for_one() -> None:
     spoofed = (
         json.dumps({"modelInput": '"recordId": "b"', "note": '{"recordId": "b"}'}).encode()[:-1] + b", oops"
