@@ -61,7 +61,9 @@ class FileCopy(StatefulModel):
     """
 
     file = models.ForeignKey(File, on_delete=models.CASCADE, related_name="copies")
-    account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="copies")
+    account = models.ForeignKey(
+        ProviderAccount, on_delete=models.PROTECT, related_name="copies", db_index=False
+    )
     remote_id = models.CharField(max_length=1024, blank=True)
     is_shared_remote = models.BooleanField(
         default=False, help_text="The provider deduplicated: other copies have the same remote id."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, NoReturn
 
 from django.db import models
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from files_app.models.files import File
@@ -79,7 +79,7 @@ class AuditEvent(models.Model):
 
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
     organization = models.ForeignKey(
-        Organization, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+        Organization, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
     )
     actor_type = models.CharField(max_length=16, choices=Actor)
     actor = models.CharField(max_length=150, blank=True)
@@ -98,8 +98,19 @@ class AuditEvent(models.Model):
         ordering: ClassVar = ["-created_at", "-id"]
         indexes: ClassVar = [
             models.Index(F("organization"), F("created_at").desc(), name="audit_by_organization"),
-            models.Index(fields=["object_type", "object_id"], name="audit_by_object"),
+            models.Index(fields=["object_id", "object_type"], name="audit_by_object_id"),
             models.Index(fields=["action", "created_at"], name="audit_by_action"),
+            models.Index(fields=["request_id"], name="audit_by_request"),
+            models.Index(fields=["actor", "-created_at", "-id"], name="audit_by_actor"),
+            models.Index(
+                fields=["ip", "-created_at", "-id"], condition=Q(ip__isnull=False), name="audit_by_address"
+            ),
+            models.Index(
+                fields=["actor_type", "-created_at", "-id"],
+                condition=~Q(actor_type="api_key"),
+                name="audit_by_actor_type",
+            ),
+            models.Index(fields=["-created_at", "-id"], condition=~Q(result="ok"), name="audit_not_ok"),
         ]
 
     def __str__(self) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import F, Func, Q, TextField, Value
+from django.db.models import BooleanField, F, Func, Q, Value
 from django.db.models.sql.compiler import SQLCompiler
 
 from files_app.exceptions import InvalidRequestError
 from files_app.models import File
-from files_app.models.files import FileQuerySet
+from files_app.models.files import FARTHEST_CREATED_AT, PROCESSED, FileQuerySet
 from files_app.services.accounts.selection import select_account
 
 
@@ -70,40 +72,66 @@ def matching(files: FileQuerySet, organization_id: int, filters: FileFilters) ->
 
     Raises InvalidRequestError for a provider account that the organization does not have.
     """
-    equal: dict[str, object] = {
-        "purpose": filters.purpose,
-        "status": filters.status,
-        "filename": filters.filename,
-        "created_at__gt": filters.created_after,
-        "created_at__lt": filters.created_before,
-    }
+    files = files.live()
     if filters.provider is not None:
-        equal["account"] = select_account(organization_id, filters.provider)
-    files = files.live().filter(**{name: value for name, value in equal.items() if value is not None})
+        files = files.filter(account=select_account(organization_id, filters.provider))
+    if filters.purpose is not None:
+        files = _equal(files, "purpose", filters.purpose, not_in_index="")
+    if filters.status is not None:
+        files = _equal(files, "status", filters.status, not_in_index=PROCESSED)
+    if filters.filename is not None:
+        files = _equal(files, "filename", filters.filename, not_in_index="")
+    if filters.created_after is not None:
+        nearly = filters.created_after - FARTHEST_CREATED_AT
+        files = files.filter(created_at__gt=filters.created_after, indexed_at__gt=nearly)
+    if filters.created_before is not None:
+        files = files.filter(created_at__lt=filters.created_before)
+        with suppress(OverflowError):  # as good as never
+            files = files.filter(indexed_at__lt=filters.created_before + FARTHEST_CREATED_AT)
+    if filters.metadata:
+        files = files.exclude(metadata={})
     for number, (key, value) in enumerate(filters.metadata.items()):
-        files = files.alias(**{f"metadata_{number}": _MetadataValue(F("metadata"), Value(key))})
-        files = files.filter(**{f"metadata_{number}": value})
+        files = files.alias(**{f"metadata_{number}": _MetadataHas(F("metadata"), Value(key), Value(value))})
+        files = files.filter(**{f"metadata_{number}": True})
     return files
 
 
-class _MetadataValue(Func):
-    """The value of one key of the metadata, whatever its characters.
+def _equal(files: FileQuerySet, column: str, value: str, *, not_in_index: str) -> FileQuerySet:
+    """Return the files with a value; where its index has it, in the words of the index's own condition."""
+    files = files.filter(**{column: value})
+    return files if value == not_in_index else files.exclude(**{column: not_in_index})
 
-    Django's own key lookups take digits for the index of an array, and on SQLite break at a quote.
+
+class _MetadataHas(Func):
+    """Whether the metadata has a value under a key, whatever the characters of either.
+
+    Django's own key lookups take digits for the index of an array, on SQLite break at a quote, and on
+    PostgreSQL ask in a way that no index of the whole column answers.
     """
 
-    output_field = TextField()
+    output_field = BooleanField()
+    conditional = True
 
     def as_sqlite(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, Any]:
-        template = '(SELECT "value" FROM JSON_EACH(%(expressions)s))'
-        return self.as_sql(compiler, connection, template=template, arg_joiner=') WHERE "key" = (', **context)
+        """Read the JSON of those alone whose text has the value: that is several times as fast."""
+        column, key, value = self.get_source_expressions()
+        metadata, nothing = compiler.compile(column)
+        text = cast(Value, value).value
+        template = (
+            f"(INSTR({metadata}, %s) > 0 AND EXISTS"
+            f" (SELECT 1 FROM JSON_EACH({metadata}) WHERE \"key\" = %s AND \"value\" = %s))"
+        )
+        return template, [*nothing, json.dumps(text), *nothing, cast(Value, key).value, text]
 
     def as_postgresql(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, Any]:
-        return self.as_sql(compiler, connection, template="(%(expressions)s)", arg_joiner=" ->> ", **context)
+        column, key, value = self.get_source_expressions()
+        metadata, nothing = compiler.compile(column)
+        wanted = json.dumps({cast(Value, key).value: cast(Value, value).value})
+        return f"({metadata} @> %s::jsonb)", [*nothing, wanted]
 
 
 def _behind(cursors: FileQuerySet, after: str, *, ascending: bool) -> Q:
