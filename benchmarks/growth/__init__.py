@@ -1,1 +1,1 @@
-"""A full index in PostgreSQL, and what requests, background work and the admin cost on it; run with `make growth`."""
+"""What requests, background work and the admin cost on a full index in PostgreSQL; `make growth` runs it."""

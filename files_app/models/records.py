@@ -52,6 +52,10 @@ class AuditAction(models.TextChoices):
     USER_DELETE = "user.delete"
 
 
+#: Events that one statement removes: of millions, it would time out and nothing would ever go.
+_PRUNED = 5_000
+
+
 class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
     """Append-only: rows are written once and removed only by retention."""
 
@@ -64,8 +68,12 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
         raise TypeError("Audit events are append-only; retention is AuditEvent.objects.prune().")
 
     def prune(self, before: Any) -> int:
-        """Remove events older than `before` and return how many."""
-        return int(self.filter(created_at__lt=before)._raw_delete(using=self.db))
+        """Remove events older than `before`, some thousands in each statement, and return how many."""
+        removed = 0
+        while pks := list(self.filter(created_at__lt=before).order_by("created_at").values("pk")[:_PRUNED]):
+            rows = self.filter(pk__in=[row["pk"] for row in pks])
+            removed += int(rows._raw_delete(using=self.db))
+        return removed
 
 
 class AuditEvent(models.Model):
@@ -79,7 +87,12 @@ class AuditEvent(models.Model):
 
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
     organization = models.ForeignKey(
-        Organization, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+        Organization,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
     )
     actor_type = models.CharField(max_length=16, choices=Actor)
     actor = models.CharField(max_length=150, blank=True)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
 
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BooleanField, F, Func, Q, Value
-from django.db.models.sql.compiler import SQLCompiler
+from django.db.models import Q
 
 from files_app.exceptions import InvalidRequestError
 from files_app.models import File
 from files_app.models.files import FARTHEST_CREATED_AT, PROCESSED, FileQuerySet
 from files_app.services.accounts.selection import select_account
+from files_app.services.reading.metadata import metadata_has
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +85,8 @@ def matching(files: FileQuerySet, organization_id: int, filters: FileFilters) ->
         files = files.filter(created_at__lt=filters.created_before)
         with suppress(OverflowError):  # as good as never
             files = files.filter(indexed_at__lt=filters.created_before + FARTHEST_CREATED_AT)
-    if filters.metadata:
-        files = files.exclude(metadata={})
-    for number, (key, value) in enumerate(filters.metadata.items()):
-        files = files.alias(**{f"metadata_{number}": _MetadataHas(F("metadata"), Value(key), Value(value))})
-        files = files.filter(**{f"metadata_{number}": True})
+    for key, value in filters.metadata.items():
+        files = files.filter(metadata_has(key, value))
     return files
 
 
@@ -100,38 +94,6 @@ def _equal(files: FileQuerySet, column: str, value: str, *, not_in_index: str) -
     """Return the files with a value; where its index has it, in the words of the index's own condition."""
     files = files.filter(**{column: value})
     return files if value == not_in_index else files.exclude(**{column: not_in_index})
-
-
-class _MetadataHas(Func):
-    """Whether the metadata has a value under a key, whatever the characters of either.
-
-    Django's own key lookups take digits for the index of an array, on SQLite break at a quote, and on
-    PostgreSQL ask in a way that no index of the whole column answers.
-    """
-
-    output_field = BooleanField()
-    conditional = True
-
-    def as_sqlite(
-        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
-    ) -> tuple[str, Any]:
-        """Read the JSON of those alone whose text has the value: that is several times as fast."""
-        column, key, value = self.get_source_expressions()
-        metadata, nothing = compiler.compile(column)
-        text = cast(Value, value).value
-        template = (
-            f"(INSTR({metadata}, %s) > 0 AND EXISTS"
-            f" (SELECT 1 FROM JSON_EACH({metadata}) WHERE \"key\" = %s AND \"value\" = %s))"
-        )
-        return template, [*nothing, json.dumps(text), *nothing, cast(Value, key).value, text]
-
-    def as_postgresql(
-        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
-    ) -> tuple[str, Any]:
-        column, key, value = self.get_source_expressions()
-        metadata, nothing = compiler.compile(column)
-        wanted = json.dumps({cast(Value, key).value: cast(Value, value).value})
-        return f"({metadata} @> %s::jsonb)", [*nothing, wanted]
 
 
 def _behind(cursors: FileQuerySet, after: str, *, ascending: bool) -> Q:

@@ -23,6 +23,7 @@ from files_app.services.upstream.in_flight import unsettled_uploads
 from files_app.services.upstream.lost import find_again, mark_missing, note_seen
 from files_app.services.upstream.pages import RemoteList
 from files_app.services.upstream.status import refresh_unfinished
+from files_app.services.upstream.unlisted import note_unlisted
 from providers.base import Driver
 from providers.exceptions import (
     ProviderConfigurationError,
@@ -121,6 +122,7 @@ def _reconcile(
         in_time = takewhile(lambda _: time.monotonic() < ends, strangers)
         report.adopted = sum(adopt(account, driver, remote) is not None for remote in in_time)
     if listed.is_complete:
+        note_unlisted(account, listed.seen, began)
         report.lost = mark_missing(account, driver, listed.seen, began, ends=ends)
     return report
 
