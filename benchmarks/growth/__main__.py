@@ -3,8 +3,8 @@
 python -m benchmarks.growth [--files 10000000] [--organizations 10000] [--rounds 5]
 
 Starts a PostgreSQL of its own, fills a database with 1,000 files and one with as many as asked for, with as
-many copies and twice as many audit events, half of them in one organization, and prints one table. Ten million
-files take about 30 GB of disk.
+many copies and twice as many audit events, half of them in one organization, and prints one table. Ten
+million files take about 30 GB of disk.
 """
 
 from __future__ import annotations

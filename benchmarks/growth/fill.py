@@ -37,9 +37,10 @@ FROM files_app_organization
 _FILES = """
 INSERT INTO files_app_file (organization_id, account_id, file_id, filename, purpose, content_type, bytes,
     sha256, metadata, uri, status, status_details, state, deleted_reason, failure, is_adopted, is_withheld,
-    is_counted, created_at, indexed_at, expires_at, state_changed_at, reserved_bytes, lease_token, lease_expires_at)
+    is_counted, created_at, indexed_at, expires_at, state_changed_at, reserved_bytes, lease_token,
+    lease_expires_at)
 SELECT o.id, a.id, 'file-' || md5(g::text),
-    CASE WHEN g % 100 = 3 THEN 'data.jsonl' ELSE 'report-' || md5('n' || g) || '.jsonl' END,
+    CASE WHEN g % 100 = 3 THEN 'data.jsonl' ELSE 'report-' || g || '-' || g % 97 || '.jsonl' END,
     (ARRAY['batch', 'user_data', 'assistants', 'fine-tune'])[1 + g / 2 % 4],
     'application/jsonl', (g::bigint * 2654435761) % 100000000, encode(sha256(g::text::bytea), 'hex'),
     CASE WHEN g / 2 % 2 = 0 THEN '{{}}'::jsonb

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from files_app.models import File
+from tests.fake_provider import storage
 from tests.files_app.cast import Tenant, local_account
 from tests.files_app.client import Reply
 
@@ -303,3 +306,33 @@ def test_header_and_filter_must_not_contradict_each_other(two: Callable[[], Tena
     assert acme.api.get("/files", account="local", query={"provider": "local"}).status == 200
     reply = acme.api.get("/files", account="local", query={"provider": "second"})
     assert (reply.status, reply.error["param"]) == (400, "provider")
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_pages_of_a_filter_are_full_while_there_are_more(acme: Tenant, order: str) -> None:
+    """SDKs stop at an empty page, whatever `has_more` says."""
+    for number in range(40):
+        name = "rare.txt" if number % 8 == 5 else "a.txt"
+        acme.api.create(f"number {number}".encode(), filename=name)
+    seen: list[str] = []
+    page = acme.api.listed(filename="rare.txt", limit=2, order=order)
+    while True:
+        seen += [file["filename"] for file in page["data"]]
+        if not page["has_more"]:
+            break
+        assert len(page["data"]) == 2
+        page = acme.api.listed(filename="rare.txt", limit=2, order=order, after=page["last_id"])
+    assert seen == ["rare.txt"] * 5
+
+
+@pytest.mark.parametrize(("hours", "is_believed"), [(-23, True), (23, True), (-25, False), (25, False)])
+def test_a_provider_is_believed_times_within_a_day_of_the_upload(
+    remote: Tenant, monkeypatch: pytest.MonkeyPatch, hours: int, is_believed: bool
+) -> None:
+    told = int((datetime.now(UTC) + timedelta(hours=hours)).timestamp())
+    monkeypatch.setattr(storage, "time", SimpleNamespace(time=lambda: told, monotonic=time.monotonic))
+    created = remote.api.create()["created_at"]
+    assert (created == told) is is_believed
+    before = remote.api.listed(created_before=created + 1)["data"]
+    after = remote.api.listed(created_after=created - 1)["data"]
+    assert len(before) == len(after) == 1
