@@ -63,11 +63,11 @@ class Migration(migrations.Migration):
         ),
         AddIndexBesideWrites(
             model_name='file',
-            index=models.Index(fields=['file_id', 'organization'], name='file_by_id'),
+            index=models.Index(fields=['file_id', 'organization', 'state'], name='file_by_id'),
         ),
         AddIndexBesideWrites(
             model_name='file',
-            index=models.Index(condition=models.Q(('uri', ''), _negated=True), fields=['uri', 'organization'], name='file_by_uri'),
+            index=models.Index(condition=models.Q(('uri', ''), _negated=True), fields=['uri', 'organization', 'state'], name='file_by_uri'),
         ),
         AddIndexBesideWrites(
             model_name='file',

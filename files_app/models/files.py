@@ -186,8 +186,8 @@ class File(StatefulModel):
         # Every update but the smallest writes an entry into each index that the row is in: ADR 0030 says
         # which query needs which. Two more exist on PostgreSQL alone: see migration 0018.
         indexes: ClassVar = [
-            models.Index(fields=["file_id", "organization"], name="file_by_id"),
-            models.Index(fields=["uri", "organization"], condition=~Q(uri=""), name="file_by_uri"),
+            models.Index(fields=["file_id", "organization", "state"], name="file_by_id"),
+            models.Index(fields=["uri", "organization", "state"], condition=~Q(uri=""), name="file_by_uri"),
             models.Index(fields=["sha256", "organization"], condition=~Q(sha256=""), name="file_by_sha256"),
             models.Index(fields=["organization", *_LISTED], name="file_by_organization"),
             models.Index(fields=["account", "organization", *_LISTED], name="file_by_account"),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from files_app.models import File
-from tests.fake_provider import storage
+from providers.local import LocalDriver
 from tests.files_app.cast import Tenant, local_account
 from tests.files_app.client import Reply
 
@@ -327,12 +326,15 @@ def test_pages_of_a_filter_are_full_while_there_are_more(acme: Tenant, order: st
 
 @pytest.mark.parametrize(("hours", "is_believed"), [(-23, True), (23, True), (-25, False), (25, False)])
 def test_a_provider_is_believed_times_within_a_day_of_the_upload(
-    remote: Tenant, monkeypatch: pytest.MonkeyPatch, hours: int, is_believed: bool
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch, hours: int, is_believed: bool
 ) -> None:
-    told = int((datetime.now(UTC) + timedelta(hours=hours)).timestamp())
-    monkeypatch.setattr(storage, "time", SimpleNamespace(time=lambda: told, monotonic=time.monotonic))
-    created = remote.api.create()["created_at"]
-    assert (created == told) is is_believed
-    before = remote.api.listed(created_before=created + 1)["data"]
-    after = remote.api.listed(created_after=created - 1)["data"]
-    assert len(before) == len(after) == 1
+    told, told_rightly = datetime.now(UTC) + timedelta(hours=hours), LocalDriver._remote_file
+
+    def told_otherwise(*args: Any, **kwargs: Any) -> Any:
+        return replace(told_rightly(*args, **kwargs), created_at=told)
+
+    monkeypatch.setattr(LocalDriver, "_remote_file", told_otherwise)
+    created = acme.api.create()["created_at"]
+    assert (created == int(told.timestamp())) is is_believed
+    assert len(acme.api.listed(created_before=created + 1)["data"]) == 1
+    assert len(acme.api.listed(created_after=created - 1)["data"]) == 1
