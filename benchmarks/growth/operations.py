@@ -190,9 +190,8 @@ class Operations:
             what: partial(self._page, path, query) for what, (path, query) in pages.items()
         }
         for kind in ("file", "auditevent"):
-            calls[f"admin, first {_EXPORTED_ROWS:,} rows of an export: {kind}"] = lambda kind=kind: (
-                self._export(f"files_app/{kind}/export/")
-            )
+            what = f"admin, first {_EXPORTED_ROWS:,} rows of an export: {kind}"
+            calls[what] = partial(self._export, f"files_app/{kind}/export/")
         return calls
 
     def _page(self, path: str, query: Query) -> bytes:
