@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 COOL_DOWN ?= 7 days
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install --require-hashes
 
-.PHONY: run dev test check format lint types lock audit sbom bench starve soak cluster cluster-test clients screenshots help
+.PHONY: run dev test check format lint types lock audit sbom bench growth starve soak cluster cluster-test clients screenshots help
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make audit    look for known vulnerabilities in what the locks name"
 	@echo "make sbom     write sbom.cdx.json (CycloneDX): what a running gateway consists of"
 	@echo "make bench    measure transfers and requests"
+	@echo "make growth   measure what requests and the admin cost on ten million files (30 GB of disk, PostgreSQL)"
 	@echo "make starve   measure what a dead provider and slow clients do to other tenants"
 	@echo "make soak     kill and check at random: SEED, ROUNDS (20 for each database), SECONDS (600 of all together)"
 	@echo "make cluster  start what a larger installation has, on this machine: PORT, BROKER (redis, rabbitmq)"
@@ -99,6 +100,9 @@ cluster-test: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+growth: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks.growth $(ARGS)
 
 clients: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.refusals $(ARGS)

@@ -27,7 +27,8 @@ Secrets marked * may also be given as NAME_FILE, the path of a file that holds t
                         PROVIDER_WRITE_TIMEOUT_SECONDS, ALLOW_PRIVATE_UPSTREAMS, PROVIDER_PROXY*,
                         CA_BUNDLE
     sync and clean-up   LIST_FRESHNESS_SECONDS, SYNC_INTERVAL_SECONDS, CLEANUP_PROTECTION_SECONDS,
-                        LOST_AFTER_SECONDS, AUDIT_RETENTION_DAYS
+                        LOST_AFTER_SECONDS, AUDIT_RETENTION_DAYS,
+                        TOMBSTONE_RETENTION_DAYS
 
 `docs/configuration.md` says what each means; each default stands beside its name below.
 """
@@ -190,6 +191,7 @@ SYNC_INTERVAL_SECONDS = integer("SYNC_INTERVAL_SECONDS", 300, maximum=YEAR)
 CLEANUP_PROTECTION_SECONDS = integer("CLEANUP_PROTECTION_SECONDS", 86_400, maximum=YEAR)
 LOST_AFTER_SECONDS = integer("LOST_AFTER_SECONDS", 900, maximum=YEAR)  # a younger file may not be shown yet
 AUDIT_RETENTION_DAYS = integer("AUDIT_RETENTION_DAYS", 365, maximum=36_500)  # 0: for ever
+TOMBSTONE_RETENTION_DAYS = integer("TOMBSTONE_RETENTION_DAYS", 30, minimum=30, maximum=36_500)
 
 # Variables of earlier versions, which nobody reads any more: the start names those that are set.
 RETIRED_VARIABLES = retired(

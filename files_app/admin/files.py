@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, Stream
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.functional import lazy
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST, require_safe
@@ -37,7 +38,7 @@ from files_app.admin.formatting import (
 from files_app.admin.pages import not_possible, page
 from files_app.admin.preview import image_response, preview
 from files_app.admin.requests import caller_of, reach_for
-from files_app.admin.search import SEARCH_HELP, search_files
+from files_app.admin.search import search_files, search_help
 from files_app.exceptions import FileNotFoundInIndexError, GatewayError, InvalidRequestError
 from files_app.models import AuditEvent, CopyState, DeletedReason, File, FileState
 from files_app.models.states import DELETABLE_STATES
@@ -136,7 +137,7 @@ def export_action(kind: str, title: str) -> Any:
     """Return the action that answers with the selected files."""
 
     def respond(model_admin: Any, request: HttpRequest, rows: QuerySet[File]) -> StreamingHttpResponse:
-        return export(rows, "files", file_record, kind=kind)
+        return export(rows.select_related("account__organization"), "files", file_record, kind=kind)
 
     respond.__name__ = f"export_{kind}"
     respond.short_description = title  # type: ignore[attr-defined]  # how Django marks actions
@@ -165,7 +166,7 @@ class FileAdmin(ReadOnlyAdmin):
         filters.OriginFilter,
     ]
     search_fields = ["file_id"]
-    search_help_text = SEARCH_HELP
+    search_help_text = lazy(search_help, str)()
     sortable_by = ["size", "added"]
     ordering = ["-indexed_at", "-id"]
     date_hierarchy = "indexed_at"
@@ -226,7 +227,10 @@ class FileAdmin(ReadOnlyAdmin):
     # -- the list's other answers --------------------------------------------------------------------
 
     def facets(self, request: HttpRequest) -> JsonResponse:
-        """Answer with the number of files of every choice of every filter."""
+        """Answer with the number of files of every choice of every filter.
+
+        `of_newest` is there where too many files match: then so many of the newest were counted.
+        """
         self._require_view(request)
         asked = hashlib.sha256(request.GET.urlencode().encode()).hexdigest()
         key = f"facets:{asked}:{reach_for(request).cache_key}"
@@ -245,7 +249,8 @@ class FileAdmin(ReadOnlyAdmin):
     def export_matching(self, request: HttpRequest) -> StreamingHttpResponse:
         """Answer with all files that match the list's filters."""
         self._require_view(request)
-        return export(self.matching(request), "files", file_record, kind=request.GET.get(EXPORT_FORMAT, ""))
+        rows = self.matching(request).select_related("account__organization")
+        return export(rows, "files", file_record, kind=request.GET.get(EXPORT_FORMAT, ""))
 
     def _require_view(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):

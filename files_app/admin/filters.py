@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, TypedDict
@@ -16,6 +17,10 @@ from files_app.admin.requests import reach_for
 from files_app.models import FileState, ProviderAccount
 
 MAX_CHOICES = 500
+#: As many rows as are counted to the last one; of more, so many of the newest.
+MAX_FACET_ROWS = 200_000
+NEWEST_FACET_ROWS = 20_000
+OF_NEWEST = "of_newest"
 
 
 class Choice(TypedDict):
@@ -145,14 +150,15 @@ class ExpiryFilter(ChoiceFilter):
         return [("day", "within a day"), ("week", "within a week"), ("later", "later"), ("never", "never")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        now = timezone.now()
+        """Only what is there expires: the list shows no expiry of other files."""
+        now, expiring = timezone.now(), queryset.filter(state=FileState.AVAILABLE)
         match self.value():
             case "day":
-                return queryset.filter(expires_at__lte=now + timedelta(days=1))
+                return expiring.filter(expires_at__lte=now + timedelta(days=1))
             case "week":
-                return queryset.filter(expires_at__lte=now + timedelta(days=7))
+                return expiring.filter(expires_at__lte=now + timedelta(days=7))
             case "later":
-                return queryset.filter(expires_at__gt=now + timedelta(days=7))
+                return expiring.filter(expires_at__gt=now + timedelta(days=7))
             case "never":
                 return queryset.filter(expires_at__isnull=True)
         return queryset
@@ -177,16 +183,17 @@ def facets_of(changelist: ChangeList) -> list[ChoiceFilter]:
     return [spec for spec in changelist.filter_specs if isinstance(spec, ChoiceFilter) and spec.column]
 
 
-def facet_counts(facets: Sequence[ChoiceFilter], rows: QuerySet[Any]) -> Mapping[str, dict[str, int]]:
+def facet_counts(facets: Sequence[ChoiceFilter], rows: QuerySet[Any]) -> Mapping[str, dict[str, int] | int]:
     """Count the rows of every choice in one query: parameter -> value -> rows.
 
     rows: filtered by everything except the countable filters. As shops do it, a choice is counted under the
-    other filters and not under its own, so that the numbers say what a click would show.
+    other filters and not under its own, so that the numbers say what a click would show. Where there are too
+    many to count, `of_newest` -> of how many of the newest the numbers are.
     """
     columns = [spec.column for spec in facets]
-    groups = rows.order_by().values_list(*columns).annotate(Count("pk"))
+    is_too_many = rows.order_by().values("pk")[: MAX_FACET_ROWS + 1].count() > MAX_FACET_ROWS
     counts: dict[str, dict[str, int]] = {spec.parameter_name: {} for spec in facets}
-    for *values, count in groups:
+    for values, count in (_newest_groups if is_too_many else _groups)(rows, columns):
         texts = ["" if value is None else str(value) for value in values]
         misses = [
             number
@@ -197,4 +204,13 @@ def facet_counts(facets: Sequence[ChoiceFilter], rows: QuerySet[Any]) -> Mapping
             if not [miss for miss in misses if miss != number]:
                 choices = counts[spec.parameter_name]
                 choices[texts[number]] = choices.get(texts[number], 0) + count
-    return counts
+    return {**counts, OF_NEWEST: NEWEST_FACET_ROWS} if is_too_many else counts
+
+
+def _groups(rows: QuerySet[Any], columns: Sequence[str]) -> Iterator[tuple[Sequence[Any], int]]:
+    for *values, count in rows.order_by().values_list(*columns).annotate(Count("pk")):
+        yield values, count
+
+
+def _newest_groups(rows: QuerySet[Any], columns: Sequence[str]) -> Iterator[tuple[Sequence[Any], int]]:
+    yield from Counter(rows.values_list(*columns)[:NEWEST_FACET_ROWS]).items()

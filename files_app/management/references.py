@@ -88,7 +88,7 @@ def file_named(
     reference: str, *, organization: Organization | None = None, account: ProviderAccount | None = None
 ) -> File:
     """Return the file with that id, URI or provider's id. An available file wins over ones that are gone."""
-    named = Q(file_id=reference) | Q(uri=reference) if reference else Q(pk__in=[])
+    named = Q(file_id=reference) | Q(uri=reference) & ~Q(uri="") if reference else Q(pk__in=[])
     rows = _limited(File.objects.filter(named), organization, account)
     if not rows.exists() and reference:
         rows = _limited(File.objects.filter(copies__remote_id=reference), organization, account).distinct()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.conf import settings
@@ -24,6 +24,9 @@ from files_app.models.states import (
     StatefulQuerySet,
 )
 
+#: How the error of a copy begins whose delete an operator gave up: its provider may keep it.
+GIVEN_UP = "given up: "
+
 
 class FileCopyQuerySet(StatefulQuerySet["FileCopy"]):
     """The outbox of provider deletes."""
@@ -37,6 +40,18 @@ class FileCopyQuerySet(StatefulQuerySet["FileCopy"]):
             state=CopyState.DELETING,
             next_attempt_at__lte=Now(),
         ).order_by("next_attempt_at", "pk")
+
+    def over(self, before: datetime) -> FileCopyQuerySet:
+        """Return what was deleted at its provider before a moment, as the provider has confirmed, twice.
+
+        It said so, and a complete list has lacked it since.
+        """
+        return self.filter(
+            ~Q(last_error__startswith=GIVEN_UP),
+            state=CopyState.DELETED,
+            unlisted_at__isnull=False,
+            state_changed_at__lt=before,
+        )
 
     def at(self, account: ProviderAccount, remote_ids: Collection[str] | None = None) -> FileCopyQuerySet:
         """Return the copies where the account's files are, of all accounts and organizations there.
@@ -58,10 +73,13 @@ class FileCopy(StatefulModel):
 
     missing_since: when a provider that had the copy was first found to lack it, and has since; None while it
     has it.
+    unlisted_at: of a deleted copy, when a complete list of its provider was first seen to lack it.
     """
 
     file = models.ForeignKey(File, on_delete=models.CASCADE, related_name="copies")
-    account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="copies")
+    account = models.ForeignKey(
+        ProviderAccount, on_delete=models.PROTECT, related_name="copies", db_index=False
+    )
     remote_id = models.CharField(max_length=1024, blank=True)
     is_shared_remote = models.BooleanField(
         default=False, help_text="The provider deduplicated: other copies have the same remote id."
@@ -74,6 +92,7 @@ class FileCopy(StatefulModel):
     lease_token = models.CharField(max_length=32, blank=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     missing_since = models.DateTimeField(null=True, blank=True, editable=False)
+    unlisted_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now)
     state_changed_at = models.DateTimeField(default=timezone.now)
 
@@ -98,6 +117,16 @@ class FileCopy(StatefulModel):
                 name="copy_due_by_account",
             ),
             models.Index(fields=["state", "state_changed_at"], name="copy_state"),
+            models.Index(
+                fields=["account", "id"],
+                condition=Q(state="deleted", unlisted_at__isnull=True),
+                name="copy_maybe_listed",
+            ),
+            models.Index(
+                fields=["state_changed_at", "id"],
+                condition=Q(state="deleted", unlisted_at__isnull=False),
+                name="copy_unlisted",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, NoReturn
 
 from django.db import models
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from files_app.models.files import File
@@ -55,6 +55,10 @@ class AuditAction(models.TextChoices):
     USER_DELETE = "user.delete"
 
 
+#: Events that one statement removes: of millions, it would time out and nothing would ever go.
+_PRUNED = 5_000
+
+
 class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
     """Append-only: rows are written once and removed only by retention."""
 
@@ -67,8 +71,12 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
         raise TypeError("Audit events are append-only; retention is AuditEvent.objects.prune().")
 
     def prune(self, before: Any) -> int:
-        """Remove events older than `before` and return how many."""
-        return int(self.filter(created_at__lt=before)._raw_delete(using=self.db))
+        """Remove events older than `before`, some thousands in each statement, and return how many."""
+        removed = 0
+        while pks := list(self.filter(created_at__lt=before).order_by("created_at").values("pk")[:_PRUNED]):
+            rows = self.filter(pk__in=[row["pk"] for row in pks])
+            removed += int(rows._raw_delete(using=self.db))
+        return removed
 
 
 class AuditEvent(models.Model):
@@ -82,7 +90,12 @@ class AuditEvent(models.Model):
 
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
     organization = models.ForeignKey(
-        Organization, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+        Organization,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
     )
     actor_type = models.CharField(max_length=16, choices=Actor)
     actor = models.CharField(max_length=150, blank=True)
@@ -101,8 +114,19 @@ class AuditEvent(models.Model):
         ordering: ClassVar = ["-created_at", "-id"]
         indexes: ClassVar = [
             models.Index(F("organization"), F("created_at").desc(), name="audit_by_organization"),
-            models.Index(fields=["object_type", "object_id"], name="audit_by_object"),
+            models.Index(fields=["object_id", "object_type"], name="audit_by_object_id"),
             models.Index(fields=["action", "created_at"], name="audit_by_action"),
+            models.Index(fields=["request_id"], name="audit_by_request"),
+            models.Index(fields=["actor", "-created_at", "-id"], name="audit_by_actor"),
+            models.Index(
+                fields=["ip", "-created_at", "-id"], condition=Q(ip__isnull=False), name="audit_by_address"
+            ),
+            models.Index(
+                fields=["actor_type", "-created_at", "-id"],
+                condition=~Q(actor_type="api_key"),
+                name="audit_by_actor_type",
+            ),
+            models.Index(fields=["-created_at", "-id"], condition=~Q(result="ok"), name="audit_not_ok"),
         ]
 
     def __str__(self) -> str:

@@ -23,6 +23,7 @@ from files_app.models import (
     LineIndex,
     Organization,
 )
+from files_app.models.copies import GIVEN_UP
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
@@ -126,7 +127,7 @@ def give_up(copy: FileCopy, *, caller: Caller, reason: str) -> bool:
     """Stop deleting a copy at its provider, which may keep it; False when it is not waiting."""
     with transaction.atomic():
         changed = FileCopy.objects.filter(pk=copy.pk).to(
-            CopyState.DELETED, last_error=f"given up: {reason}"[:500], next_attempt_at=None
+            CopyState.DELETED, last_error=f"{GIVEN_UP}{reason}"[:500], next_attempt_at=None
         )
         if changed:
             close_file(copy)

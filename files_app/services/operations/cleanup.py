@@ -13,6 +13,7 @@ from files_app.services.accounts import lanes
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.isolation import on_its_own
 from files_app.services.accounts.lanes import Work
+from files_app.services.deletes.tombstones import prune_tombstones
 from files_app.services.operations import heartbeats
 from files_app.services.tenants.counting.database import forget_ended
 from files_app.services.uploads.failure import give_up_stuck
@@ -48,8 +49,8 @@ def _sweeping(account: ProviderAccount) -> Callable[[], bool]:
 
 
 def prune_records() -> int:
-    """Remove what has served its time: old idempotency records, indexes of lines that
-    nobody looks at and, after their retention, audit events.
+    """Remove what has served its time: old idempotency records, indexes of lines that nobody looks at and,
+    after their retention, audit events and tombstones.
     """
     now = timezone.now()
     kept = timedelta(seconds=settings.IDEMPOTENCY_TTL_SECONDS)
@@ -59,4 +60,4 @@ def prune_records() -> int:
     removed, _ = IdempotencyRecord.objects.filter(created_at__lt=now - kept).delete()
     if settings.AUDIT_RETENTION_DAYS:
         removed += AuditEvent.objects.prune(now - timedelta(days=settings.AUDIT_RETENTION_DAYS))
-    return removed
+    return removed + prune_tombstones()

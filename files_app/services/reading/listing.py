@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import F, Func, Q, TextField, Value
-from django.db.models.sql.compiler import SQLCompiler
+from django.db.models import Q
 
 from files_app.exceptions import InvalidRequestError
 from files_app.models import File
-from files_app.models.files import FileQuerySet
+from files_app.models.files import FARTHEST_CREATED_AT, PROCESSED, FileQuerySet
 from files_app.services.accounts.selection import select_account
+from files_app.services.reading.metadata import metadata_has
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,40 +69,31 @@ def matching(files: FileQuerySet, organization_id: int, filters: FileFilters) ->
 
     Raises InvalidRequestError for a provider account that the organization does not have.
     """
-    equal: dict[str, object] = {
-        "purpose": filters.purpose,
-        "status": filters.status,
-        "filename": filters.filename,
-        "created_at__gt": filters.created_after,
-        "created_at__lt": filters.created_before,
-    }
+    files = files.live()
     if filters.provider is not None:
-        equal["account"] = select_account(organization_id, filters.provider)
-    files = files.live().filter(**{name: value for name, value in equal.items() if value is not None})
-    for number, (key, value) in enumerate(filters.metadata.items()):
-        files = files.alias(**{f"metadata_{number}": _MetadataValue(F("metadata"), Value(key))})
-        files = files.filter(**{f"metadata_{number}": value})
+        files = files.filter(account=select_account(organization_id, filters.provider))
+    if filters.purpose is not None:
+        files = _equal(files, "purpose", filters.purpose, not_in_index="")
+    if filters.status is not None:
+        files = _equal(files, "status", filters.status, not_in_index=PROCESSED)
+    if filters.filename is not None:
+        files = _equal(files, "filename", filters.filename, not_in_index="")
+    if filters.created_after is not None:
+        nearly = filters.created_after - FARTHEST_CREATED_AT
+        files = files.filter(created_at__gt=filters.created_after, indexed_at__gt=nearly)
+    if filters.created_before is not None:
+        files = files.filter(created_at__lt=filters.created_before)
+        with suppress(OverflowError):  # as good as never
+            files = files.filter(indexed_at__lt=filters.created_before + FARTHEST_CREATED_AT)
+    for key, value in filters.metadata.items():
+        files = files.filter(metadata_has(key, value))
     return files
 
 
-class _MetadataValue(Func):
-    """The value of one key of the metadata, whatever its characters.
-
-    Django's own key lookups take digits for the index of an array, and on SQLite break at a quote.
-    """
-
-    output_field = TextField()
-
-    def as_sqlite(
-        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
-    ) -> tuple[str, Any]:
-        template = '(SELECT "value" FROM JSON_EACH(%(expressions)s))'
-        return self.as_sql(compiler, connection, template=template, arg_joiner=') WHERE "key" = (', **context)
-
-    def as_postgresql(
-        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
-    ) -> tuple[str, Any]:
-        return self.as_sql(compiler, connection, template="(%(expressions)s)", arg_joiner=" ->> ", **context)
+def _equal(files: FileQuerySet, column: str, value: str, *, not_in_index: str) -> FileQuerySet:
+    """Return the files with a value; where its index has it, in the words of the index's own condition."""
+    files = files.filter(**{column: value})
+    return files if value == not_in_index else files.exclude(**{column: not_in_index})
 
 
 def _behind(cursors: FileQuerySet, after: str, *, ascending: bool) -> Q:

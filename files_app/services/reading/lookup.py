@@ -53,7 +53,7 @@ def _stored(column: str, organization_id: int, value: str, state: FileState) -> 
     Most requests come through here, and compiling the query would cost more than running it: the ORM
     compiles it once.
     """
-    rows = File.objects.raw(_lookup_sql(column), [organization_id, state.value, value])
+    rows = File.objects.raw(_lookup_sql(column), [organization_id, state.value, value, *_CONDITION[column]])
     found = [file for file in rows if not file.is_expired]
     for file in found:
         file.account = account_by_pk(file.account_id)
@@ -67,15 +67,21 @@ _HIDDEN_COLUMNS = (
 )
 
 
+#: What the index of a column leaves out, which the query has to say as well: most files have no URI.
+_CONDITION = {"file_id": (), "uri": ("",)}
+
+
 @cache
 def _lookup_sql(column: str) -> str:
-    """Return the SQL of the lookup; its parameters are organization, state and value, in this order."""
+    """Return the SQL of the lookup; its parameters are organization, state, value and `_CONDITION`."""
     files = (
         File.objects.for_organization(0).filter(state="STATE", is_withheld=False).filter(**{column: "VALUE"})
     )
+    for empty in _CONDITION[column]:
+        files = files.exclude(**{column: empty})
     files = files.defer(*_HIDDEN_COLUMNS)
     sql, parameters = files[:_MAX_SAME_ID].query.sql_with_params()
-    if list(parameters) != [0, "STATE", "VALUE"]:
+    if list(parameters) != [0, "STATE", "VALUE", *_CONDITION[column]]:
         raise AssertionError("the ORM has put the parameters of the lookup into another order")
     return str(sql)
 

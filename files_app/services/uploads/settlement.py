@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from files_app.exceptions import TemporaryError
 from files_app.models import AuditAction, CopyState, File, FileCopy, FileState, Organization
-from files_app.models.files import FileQuerySet
+from files_app.models.files import FileQuerySet, believed
 from files_app.services.index import audit
 from files_app.services.index.transactions import database_time
 from files_app.services.uploads.failure import abandon_upload
@@ -88,7 +88,7 @@ class _Settlement:
     def _settled_values(self) -> dict[str, Any]:
         now, checks, remote = timezone.now(), self._checks, self._remote
         # The time of a file that was there before is that of somebody else's upload.
-        created_at = now if remote.deduplicated else remote.created_at or now
+        created_at = now if remote.deduplicated else believed(remote.created_at, now)
         return {
             "file_id": self._upload.file.file_id if self._upload.driver.names_files else remote.remote_id,
             "filename": checks.filename,

@@ -23,6 +23,7 @@ from files_app.services.upstream.lost import find_again, mark_missing, note_seen
 from files_app.services.upstream.pages import RemoteList
 from files_app.services.upstream.results import adopt_all, adopt_in_results_folders
 from files_app.services.upstream.status import refresh_unfinished
+from files_app.services.upstream.unlisted import note_unlisted
 from providers.base import Driver
 from providers.exceptions import (
     ProviderConfigurationError,
@@ -122,6 +123,7 @@ def _reconcile(
     if owns_what_is_listed(account, driver, listed.seen):
         report.adopted = adopt_all(account, driver, strangers, ends=ends)
     if listed.is_complete:
+        note_unlisted(account, listed.seen, began)
         report.lost = mark_missing(account, driver, listed.seen, began, ends=ends)
     return report
 

@@ -94,8 +94,10 @@ async function facetCounts() {
         const choices = counts[place.dataset.facet];
         if (!choices) return;
         const count = choices[place.dataset.value] || 0;
-        place.textContent = count.toLocaleString("en-US");
-        place.closest(".fg-choice").classList.toggle("is-empty", count === 0);
+        const newest = counts.of_newest;  // there are too many to count
+        place.textContent = count.toLocaleString("en-US") + (newest ? "+" : "");
+        if (newest) place.title = `Of the newest ${newest.toLocaleString("en-US")} files`;
+        place.closest(".fg-choice").classList.toggle("is-empty", count === 0 && !newest);
     });
     toolbar.dataset.counted = "1";
 }

@@ -9,12 +9,16 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from pytest_django.fixtures import DjangoAssertNumQueries
 
+from files_app.admin import filters, search
 from files_app.admin.exports import harmless
+from files_app.admin.filters import OF_NEWEST
 from files_app.admin.paginator import MAX_COUNTED, CappedPaginator
 from files_app.models import AuditEvent, CopyState, DeletedReason, File, FileCopy, FileState
 from files_app.services.upstream.lost import mark_lost
@@ -437,3 +441,37 @@ def test_an_upload_needs_the_csrf_token(own: World) -> None:
 
 def test_only_put_is_taken(root: Client, own: World) -> None:
     assert root.post(send_address(own), b"bytes", content_type="text/plain").status_code == 405
+
+
+def test_facets_of_too_many_files_are_those_of_the_newest(
+    root: Client, own: World, foreign: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = reverse("admin:files_app_file_facets")
+    assert OF_NEWEST not in root.get(address).json()
+    monkeypatch.setattr(filters, "MAX_FACET_ROWS", 2)
+    monkeypatch.setattr(filters, "NEWEST_FACET_ROWS", 3)
+    counts = root.get(address, {"expiry": "never"}).json()
+    assert counts[OF_NEWEST] == 3
+    assert sum(counts["state"].values()) == 3
+
+
+def test_an_export_asks_for_no_row_by_itself(root: Client, own: World, foreign: World) -> None:
+    address = reverse("admin:files_app_file_export")
+    with CaptureQueriesContext(connection) as asked:
+        rows = body_of(root.get(address, {"format": "jsonl"})).splitlines()
+    assert len(rows) == File.objects.count() > 2
+    assert not [
+        each["sql"]
+        for each in asked
+        if '"files_app_organization"."id" = ' in each["sql"] and "JOIN" not in each["sql"]
+    ]
+
+
+def test_a_name_is_found_by_its_beginning_where_its_parts_have_no_index(
+    root: Client, own: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert found(root, q="rs-file") == ["ours-file.txt"]
+    monkeypatch.setattr(search, "finds_parts_of_names", lambda: False)
+    assert found(root, q="rs-file") == []
+    assert found(root, q="ours-fi") == ["ours-file.txt"]
+    assert "beginning of a name" in root.get(reverse(LIST)).content.decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from files_app.models import File
+from providers.local import LocalDriver
 from tests.files_app.cast import Tenant, local_account
 from tests.files_app.client import Reply
 
@@ -303,3 +305,36 @@ def test_header_and_filter_must_not_contradict_each_other(two: Callable[[], Tena
     assert acme.api.get("/files", account="local", query={"provider": "local"}).status == 200
     reply = acme.api.get("/files", account="local", query={"provider": "second"})
     assert (reply.status, reply.error["param"]) == (400, "provider")
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_pages_of_a_filter_are_full_while_there_are_more(acme: Tenant, order: str) -> None:
+    """SDKs stop at an empty page, whatever `has_more` says."""
+    for number in range(40):
+        name = "rare.txt" if number % 8 == 5 else "a.txt"
+        acme.api.create(f"number {number}".encode(), filename=name)
+    seen: list[str] = []
+    page = acme.api.listed(filename="rare.txt", limit=2, order=order)
+    while True:
+        seen += [file["filename"] for file in page["data"]]
+        if not page["has_more"]:
+            break
+        assert len(page["data"]) == 2
+        page = acme.api.listed(filename="rare.txt", limit=2, order=order, after=page["last_id"])
+    assert seen == ["rare.txt"] * 5
+
+
+@pytest.mark.parametrize(("hours", "is_believed"), [(-23, True), (23, True), (-25, False), (25, False)])
+def test_a_provider_is_believed_times_within_a_day_of_the_upload(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch, hours: int, is_believed: bool
+) -> None:
+    told, told_rightly = datetime.now(UTC) + timedelta(hours=hours), LocalDriver._remote_file
+
+    def told_otherwise(*args: Any, **kwargs: Any) -> Any:
+        return replace(told_rightly(*args, **kwargs), created_at=told)
+
+    monkeypatch.setattr(LocalDriver, "_remote_file", told_otherwise)
+    created = acme.api.create()["created_at"]
+    assert (created == int(told.timestamp())) is is_believed
+    assert len(acme.api.listed(created_before=created + 1)["data"]) == 1
+    assert len(acme.api.listed(created_after=created - 1)["data"]) == 1

@@ -1,0 +1,1 @@
+"""What requests, background work and the admin cost on a full index in PostgreSQL; `make growth` runs it."""

@@ -1,0 +1,203 @@
+"""On PostgreSQL, whatever is asked of a large table reads the index that is for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.sites import site
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from pytest_django import DjangoDbBlocker
+
+from benchmarks.growth.fill import Size, fill
+from files_app.admin.search import PARTS_INDEX, search_files
+from files_app.models import AuditEvent, File, FileCopy, Organization
+from files_app.services.deletes import expiry, queue, tombstones
+from files_app.services.index.usage import actual_usage
+from files_app.services.reading.listing import FileFilters, PageQuery, matching, page_of
+from files_app.services.reading.lookup import find_file
+from files_app.services.tenants.staff import EVERYTHING
+from files_app.services.uploads.failure import give_up_stuck
+from tests.files_app.pooled import migrate, other_database
+from tests.servers import PostgreSQL
+
+#: Those that have the order of lists; where an organization has half of all files, either is as good.
+IN_ORDER = ("file_by_organization", "file_newest")
+OF_ONE = ("file_by_organization", "one_live_file_of_an_id")
+LARGE = ("files_app_file", "files_app_filecopy", "files_app_auditevent")
+
+
+@pytest.fixture(scope="module")
+def full_index(
+    postgresql: PostgreSQL, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    url = postgresql.create_database("plans")
+    with django_db_blocker.unblock():
+        migrate(url)
+        fill(url, Size(files=30_000, organizations=200))
+        with other_database(url):
+            get_user_model().objects.create_superuser("root", password=None)
+            yield
+
+
+def plans(ask: Callable[[], Any]) -> str:
+    """Run something and return the plans of its questions to the large tables."""
+    with CaptureQueriesContext(connection) as queries:
+        ask()
+    asked = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
+    with connection.cursor() as cursor:
+        found = []
+        for sql in asked:
+            if any(f'"{table}"' in sql for table in LARGE):
+                cursor.execute(f"EXPLAIN {sql}")
+                found += [str(row[0]) for row in cursor.fetchall()]
+    assert found
+    return "\n".join(found)
+
+
+def check(ask: Callable[[], Any], *indexes: str) -> None:
+    """Fail unless the plans have one of the indexes, and read no large table as a whole."""
+    plan = plans(ask)
+    assert any(index in plan for index in indexes), plan
+    assert not [line for line in plan.splitlines() if "Seq Scan on " in line and _is_large(line)], plan
+
+
+def _is_large(line: str) -> bool:
+    return line.split("Seq Scan on ")[1].split()[0] in LARGE
+
+
+def half() -> Organization:
+    return Organization.objects.get(name="growth-1")
+
+
+def some_file() -> File:
+    return File.objects.for_organization(half()).live().filter(metadata__has_key="run").order_by("pk")[100]
+
+
+def listed(**filters: Any) -> Callable[[], Any]:
+    files = File.objects.for_organization(half())
+    query = PageQuery(limit=20)
+    return lambda: page_of(matching(files, half().pk, FileFilters(**filters)), files, query)
+
+
+@pytest.mark.usefixtures("full_index")
+@pytest.mark.parametrize(
+    ("filters", "indexes"),
+    [
+        (lambda file: {}, IN_ORDER),
+        (lambda file: {"purpose": "batch"}, ("file_by_purpose", *IN_ORDER)),
+        (lambda file: {"purpose": "nothing"}, "file_by_purpose"),
+        (lambda file: {"filename": file.filename}, "file_by_name"),
+        (lambda file: {"filename": "nobody.txt"}, "file_by_name"),
+        (lambda file: {"status": "error"}, "file_by_status"),
+        (lambda file: {"status": "uploaded"}, ("file_by_status", "file_unfinished")),
+        (lambda file: {"status": "processed"}, IN_ORDER),
+        (lambda file: {"metadata": {"run": file.metadata["run"]}}, "file_by_metadata"),
+        (lambda file: {"metadata": {"run": "none"}}, "file_by_metadata"),
+        (lambda file: {"metadata": {"env": "prod"}}, IN_ORDER),
+    ],
+)
+def test_a_list_reads_the_index_of_its_filter(
+    filters: Callable[[File], Any], indexes: str | tuple[str, ...]
+) -> None:
+    names = (indexes,) if isinstance(indexes, str) else indexes
+    check(listed(**filters(some_file())), *names)
+
+
+@pytest.mark.usefixtures("full_index")
+@pytest.mark.parametrize("name", ["created_before", "created_after"])
+def test_times_bound_what_of_the_index_is_read(name: str) -> None:
+    plan = plans(listed(**{name: timezone.now() - timedelta(days=200)}))
+    condition = next(line for line in plan.splitlines() if "Index Cond" in line)
+    assert "indexed_at" in condition
+
+
+@pytest.mark.usefixtures("full_index")
+def test_a_page_begins_where_the_index_has_its_cursor() -> None:
+    files = File.objects.for_organization(half())
+    query = PageQuery(limit=20, after=some_file().file_id)
+    plan = plans(lambda: page_of(matching(files, half().pk, FileFilters()), files, query))
+    assert "file_by_id" in plan
+    assert [line for line in plan.splitlines() if "Index Cond" in line and "indexed_at" in line]
+
+
+@pytest.mark.usefixtures("full_index")
+@pytest.mark.parametrize(
+    ("term", "index"),
+    [
+        (lambda file: file.file_id, "file_by_id"),
+        (lambda file: "file-nobody-has", "copy_anywhere"),
+        (lambda file: file.sha256, "file_by_sha256"),
+        (lambda file: file.filename[9:25], PARTS_INDEX),
+        (lambda file: f"run={file.metadata['run']}", "file_by_metadata"),
+    ],
+)
+def test_a_search_of_the_admin_reads_an_index(term: Callable[[File], str], index: str) -> None:
+    wanted, rows = term(some_file()), File.objects.newest_first()
+    check(lambda: list(search_files(rows, wanted, EVERYTHING)[:50]), index)
+
+
+def changelist(model: Any, query: dict[str, str]) -> Callable[[], Any]:
+    request = RequestFactory().get("/admin/", query)
+    request.user = get_user_model().objects.get(username="root")
+    return lambda: list(site.get_model_admin(model).get_changelist_instance(request).result_list)
+
+
+@pytest.mark.usefixtures("full_index")
+@pytest.mark.parametrize(
+    ("model", "query", "index"),
+    [
+        (File, {}, "file_newest"),
+        (File, {"o": "-5"}, "file_by_size"),
+        (File, {"o": "5"}, "file_by_size"),
+        (File, {"state": "failed"}, "file_by_state"),
+        (File, {"purpose": "vision"}, "file_by_purpose"),
+        (File, {"origin": "adopted"}, "file_adopted"),
+        (File, {"expiry": "day"}, "file_expiry"),
+        (FileCopy, {}, "copy_state"),
+        (AuditEvent, {"q": "nobody"}, "audit_by_actor"),
+        (AuditEvent, {"q": "req_none"}, "audit_by_request"),
+        (AuditEvent, {"q": "192.0.2.1"}, "audit_by_address"),
+        (AuditEvent, {"result": "failed"}, "audit_not_ok"),
+        (AuditEvent, {"actor_type": "user"}, "audit_by_actor_type"),
+        (AuditEvent, {"action": "file.verify"}, "audit_by_action"),
+    ],
+)
+def test_a_list_of_the_admin_reads_an_index(model: Any, query: dict[str, str], index: str) -> None:
+    check(changelist(model, query), index)
+
+
+@pytest.mark.usefixtures("full_index")
+@pytest.mark.parametrize(
+    ("work", "indexes"),
+    [
+        (lambda: find_file(half().pk, some_file().file_id, None), "file_by_id"),
+        (lambda: give_up_stuck(200), ("file_upload_lease", "file_by_state")),
+        (expiry.expire_files, "file_expiry"),
+        (queue.deliver_due, ("copy_due_by_account", "copy_state")),
+        (tombstones.prune_tombstones, "copy_unlisted"),
+        (lambda: actual_usage(Organization.objects.get(name="growth-7")), OF_ONE),
+        (
+            lambda: AuditEvent.objects.prune(timezone.now() - timedelta(days=500)),
+            "files_app_auditevent_created_at",
+        ),
+    ],
+)
+def test_background_work_reads_an_index(work: Callable[[], Any], indexes: str | tuple[str, ...]) -> None:
+    check(work, *((indexes,) if isinstance(indexes, str) else indexes))
+
+
+@pytest.mark.usefixtures("full_index")
+def test_a_foreign_key_without_an_index_of_its_own_is_the_beginning_of_another() -> None:
+    with connection.cursor() as cursor:
+        for table in LARGE:
+            found = connection.introspection.get_constraints(cursor, table)
+            keys = {each["columns"][0] for each in found.values() if each["foreign_key"]} - {"api_key_id"}
+            begins = {each["columns"][0] for each in found.values() if each["index"] and each["columns"]}
+            assert keys <= begins, table
