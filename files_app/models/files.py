@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -50,10 +51,10 @@ class FileQuerySet(StatefulQuerySet["File"]):
         """Return the files of one organization."""
         return self.filter(organization=organization)
 
-    def live(self) -> FileQuerySet:
+    def live(self, now: datetime | None = None) -> FileQuerySet:
         """Return files that clients can see: available, not withheld, and not past their expiry."""
         return self.filter(
-            Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()),
+            Q(expires_at__isnull=True) | Q(expires_at__gt=now or timezone.now()),
             state=FileState.AVAILABLE,
             is_withheld=False,
         )
