@@ -10,7 +10,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from files_app.api import parameters
-from files_app.models.files import FileQuerySet
 from files_app.services.reading.listing import FilePage, page_of
 
 
@@ -22,12 +21,9 @@ class FilePagination(BasePagination):
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """Return the files of the page that the request asks for. Raises InvalidRequestError.
 
-        A cursor is any file of the list before it is filtered, so that a deleted one stays valid.
+        queryset: a FileSelection.
         """
-        cursors = cast(FileQuerySet, view.get_queryset())
-        self.page = page_of(
-            cast(FileQuerySet, queryset), cursors, parameters.page_query(request.query_params)
-        )
+        self.page = page_of(queryset, parameters.page_query(request.query_params))
         return list(self.page.files)
 
     def get_paginated_response(self, data: Any) -> Response:

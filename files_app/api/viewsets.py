@@ -16,14 +16,13 @@ from rest_framework.viewsets import GenericViewSet
 
 from files_app.api import parameters, schema
 from files_app.api.authentication import caller_of
-from files_app.api.filters import FileFilter
 from files_app.api.pagination import FilePagination
 from files_app.api.throttles import RequestRate, UploadRate, counted_at_end
 from files_app.models import File, ProviderAccount
-from files_app.models.files import FileQuerySet
 from files_app.services.accounts.selection import select_account
 from files_app.services.deletes import outbox
 from files_app.services.reading import downloads, native
+from files_app.services.reading.listing import FileSelection, ListedFile
 from files_app.services.tenants import throttle
 from files_app.services.uploads import dry_run, idempotency
 from files_app.services.uploads.begin import upload_file
@@ -44,16 +43,9 @@ class FileViewSet(GenericViewSet[File]):
     """The files of the caller's organization."""
 
     lookup_url_kwarg = "file_id"
-    filter_backends = (FileFilter,)
     pagination_class = FilePagination
     form_reader = FormReader
     dialect = ""
-
-    def get_queryset(self) -> FileQuerySet:
-        """Return the organization's files in every state; with an account named, only those there."""
-        files = File.objects.for_organization(caller_of(self.request).organization_id)
-        account = self.named_account
-        return files if account is None else files.filter(account=account)
 
     def get_throttles(self) -> list[BaseThrottle]:
         """Limit all requests, and besides how many uploads begin."""
@@ -65,7 +57,7 @@ class FileViewSet(GenericViewSet[File]):
         self.check_query(request)
         named = self.named_account
         sync = "" if named is None else schedule.sync_before_list(named, caller=caller_of(request))
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or ()
+        page = self.paginate_queryset(self.selection(named)) or ()
         response = self.get_paginated_response([self.represent(file) for file in page])
         if sync:
             response.headers[SYNC_HEADER] = sync
@@ -138,7 +130,7 @@ class FileViewSet(GenericViewSet[File]):
         """Refuse a list's parameters that make no sense. Raises InvalidRequestError."""
         parameters.refuse_unknown(request.query_params)
 
-    def represent(self, file: File) -> Mapping[str, Any]:
+    def represent(self, file: File | ListedFile) -> Mapping[str, Any]:
         """Return a file as clients see it."""
         return file_object(file)
 
@@ -151,6 +143,14 @@ class FileViewSet(GenericViewSet[File]):
         return answer.response()
 
     # -- which files -----------------------------------------------------------------------------------
+
+    def selection(self, named: ProviderAccount | None) -> Any:
+        """Return which files a list is of; a FileSelection. Raises InvalidRequestError."""
+        return FileSelection(
+            caller_of(self.request).organization_id,
+            None if named is None else named.pk,
+            parameters.filters(self.request),
+        )
 
     def get_object(self) -> File:
         """Return the file of the address, adopted from its provider where that is safe."""

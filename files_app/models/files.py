@@ -63,10 +63,10 @@ class FileQuerySet(StatefulQuerySet["File"]):
         """Return the files of one organization."""
         return self.filter(organization=organization)
 
-    def live(self) -> FileQuerySet:
+    def live(self, now: datetime | None = None) -> FileQuerySet:
         """Return files that clients can see: available, not withheld, and not past their expiry."""
         return self.filter(
-            Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()),
+            Q(expires_at__isnull=True) | Q(expires_at__gt=now or timezone.now()),
             state=FileState.AVAILABLE,
             is_withheld=False,
         )

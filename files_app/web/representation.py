@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from files_app.models import File, FileCopy
+from files_app.services.reading.listing import ListedFile
 from files_app.services.uploads.dry_run import DryRun
 
 #: Of one line in a dry run's answer; a line may hold images.
@@ -30,7 +31,7 @@ class FileObject(TypedDict, total=False):
     batch: dict[str, Any]
 
 
-def file_object(file: File) -> FileObject:
+def file_object(file: File | ListedFile) -> FileObject:
     """Return a file as clients see it. Storage keys and object stores' remote ids are never in it."""
     shown = FileObject(
         id=file.file_id,

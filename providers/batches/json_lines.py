@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,8 +67,8 @@ def decoded(line: bytes, limits: LineLimits) -> Any:
         raise JSONProblemError(f"is not JSON: {exc}") from None
     except ValueError:
         raise JSONProblemError("holds a number that is too long") from None
-    may_be_deep = isinstance(record, dict) and _opened(line) > limits.max_depth
-    if may_be_deep and not _is_shallow(record, limits.max_depth):
+    may_be_deep = isinstance(record, dict) and opened(line) > limits.max_depth
+    if may_be_deep and not is_shallow(record, limits.max_depth):
         raise JSONProblemError(f"nested deeper than {limits.max_depth} levels")
     return record
 
@@ -96,30 +95,34 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 def _has_many_values(line: bytes) -> bool:
     """Whether a line would make too many values; what stands in strings is none."""
-    if line.count(b",") + _opened(line) <= MAX_VALUES:  # never fewer than there are
+    if line.count(b",") + opened(line) <= MAX_VALUES:  # never fewer than there are
         return False
     return _counted(line) - sum(_counted(string[0]) for string in _STRING.finditer(line)) > MAX_VALUES
 
 
 def _counted(text: bytes) -> int:
     """Return how many members arrays and objects have; a space in an empty one counts as a member."""
-    return text.count(b",") + _opened(text) - text.count(b"[]") - text.count(b"{}")
+    return text.count(b",") + opened(text) - text.count(b"[]") - text.count(b"{}")
 
 
-def _opened(text: bytes) -> int:
+def opened(text: bytes) -> int:
+    """Return how many arrays and objects begin; what stands in strings counts too."""
     return text.count(b"[") + text.count(b"{")
 
 
-def _is_shallow(value: Any, levels: int) -> bool:
+_CONTAINERS = (dict, list)
+
+
+def is_shallow(value: Any, levels: int) -> bool:
     """Whether nothing in `value` is nested deeper than `levels`; walks level by level, without recursion."""
     layer = [value]
     for _ in range(levels):
-        layer = [child for parent in layer for child in _containers(parent)]
+        layer = [
+            child
+            for parent in layer
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, _CONTAINERS)
+        ]
         if not layer:
             return True
     return False
-
-
-def _containers(value: Any) -> Iterator[Any]:
-    children = value.values() if isinstance(value, dict) else value
-    return (child for child in children if isinstance(child, dict | list))

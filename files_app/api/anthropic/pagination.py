@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from rest_framework.pagination import BasePagination
@@ -11,8 +12,7 @@ from rest_framework.response import Response
 
 from files_app.api.anthropic import queries
 from files_app.exceptions import InvalidRequestError
-from files_app.models.files import FileQuerySet
-from files_app.services.reading.listing import FilePage, page_of
+from files_app.services.reading.listing import FilePage, FileSelection, page_of
 
 
 class AnthropicPagination(BasePagination):
@@ -22,13 +22,14 @@ class AnthropicPagination(BasePagination):
     is_legacy: bool
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
-        """Return the files that the request asks for, newest first. Raises InvalidRequestError."""
-        query, files = queries.list_query(request), cast(FileQuerySet, queryset)
+        """Return the files that the request asks for, newest first. Raises InvalidRequestError.
+
+        queryset: a FileSelection.
+        """
+        query, selection = queries.list_query(request), cast(FileSelection, queryset)
         self.is_legacy = queries.is_legacy(request)
-        if query.ids:
-            files = files.filter(file_id__in=query.ids)
         try:
-            self.page = page_of(files, cast(FileQuerySet, view.get_queryset()), query.page)
+            self.page = page_of(replace(selection, ids=query.ids), query.page)
         except InvalidRequestError as exc:
             raise InvalidRequestError("The cursor is not one of a file in this list.") from exc
         return list(self.page.files)[:: -1 if query.is_backwards else 1]

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from files_app.models import File
+from files_app.services.reading.listing import ListedFile
 from files_app.streams.headers import DEFAULT_CONTENT_TYPE
 
 
-def file_metadata(file: File, *, downloadable: bool, legacy: bool = False) -> dict[str, Any]:
+def file_metadata(file: File | ListedFile, *, downloadable: bool, legacy: bool = False) -> dict[str, Any]:
     """Return Anthropic's file object; the old beta's has no `expires_at`."""
     shown: dict[str, Any] = {
         "id": file.file_id,

@@ -16,6 +16,7 @@ from files_app.api.viewsets import FileViewSet
 from files_app.models import File, ProviderAccount
 from files_app.observability import context
 from files_app.services.accounts.drivers import driver_for
+from files_app.services.reading.listing import ListedFile
 from files_app.streams.anthropic_form import AnthropicFormReader
 from files_app.web.errors import ErrorAnswer
 from providers.exceptions import ProviderConfigurationError
@@ -39,7 +40,7 @@ class AnthropicFileViewSet(FileViewSet):
     def check_query(self, request: Request) -> None:
         queries.list_query(request)
 
-    def represent(self, file: File) -> Mapping[str, Any]:
+    def represent(self, file: File | ListedFile) -> Mapping[str, Any]:
         can = self._capabilities_of(file.account)
         downloadable = can is not None and can.gives_content(file.purpose)
         return file_metadata(file, downloadable=downloadable, legacy=queries.is_legacy(self.request))

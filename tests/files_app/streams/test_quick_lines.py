@@ -1,0 +1,172 @@
+"""The quick check of batch lines passes nothing that the full one refuses, and what people send it passes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from files_app.streams.jsonl import BatchLineChecker
+from files_app.streams.quick_lines import QuickLines
+from providers.batches.json_lines import MAX_VALUES, LineLimits
+from providers.objects import BODY_BATCH_LINES, OPENAI_BATCH_LINES, BatchLineFormat
+
+LIMITS = LineLimits(max_depth=6)
+FIRST = b'{"custom_id": "first", "method": "POST", "url": "/v1/responses", "body": {}}\n'
+
+
+def with_body(body: bytes, custom_id: bytes = b'"a"') -> bytes:
+    return b'{"custom_id": %s, "method": "POST", "url": "/v1/responses", "body": %s}' % (custom_id, body)
+
+
+def passes(line: bytes, expected: BatchLineFormat = OPENAI_BATCH_LINES) -> bool:
+    return QuickLines(expected, LIMITS, set()).passes(line)
+
+
+def problems(content: bytes, formats: tuple[BatchLineFormat, ...] = (OPENAI_BATCH_LINES,)) -> list[str]:
+    checker = BatchLineChecker(formats, LIMITS)
+    checker.feed(content)
+    checker.finish()
+    return checker.problems
+
+
+def problems_by_the_full_check(content: bytes) -> list[str]:
+    with patch.object(QuickLines, "passes", return_value=False):
+        return problems(content)
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=8)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(texts, children, max_size=4),
+    max_leaves=12,
+)
+members = st.tuples(st.sampled_from(["custom_id", "method", "url", "body", "other"]), values | st.just({}))
+MUTATIONS = (
+    rb""" " \\ \u12 \ud800 NaN - 01 1e999 [ ] { } , : [[[[[[ ]]]]]] [{[{[{[{ }]}]}]}] x null """.split()
+)
+mutations = st.sampled_from([*MUTATIONS, b" ", b"\r", b"\t", b"\x00", b"\xff", b"\xc3", b"1" * 4_301])
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> bytes:
+    """Lines of which some are good, and the others nearly so: members of wrong kinds, twice, cut, spoilt."""
+    given_members: list[tuple[str, Any]] = [
+        ("custom_id", draw(texts)),
+        ("method", "POST"),
+        ("url", draw(texts)),
+        ("body", draw(st.dictionaries(texts, values, max_size=3))),
+        *draw(st.lists(members, max_size=2)),
+    ]
+    if draw(st.booleans()):
+        given_members = draw(st.permutations(given_members))
+    is_ascii = draw(st.booleans())
+    line = b"{%s}" % b", ".join(
+        b"%s: %s" % (json.dumps(name).encode(), json.dumps(value, ensure_ascii=is_ascii).encode())
+        for name, value in given_members
+    )
+    for mutation in draw(st.lists(mutations, max_size=2)):
+        at = draw(st.integers(0, len(line)))
+        line = line[:at] + mutation + line[at + draw(st.integers(0, 2)) :]
+    return line
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(lines(), min_size=1, max_size=6))
+def test_both_checks_find_the_same_problems(some: list[bytes]) -> None:
+    content = FIRST + b"\n".join(some)
+    assert problems(content) == problems_by_the_full_check(content)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"text": "\xff"}',
+        b'{"text": "\xed\xa0\x80"}',
+        b'{"\xc3": 1}',
+        b'{"n": %s}' % (b"1" * 4_301),
+        b'{"n": -%s}' % (b"9" * 5_000),
+        b'{"n": {"n": {"n": {"n": {"n": {}}}}}}',
+        b'{"text": "[[[[[[[[", "n": [[[[[1]]]]]}',
+        b'{"n": [%s]}' % b",".join([b"1"] * (MAX_VALUES + 1)),
+        b'{"n": [%s]}' % b",".join([b"{}"] * (MAX_VALUES + 1)),
+        b'{"n": [%s]}' % b",".join([b"[1]"] * (MAX_VALUES // 2 + 1)),
+        b"[]",
+        b'"{}"',
+        b"{NaN}",
+        b'{"n": Infinity}',
+        b'{"text": "\n"}'.replace(b"\n", b"\x0b"),
+        b"{}, ",
+    ],
+    ids=lambda body: body[:12],
+)
+def test_what_the_full_check_refuses_is_not_passed(body: bytes) -> None:
+    assert problems(FIRST + with_body(body)) != []
+    assert not passes(with_body(body))
+
+
+@pytest.mark.parametrize("spaces", range(0, 440, 7))
+def test_an_endless_number_is_found_wherever_it_stands(spaces: int) -> None:
+    line = with_body(b'{"n": %s%s}' % (b" " * spaces, b"1" * 4_301))
+    assert not passes(line)
+    assert problems(FIRST + line) == ["line 2: holds a number that is too long"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        with_body(b'{"text": "\\ud800"}'),
+        with_body(b"{}", custom_id=b'"\\udfff"'),
+        with_body(b'{"text": "%s"}' % (b"1" * 5_000)),
+        with_body(b'{"n": [[1], [2], [3], [4], [5], [6], 1e999]}'),
+        b'{"custom_id": 1, "custom_id": "a", "method": "POST", "url": "/v1", "body": {}}',
+    ],
+)
+def test_a_good_line_that_is_not_passed_is_good_all_the_same(line: bytes) -> None:
+    assert not passes(line)
+    assert problems(FIRST + line) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        with_body('{"messages": [{"role": "user", "content": "\\"Grüße\\"\\n"}]}'.encode()),
+        with_body(b"{}", custom_id=b'"\\u00fc"') + b"\r",
+        with_body(b'{"n": [%s]}' % b",".join([b"[{}]"] * 30_000)),
+        with_body(b'{"text": "%s"}' % (b"[{" * 4_000)),
+        with_body(b'{"image": "%s"}' % (b"iVBORw0KGgo/" * 40_000)),
+        with_body(b'{"n": [%s]}' % b",".join([b"1"] * 60_000)),
+        with_body(b'{"n": [%s]}' % b",".join([b"0.1234567890123"] * 6_000)),
+        with_body(b'{"n": %s, "f": 1e300}' % (b"1" * 400)),
+        b'{"custom_id": "b", "custom_id": "a", "method": "", "url": "", "body": {"n": 1}, "body": {}}',
+    ],
+    ids=lambda line: line[70:90],
+)
+def test_what_people_send_is_passed(line: bytes) -> None:
+    assert passes(line)
+    assert problems(FIRST + line) == []
+
+
+@pytest.mark.parametrize(
+    ("expected", "line", "is_passed"),
+    [
+        (BODY_BATCH_LINES, b'{"custom_id": "a", "body": {}}', True),
+        (BatchLineFormat("keyless", {"request": dict}), b'{"key": "a", "request": {}}', True),
+        (BatchLineFormat("listed", {"key": str, "parts": list}, "key"), b'{"key": "a", "parts": [1]}', True),
+        (BatchLineFormat("listed", {"key": str, "parts": list}, "key"), b'{"key": "a", "parts": {}}', False),
+    ],
+)
+def test_every_format_has_its_own_members(expected: BatchLineFormat, line: bytes, is_passed: bool) -> None:
+    assert passes(line, expected) is is_passed
+
+
+def test_a_key_is_seen_again_whichever_check_saw_it_first() -> None:
+    again = b'{"custom_id": 1, "custom_id": "first", "method": "POST", "url": "/v1", "body": {}}\n'
+    assert problems(FIRST + again + FIRST) == [
+        "line 2: 'custom_id' was used before: \"first\"",
+        "line 3: 'custom_id' was used before: \"first\"",
+    ]
