@@ -20,7 +20,7 @@ from files_app.admin.search import PARTS_INDEX, search_files
 from files_app.models import AuditEvent, File, FileCopy, Organization
 from files_app.services.deletes import expiry, queue, tombstones
 from files_app.services.index.usage import actual_usage
-from files_app.services.reading.listing import FileFilters, PageQuery, matching, page_of
+from files_app.services.reading.listing import FileFilters, FileSelection, PageQuery, page_of
 from files_app.services.reading.lookup import find_file
 from files_app.services.tenants.staff import EVERYTHING
 from files_app.services.uploads.failure import give_up_stuck
@@ -81,9 +81,8 @@ def some_file() -> File:
 
 
 def listed(**filters: Any) -> Callable[[], Any]:
-    files = File.objects.for_organization(half())
-    query = PageQuery(limit=20)
-    return lambda: page_of(matching(files, half().pk, FileFilters(**filters)), files, query)
+    selection = FileSelection(half().pk, filters=FileFilters(**filters))
+    return lambda: page_of(selection, PageQuery(limit=20))
 
 
 @pytest.mark.usefixtures("full_index")
@@ -120,9 +119,8 @@ def test_times_bound_what_of_the_index_is_read(name: str) -> None:
 
 @pytest.mark.usefixtures("full_index")
 def test_a_page_begins_where_the_index_has_its_cursor() -> None:
-    files = File.objects.for_organization(half())
     query = PageQuery(limit=20, after=some_file().file_id)
-    plan = plans(lambda: page_of(matching(files, half().pk, FileFilters()), files, query))
+    plan = plans(lambda: page_of(FileSelection(half().pk), query))
     assert "file_by_id" in plan
     assert [line for line in plan.splitlines() if "Index Cond" in line and "indexed_at" in line]
 
