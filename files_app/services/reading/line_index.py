@@ -44,6 +44,13 @@ _HINT_SECONDS = 60
 _MOST_RELATED = 4
 
 
+class NoRequestsError(GatewayError):
+    """The file is no batch file and no result of one."""
+
+    status = 404
+    code = "no_requests"
+
+
 class _StoppedError(Exception):
     """The worker stops: another one begins anew."""
 
