@@ -48,7 +48,6 @@ class NoRequestsError(GatewayError):
     """The file is no batch file and no result of one."""
 
     status = 404
-    code = "no_requests"
 
 
 class _StoppedError(Exception):
