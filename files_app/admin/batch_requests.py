@@ -24,7 +24,13 @@ from files_app.exceptions import GatewayError, InvalidRequestError
 from files_app.models import AuditAction, File, LineIndex
 from files_app.services.index import audit
 from files_app.services.reading.line_content import ShownLine, read_line
-from files_app.services.reading.line_index import current_index, has_requests, open_index, related_to
+from files_app.services.reading.line_index import (
+    NoRequestsError,
+    current_index,
+    has_requests,
+    open_index,
+    related_to,
+)
 from files_app.services.reading.line_pages import Entry, Found, by_id, failed_ids, search, slice_of
 from files_app.web.exception_handler import answer_for
 from providers.exceptions import ProviderConfigurationError, ProviderError
@@ -137,7 +143,7 @@ class RequestPages:
         try:
             file = self._readable(request, pk)
             if not has_requests(file):
-                raise InvalidRequestError("Only batch files and their results have requests.")
+                raise NoRequestsError("Only batch files and their results have requests.")
             if request.method == "POST":
                 open_index(file, caller=caller_of(request, file.organization_id))
                 return redirect(request.path)

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
-from files_app.exceptions import GatewayError
+from files_app.exceptions import FileNotFoundInIndexError, GatewayError
 from files_app.models import File, FileState, LineIndex, LinePage
 from files_app.services.accounts import lanes
 from files_app.services.accounts.drivers import driver_for
@@ -42,6 +42,12 @@ _PAUSE_SECONDS = 300
 _HINT_SECONDS = 60
 #: So many of the results of one input are looked at with it.
 _MOST_RELATED = 4
+
+
+class NoRequestsError(GatewayError):
+    """The file is no batch file and no result of one."""
+
+    status = 404
 
 
 class _StoppedError(Exception):
@@ -91,6 +97,10 @@ def _begun(file: File, caller: Caller) -> LineIndex:
     """Index a file's first lines now; all of them, if it is small."""
     packer, is_end = _head(file, caller)
     with transaction.atomic():
+        # Others that open it now wait for this row, and so does whoever deletes the file.
+        locked = File.objects.select_for_update().filter(pk=file.pk, state=FileState.AVAILABLE)
+        if locked.values_list("pk").first() is None:
+            raise FileNotFoundInIndexError(file.file_id)
         LineIndex.objects.remove(file)
         index = LineIndex.objects.create(
             file=file,

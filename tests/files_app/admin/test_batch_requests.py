@@ -173,7 +173,7 @@ def test_answers_of_another_organization_are_not_shown(root: Client, foreign: Wo
 
 def test_other_files_have_no_requests(root: Client, own: World) -> None:
     answer = root.post(address(own.file))
-    assert answer.status_code == 400
+    assert answer.status_code == 404
     assert b"Only batch files" in body_of(answer)
     page = body_of(root.get(reverse("admin:files_app_file_change", args=[own.file.pk])))
     assert b"Show requests" not in page

@@ -11,11 +11,12 @@ import pytest
 from celery import current_app
 from django.utils import timezone
 
+from files_app.exceptions import FileNotFoundInIndexError, InvalidRequestError
 from files_app.models import File, LineIndex, LinePage
 from files_app.services.index.callers import Caller, system_caller
 from files_app.services.operations import upkeep
 from files_app.services.operations.cleanup import prune_records
-from files_app.services.reading import line_index
+from files_app.services.reading import line_content, line_index
 from files_app.services.reading.line_content import read_line
 from files_app.services.reading.line_index import build, current_index, open_index
 from files_app.services.reading.line_pages import PACKED, by_id, failed_ids, search, slice_of
@@ -211,3 +212,47 @@ def test_what_nobody_looks_at_is_forgotten(acme: Tenant) -> None:
     LineIndex.objects.filter(pk=old.pk).update(opened_at=timezone.now() - timedelta(days=8))
     prune_records()
     assert list(LineIndex.objects.values_list("pk", flat=True)) == [new.pk]
+
+
+def test_a_file_that_is_deleted_while_it_is_opened_leaves_no_index(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = upload(acme, chat_line("r1", "m"))
+    original = line_index._head
+
+    def late(*args: Any) -> Any:
+        head = original(*args)
+        acme.api.delete(f"/files/{file.file_id}")
+        return head
+
+    monkeypatch.setattr(line_index, "_head", late)
+    with pytest.raises(FileNotFoundInIndexError):
+        open_index(file, caller=caller(acme))
+    assert not LineIndex.objects.exists()
+
+
+def test_a_provider_without_ranges_is_read_from_the_beginning_within_a_bound(
+    remote: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = upload(remote, *(chat_line(f"r{number}", "m") for number in range(300)))
+    index = open_index(file, caller=caller(remote))
+    assert index.is_ready
+    (entry,) = slice_of(index, 299, 300)
+    assert json.loads(read_line(file, entry, caller=caller(remote)).json)["custom_id"] == "r299"
+    monkeypatch.setattr(line_content, "MAX_SKIPPED_BYTES", 1_000)
+    with pytest.raises(InvalidRequestError, match="download the file"):
+        read_line(file, entry, caller=caller(remote))
+
+
+def test_long_texts_are_cut_and_long_lines_shown_from_their_beginning(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = [{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 50_000}}]
+    file = upload(acme, chat_line("r1", "m", messages=[{"role": "user", "content": image}]))
+    (entry,) = slice_of(open_index(file, caller=caller(acme)), 0, 1)
+    shown = read_line(file, entry, caller=caller(acme))
+    assert len(shown.json) < 3_000 and "more characters" in shown.json
+    assert [said.words for said in shown.said] == ["[image_url]"]
+    monkeypatch.setattr(line_content, "MAX_READ_BYTES", 1_000)
+    shown = read_line(file, entry, caller=caller(acme))
+    assert shown.is_cut and len(shown.json) == 1_000
