@@ -28,8 +28,7 @@ from files_app.services.uploads import dry_run, idempotency
 from files_app.services.uploads.begin import upload_file
 from files_app.services.uploads.request import UploadRequest
 from files_app.services.upstream import schedule
-from files_app.services.upstream.retrieve import get_deletable_file, get_file
-from files_app.services.upstream.status import with_fresh_status
+from files_app.services.upstream.retrieve import get_deletable_file, get_file, get_shown_file
 from files_app.streams.form import FormReader
 from files_app.web import content
 from files_app.web.bodies import body_source
@@ -88,7 +87,8 @@ class FileViewSet(GenericViewSet[File]):
     @schema.retrieve_file
     def retrieve(self, request: Request, file_id: str) -> Response:
         """Retrieve a file object."""
-        return Response(self.represent(with_fresh_status(self.get_object(), caller=caller_of(request))))
+        named = parameters.provider_name(request)
+        return Response(self.represent(get_shown_file(caller_of(request), file_id, named)))
 
     @schema.delete_file
     def destroy(self, request: Request, file_id: str) -> Response:

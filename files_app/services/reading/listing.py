@@ -78,7 +78,8 @@ class ListedFile(NamedTuple):
     account: ProviderAccount
 
 
-_COLUMNS: Final = tuple("account_id" if name == "account" else name for name in ListedFile._fields)
+#: What is read of a file, in the order of ListedFile.
+COLUMNS: Final = tuple("account_id" if name == "account" else name for name in ListedFile._fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def page_of(selection: FileSelection, query: PageQuery) -> FilePage:
     if query.after is not None:
         values["indexed_at"], values["pk"] = _place_of(selection, query.after)
     rows = _rows(selection, values, ascending=query.ascending, limit=query.limit + 1)
-    return FilePage([_listed(row) for row in rows[: query.limit]], len(rows) > query.limit)
+    return FilePage([listed(row) for row in rows[: query.limit]], len(rows) > query.limit)
 
 
 #: What the index of a column leaves out. A query says so too, since SQLite proves nothing by itself.
@@ -143,7 +144,7 @@ def _rows(
             files = files.filter(file_id__in=selection.ids)
         for key, value in selection.filters.metadata.items():
             files = files.filter(metadata_has(key, value))
-        sql, parameters = files.values_list(*_COLUMNS)[:limit].query.sql_with_params()
+        sql, parameters = files.values_list(*COLUMNS)[:limit].query.sql_with_params()
     else:
         sql, parameters = _compiled(frozenset(values), ascending, limit).with_values(values)
     with connection.cursor() as cursor:
@@ -182,7 +183,8 @@ def _place_of(selection: FileSelection, after: str) -> tuple[datetime, int]:
     return cursor
 
 
-def _listed(row: tuple[Any, ...]) -> ListedFile:
+def listed(row: tuple[Any, ...]) -> ListedFile:
+    """Return a file from its COLUMNS as the database gives them."""
     *texts, metadata, batch, created_at, expires_at, account_id = row
     return ListedFile._make(
         (
@@ -199,9 +201,9 @@ def _listed(row: tuple[Any, ...]) -> ListedFile:
 _NO_METADATA: Final[dict[str, str]] = {}
 
 
-def _moment(value: datetime | str) -> datetime:
-    """Return a time as PostgreSQL gives it, or from the text that SQLite keeps."""
-    return datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value
+def _moment(value: datetime) -> datetime:
+    """Return a time as PostgreSQL gives it; SQLite keeps those of UTC without saying so."""
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +226,7 @@ class _Compiled:
 def _compiled(names: frozenset[str], ascending: bool, limit: int) -> _Compiled:
     """Return the query of a list that is filtered by these values."""
     marks = {name: _MARKS[name] for name in names}
-    files = matching(marks, ascending=ascending).values_list(*_COLUMNS)[:limit]
+    files = matching(marks, ascending=ascending).values_list(*COLUMNS)[:limit]
     sql, parameters = files.query.sql_with_params()
     by_mark = {_stored(mark): name for name, mark in marks.items()}
     places = {place: by_mark[value] for place, value in enumerate(parameters) if value in by_mark}

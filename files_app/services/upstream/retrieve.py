@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from files_app.exceptions import FileNotFoundInIndexError, InvalidRequestError
 from files_app.models import File, FileState
+from files_app.models.files import UNFINISHED
 from files_app.observability import context
 from files_app.services.accounts.selection import select_account
 from files_app.services.index.callers import Caller
-from files_app.services.reading.lookup import find_file
+from files_app.services.reading.listing import ListedFile
+from files_app.services.reading.lookup import find_file, shown_file
 from files_app.services.upstream import adoption
+from files_app.services.upstream.status import with_fresh_status
 
 
 def get_file(caller: Caller, file_id: str, account_name: str | None) -> File:
@@ -28,6 +31,15 @@ def get_file(caller: Caller, file_id: str, account_name: str | None) -> File:
         file = adopted or find_file(caller.organization_id, file_id, account_name)
     context.annotate(provider=file.account.name, driver=file.account.driver)
     return file
+
+
+def get_shown_file(caller: Caller, file_id: str, account_name: str | None) -> File | ListedFile:
+    """Return what clients see of a file, as `get_file` does, with a fresh status where it is not final."""
+    shown = shown_file(caller.organization_id, file_id) if account_name is None else None
+    if shown is None or shown.status == UNFINISHED:
+        return with_fresh_status(get_file(caller, file_id, account_name), caller=caller)
+    context.annotate(provider=shown.account.name, driver=shown.account.driver)
+    return shown
 
 
 def get_deletable_file(caller: Caller, file_id: str, account_name: str | None) -> File:

@@ -62,6 +62,7 @@ def test_a_file_is_described_as_anthropic_does(acme: Tenant) -> None:
     }
     path = f"/files/{row.file_id}"
     assert acme.api.get(path, headers=VERSION).json() == reply.json()
+    assert listed(acme)["data"] == [reply.json()]
     assert acme.api.get(path).json()["object"] == "file", "the other dialect shows the same file"
     assert acme.api.get(f"{path}/content", headers=VERSION).body == b"hello"
     gone = acme.api.delete(path, headers=VERSION)

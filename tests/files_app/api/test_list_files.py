@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from files_app.models import File
 from providers.local import LocalDriver
 from tests.files_app.cast import Tenant, local_account
 from tests.files_app.client import Reply
+from tests.files_app.forms import expiry_parts, file_part, purpose_part
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 PURPOSES = ("batch", "user_data")
@@ -281,6 +283,22 @@ def test_another_organization_leaves_no_trace(acme: Tenant, other: Tenant) -> No
     assert reply.json()["data"] == []
     assert not any(file_id.encode() in reply.body for file_id in created)
     assert acme.api.usage()["file_count"] == 0
+
+
+def test_a_file_in_a_list_is_what_the_upload_answered(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        parts = [purpose_part(), *expiry_parts(), file_part(b"hello", "ü\u2028.txt")]
+        metadata = '{"team": "\u00fc\u2028\\u0007"}'.encode().decode("latin-1")
+        reply = acme.api.upload(parts=parts, headers={"x-tfy-metadata": metadata})
+        assert reply.status == 200, reply.body
+        assert acme.api.listed()["data"] == [reply.json()]
+        assert reply.body in acme.api.get("/files").body
+        assert acme.api.get(f"/files/{reply.json()['id']}").body == reply.body
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.fixture
