@@ -20,6 +20,14 @@ QUICK = {
     "CLEANUP_PROTECTION_SECONDS": "1",
 }
 
+#: For tests of what one tenant and one provider do, again and again.
+PERMISSIVE = {
+    "KEY_SHARE": "75",
+    "ACCOUNT_SHARE": "75",
+    "ORGANIZATION_SHARE": "75",
+    "BREAKER_FAILURES": "1000",
+}
+
 
 @pytest.fixture(scope="session")
 def running_fake() -> Iterator[FakeProvider]:
@@ -39,7 +47,8 @@ def fake(running_fake: FakeProvider) -> Iterator[FakeProvider]:
 def running_gateway(
     running_fake: FakeProvider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gateway]:
-    stack = Stack(tmp_path_factory.mktemp("gateway"), environment=QUICK)
+    environment = QUICK | PERMISSIVE
+    stack = Stack(tmp_path_factory.mktemp("gateway"), environment=environment)
     with Gateway(stack, running_fake) as gateway:
         yield gateway
 
