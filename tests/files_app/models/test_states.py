@@ -172,8 +172,8 @@ def test_rows_are_not_updated_in_bulk(file: File, model: Model) -> None:
 # -- nobody goes round it --------------------------------------------------------------------------------
 
 WRITERS = {"update", "aupdate", "bulk_update", "abulk_update", "update_or_create", "aupdate_or_create"}
-#: Raw SQL that writes: there is none, so that nobody need read what it sets. What an INSERT does on a conflict is
-#: another thing: no row with a state has a key that comes from elsewhere.
+#: Raw SQL that writes: there is none, so that nobody need read what it sets. What an INSERT does on a
+#: conflict is another thing: no row with a state has a key that comes from elsewhere.
 RAW_UPDATE = re.compile(r"(?<!\bDO )\bUPDATE\b.*\bSET\b", re.IGNORECASE | re.DOTALL)
 
 
