@@ -34,9 +34,9 @@ def look(root: Path = _ROOT) -> Host:
     total, available = _memory(root)
     folders = list(_cgroups(root))
     quota = min((share for folder in folders if (share := _core_limit(folder))), default=None)
-    limits = [
-        limit for folder in folders if (limit := _memory_limit(folder)) and limit < (total or limit + 1)
-    ]
+    limits = [limit for folder in folders if (limit := _memory_limit(folder))]
+    if total is not None:
+        limits = [limit for limit in limits if limit < total]  # a larger one stands for none
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # the start raises the soft limit to the hard one
     return Host(
         cores=min(cores, quota or cores),
