@@ -27,6 +27,11 @@ _lock = threading.Lock()
 _held: Counter[Hashable] = Counter()
 
 
+def threads(percent: int) -> int:
+    """Return how many of a process's threads that is; at least one, or nobody would ever be served."""
+    return max(1, settings.WEB_THREADS * percent // 100)
+
+
 class _Share(NamedTuple):
     """One party's part of the threads. kind: `key`, `account`, `organization` or `transfers`."""
 
@@ -37,8 +42,8 @@ class _Share(NamedTuple):
 
     @property
     def most(self) -> int:
-        """How many threads that is; at least one, or nobody would ever be served."""
-        return max(1, settings.WEB_THREADS * self.percent // 100)
+        """How many threads that is."""
+        return threads(self.percent)
 
 
 class Place:

@@ -28,7 +28,8 @@ from files_app.models import (
     SharedReason,
 )
 from files_app.services.accounts.sharing import mark_shared
-from files_app.services.operations import health, heartbeats
+from files_app.services.operations import health, heartbeats, host
+from files_app.services.operations.host import Host
 from tests.fake_provider import FakeProvider
 from tests.files_app.cast import Tenant, make_account, openai_account
 from tests.files_app.management.shell import failing, good, manage
@@ -39,8 +40,9 @@ Usage = namedtuple("Usage", "total used free")
 
 @pytest.fixture(autouse=True)
 def healthy(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that is alive; the checks behind /readyz see a database of their own connections."""
+    """A worker that is alive, and a host that fits; /readyz sees a database of its own connections."""
     heartbeats.beat()
+    monkeypatch.setattr(host, "look", lambda: Host(2, 8 * 2**30, is_part=False, open_files=65_536))
     monkeypatch.setattr(health, "failures", dict)
 
 

