@@ -51,7 +51,7 @@ dev: $(VENV)/.installed-dev
 		'$(BIN)/python manage.py run' gateway files_app providers templates
 
 test: $(VENV)/.installed-dev
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --durations=10 $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --durations=10 $(ARGS)
 
 check: format lint types test
 
