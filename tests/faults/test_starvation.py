@@ -172,7 +172,9 @@ def test_a_provider_that_breaks_off_is_left_alone_and_asked_again(small: Gateway
     wait_until(lambda: tenant.upload(b"a").status_code == 200, seconds=30, what="an upload to go through")
     assert tenant.upload(b"b").status_code == 200
     assert lines_about(small, "breaking") == ["breaker_opened", "breaker_closed"]
-    assert "breaking: write is not answered" not in small.stack.manage("doctor", "--offline", check=False).stdout
+    assert (
+        "breaking: write is not answered" not in small.stack.manage("doctor", "--offline", check=False).stdout
+    )
 
 
 def test_a_list_does_not_ask_a_provider_that_is_left_alone(small: Gateway) -> None:
