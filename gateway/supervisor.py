@@ -242,7 +242,7 @@ class Supervisor:
         self._is_ready = True
         self._say(self._plan.banner)
         for part in self._parts:
-            if part.process is None:
+            if part.process is None and part.starts:  # the others are about to start
                 self._say(
                     f"Not running: the {part.program.title}. Until it is back {part.program.meanwhile}."
                 )

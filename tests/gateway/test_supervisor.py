@@ -207,6 +207,17 @@ def test_the_banner_names_a_part_that_is_down(case: Case, monkeypatch: pytest.Mo
     assert case.said[1] == "Not running: the down part. Until it is back nothing is done."
 
 
+def test_the_banner_says_nothing_of_a_part_that_is_about_to_start(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "is_ready", lambda address: True)
+    case.add("first", f"time.sleep(1)\n{BEATS}")
+    case.add("second", BEATS)
+    assert case.run(lambda: bool(case.pids("second"))) == ""
+    assert "Ready." in case.said
+    assert not [line for line in case.said if line.startswith("Not running")]
+
+
 def test_a_part_that_ignores_the_signal_is_killed_after_the_grace_period(case: Case) -> None:
     case.add("stubborn", STUBBORN)
     assert case.run(lambda: bool(case.pids("stubborn"))) == ""
