@@ -53,7 +53,9 @@ class Late:
 def schedule() -> None:
     """Write down what is not in the database yet, as due now, and forget what is not done any more."""
     new = UPKEEP.keys() - set(DueTime.objects.values_list("name", flat=True))
-    DueTime.objects.bulk_create([DueTime(name=name) for name in sorted(new)], ignore_conflicts=True)
+    DueTime.objects.bulk_create(
+        [DueTime(name=name, due_at=Now()) for name in sorted(new)], ignore_conflicts=True
+    )
     DueTime.objects.exclude(name__in=UPKEEP).delete()
 
 
