@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from files_app.models import File
 from files_app.services.index.callers import Caller
+from files_app.services.index.statements import Statement, compiled, of
 from files_app.services.tenants.throttle import no_place
 
 
@@ -14,8 +17,15 @@ def require_place(caller: Caller) -> None:
     one after the other.
     """
     for limit in caller.limits.uploads_at_once:
-        uploads = File.objects.running().for_organization(caller.organization_id)
-        if limit.holder == "key":
-            uploads = uploads.filter(api_key_id=caller.api_key_id)
-        if uploads.count() >= limit.most:
+        values = {"organization_id": caller.organization_id, "api_key_id": caller.api_key_id}
+        [running] = _running(of_key=limit.holder == "key").row(**values)
+        if running >= limit.most:
             raise no_place(limit.holder, limit.most)
+
+
+@cache
+def _running(*, of_key: bool) -> Statement:
+    uploads = File.objects.running().for_organization(of(File, "organization_id"))
+    if of_key:
+        uploads = uploads.filter(api_key_id=of(File, "api_key_id"))
+    return compiled(uploads.count)
