@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from django.utils import timezone
 
 from files_app.models import AuditAction, AuditEvent, File
 from files_app.services.index.callers import Caller
-from files_app.services.index.statements import Statement, all_of, compiled
+from files_app.services.index.statements import Statement, all_of
 
 
 def record(
@@ -23,7 +22,7 @@ def record(
     **details: Any,
 ) -> None:
     """Append one event. `details` must hold no secret."""
-    _insert().insert(
+    _INSERT.insert(
         created_at=timezone.now(),
         organization_id=caller.organization_id or None,
         actor_type=caller.actor_type,
@@ -39,10 +38,8 @@ def record(
     )
 
 
-@cache
-def _insert() -> Statement:
-    columns = [field.attname for field in AuditEvent._meta.concrete_fields if not field.primary_key]
-    return compiled(lambda: AuditEvent(**all_of(AuditEvent, *columns)).save(force_insert=True))
+_COLUMNS = [field.attname for field in AuditEvent._meta.concrete_fields if not field.primary_key]
+_INSERT = Statement(lambda: AuditEvent(**all_of(AuditEvent, *_COLUMNS)).save(force_insert=True))
 
 
 def record_file(

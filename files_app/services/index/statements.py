@@ -1,10 +1,8 @@
 """Statements that the ORM writes once and the database gets often: ADR 0003.
 
-    @cache
-    def _renamed() -> Statement:
-        return compiled(lambda: File.objects.filter(pk=of(File, "id")).update(filename=of(File, "filename")))
+    _RENAME = Statement(lambda: File.objects.filter(pk=of(File, "id")).update(filename=of(File, "filename")))
 
-    _renamed().change(id=1, filename="a.txt")
+    _RENAME.change(id=1, filename="a.txt")
 
 To compile a statement costs several times what running it does.
 """
@@ -13,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models.expressions import Expression
+
+#: Fields whose values are not what the database takes.
+_PREPARED = (models.DateTimeField, models.DurationField, models.JSONField, models.GenericIPAddressField)
 
 
 class Parameter(Expression):
@@ -27,6 +28,7 @@ class Parameter(Expression):
     def __init__(self, name: str, field: models.Field[Any, Any]) -> None:
         super().__init__(output_field=field)
         self.name = name
+        self.is_prepared = isinstance(field, _PREPARED)
         self.kind = field
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
@@ -51,12 +53,15 @@ def all_of(model: type[models.Model], *columns: str) -> dict[str, Any]:
     return {column: of(model, column) for column in columns}
 
 
-@dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL with what the ORM gave it; in place of a Parameter comes what a run says for its name."""
+    """The first statement with which `ask` turns to the database; it is written once for each kind of those.
 
-    sql: str
-    parameters: tuple[Any, ...]
+    In place of a Parameter comes what a run says for its name.
+    """
+
+    def __init__(self, ask: Callable[[], object]) -> None:
+        self._ask = ask
+        self._written: dict[str, tuple[str, tuple[Any, ...]]] = {}
 
     def change(self, **values: Any) -> int:
         """Run an update and return how many rows it changed."""
@@ -75,38 +80,54 @@ class Statement:
 
     @contextmanager
     def _run(self, values: dict[str, Any]) -> Iterator[CursorWrapper]:
-        with connection.cursor() as cursor:
-            cursor.execute(self.sql, self.bound(values))
+        database = connections[DEFAULT_DB_ALIAS]  # what `connection` looks up at each use
+        written = self._written.get(database.vendor)
+        if written is None:
+            written = self._written[database.vendor] = _written(self._ask, database)
+        sql, parameters = written
+        with database.cursor() as cursor:
+            cursor.execute(sql, [_bound(each, values, database) for each in parameters])
             yield cursor
 
-    def bound(self, values: dict[str, Any]) -> list[Any]:
-        """Return the parameters with these values."""
-        return [
-            each.kind.get_db_prep_save(values[each.name], connection) if type(each) is Parameter else each
-            for each in self.parameters
-        ]
+
+def _bound(parameter: Any, values: dict[str, Any], database: BaseDatabaseWrapper) -> Any:
+    """Return what goes to the database in the place of a parameter."""
+    if type(parameter) is not Parameter:
+        return parameter
+    value = values[parameter.name]
+    return parameter.kind.get_db_prep_save(value, database) if parameter.is_prepared else value
 
 
 class _WrittenError(Exception):
     """Brings a statement back instead of running it."""
 
 
-def compiled(ask: Callable[[], object]) -> Statement:
-    """Return the first statement with which `ask` would turn to the database. Nothing is run."""
-    wrappers, needed_rollback = connection.execute_wrappers, connection.needs_rollback
-    # No other wrapper hears of it: nothing is asked.
-    connection.execute_wrappers = [_bring_back]
+class _NoCursor:
+    """Stands for the database while a statement is written."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing is open."""
+
+    def execute(self, sql: Any, params: Any = None) -> NoReturn:
+        raise _WrittenError(sql, params)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _written(ask: Callable[[], object], database: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
+    """Return the SQL that `ask` would run, and its parameters. The database hears nothing of it."""
+    needed_rollback = database.needs_rollback
+    vars(database)["cursor"] = _NoCursor
     try:
         ask()
     except _WrittenError as written:
         sql, parameters = written.args
-        return Statement(str(sql), tuple(parameters))
+        return str(sql), tuple(parameters)
     finally:
-        connection.execute_wrappers = wrappers
-        if connection.in_atomic_block:
-            connection.needs_rollback = needed_rollback  # the ORM takes what it raised for a failed write
+        del vars(database)["cursor"]
+        database.needs_rollback = needed_rollback  # the ORM takes what was raised for a failed write
     raise AssertionError("the ORM asked for nothing")
-
-
-def _bring_back(execute: object, sql: Any, params: Any, many: bool, context: object) -> NoReturn:
-    raise _WrittenError(sql, params)

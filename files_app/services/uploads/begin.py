@@ -9,8 +9,9 @@ from files_app.models import File, Organization, ProviderAccount
 from files_app.observability import context
 from files_app.services.accounts.breakers import require_answering
 from files_app.services.accounts.drivers import driver_for
-from files_app.services.accounts.selection import select_account
+from files_app.services.accounts.selection import recent_account
 from files_app.services.accounts.shares import take_place
+from files_app.services.index.recent import recent_organization
 from files_app.services.index.transactions import release_connection
 from files_app.services.uploads.opening import open_upload
 from files_app.services.uploads.placement import requested_bucket
@@ -32,11 +33,11 @@ def upload_file(request: UploadRequest, observer: UploadObserver | None = None) 
     Raises GatewayError and ProviderError. In both cases nothing is left at the provider, or the delete
     pipeline knows what has to be removed.
     """
-    account = select_account(request.caller.organization_id, request.account_name)
+    account = recent_account(request.caller.organization_id, request.account_name)
     driver = driver_for(account)
     driver.require(Operation.CREATE)
     bucket = requested_bucket(driver, request.placement)
-    organization = Organization.objects.get(pk=request.caller.organization_id)
+    organization = recent_organization(request.caller.organization_id)
     rules = rules_for(organization, driver, request.source, model=request.model)
     check_declared_length(rules, request.source)
     context.annotate(provider=account.name, driver=account.driver)

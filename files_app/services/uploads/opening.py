@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from datetime import timedelta
-from functools import cache
 
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
@@ -15,7 +14,8 @@ from files_app.models import File, FileCopy, ProviderAccount
 from files_app.services.accounts.selection import forget_recent_accounts
 from files_app.services.index.ids import new_file_id
 from files_app.services.index.leases import lease_end
-from files_app.services.index.statements import Statement, all_of, compiled, parameter
+from files_app.services.index.recent import recent_organization
+from files_app.services.index.statements import Statement, all_of, parameter
 from files_app.services.uploads.request import UploadObserver, UploadRequest
 from files_app.services.uploads.reservation import reserve
 from files_app.services.uploads.running import require_place
@@ -60,6 +60,7 @@ def open_upload(
     except IntegrityError as exc:
         # Accounts are remembered for some seconds: this one, or its owner, was removed meanwhile.
         forget_recent_accounts()
+        recent_organization.forget()
         raise TemporaryError("The provider account is just being removed. Send the file again.") from exc
     return file, copy
 
@@ -67,9 +68,9 @@ def open_upload(
 def _insert(file: File, copy: FileCopy) -> None:
     """Write both rows, and their keys into the instances."""
     lease = timedelta(seconds=settings.LEASE_SECONDS)
-    file.pk = _file_insert().insert(lease=lease, **{name: getattr(file, name) for name in _FILE_COLUMNS})
+    file.pk = _INSERT_FILE.insert(lease=lease, **{name: getattr(file, name) for name in _FILE_COLUMNS})
     copy.file_id = file.pk
-    copy.pk = _copy_insert().insert(**{name: getattr(copy, name) for name in _COPY_COLUMNS})
+    copy.pk = _INSERT_COPY.insert(**{name: getattr(copy, name) for name in _COPY_COLUMNS})
     file._state.adding = copy._state.adding = False
 
 
@@ -81,13 +82,10 @@ _FILE_COLUMNS = (
 _COPY_COLUMNS = ("file_id", "account_id", "created_at", "state_changed_at")
 
 
-@cache
-def _file_insert() -> Statement:
-    lease = parameter("lease", models.DurationField())
-    file = File(**all_of(File, *_FILE_COLUMNS), lease_expires_at=lease_end(lease))
-    return compiled(lambda: file.save(force_insert=True))
-
-
-@cache
-def _copy_insert() -> Statement:
-    return compiled(lambda: FileCopy(**all_of(FileCopy, *_COPY_COLUMNS)).save(force_insert=True))
+_INSERT_FILE = Statement(
+    lambda: File(
+        **all_of(File, *_FILE_COLUMNS),
+        lease_expires_at=lease_end(parameter("lease", models.DurationField())),
+    ).save(force_insert=True)
+)
+_INSERT_COPY = Statement(lambda: FileCopy(**all_of(FileCopy, *_COPY_COLUMNS)).save(force_insert=True))

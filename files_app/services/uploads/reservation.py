@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Self
 
 from django.conf import settings
@@ -12,7 +11,7 @@ from django.db import models, transaction
 from files_app.exceptions import QuotaExceededError, TemporaryError
 from files_app.models import File, FileState, Organization
 from files_app.services.index.leases import UPLOAD, Lease, keeper, lease_end
-from files_app.services.index.statements import Statement, compiled, of, parameter
+from files_app.services.index.statements import Statement, of, parameter
 from files_app.services.index.transactions import persistently, release_connection
 from files_app.words import readable_bytes
 from providers.objects import MiB
@@ -30,7 +29,7 @@ class UploadLeaseLostError(TemporaryError):
 
 def reserve(organization_id: int, amount: int) -> None:
     """Reserve `amount` bytes, inside the caller's transaction. Raises QuotaExceededError."""
-    if not _reserve().change(id=organization_id, amount=amount):
+    if not _RESERVE.change(id=organization_id, amount=amount):
         raise quota_exceeded(organization_id, amount)
 
 
@@ -45,10 +44,11 @@ def require_room(organization: Organization, amount: int) -> None:
             raise quota_exceeded(organization.pk, amount)
 
 
-@cache
-def _reserve() -> Statement:
-    amount = parameter("amount", models.BigIntegerField())
-    return compiled(lambda: Organization.objects.reserve(of(Organization, "id"), amount))
+_RESERVE = Statement(
+    lambda: Organization.objects.reserve(
+        of(Organization, "id"), parameter("amount", models.BigIntegerField())
+    )
+)
 
 
 def quota_exceeded(organization_id: int, amount: int) -> QuotaExceededError:

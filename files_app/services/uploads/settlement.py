@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any, Final
 
 from django.db import IntegrityError, models, transaction
@@ -14,7 +13,7 @@ from files_app.exceptions import TemporaryError
 from files_app.models import AuditAction, CopyState, File, FileCopy, FileState, Organization
 from files_app.models.files import FileQuerySet, believed
 from files_app.services.index import audit
-from files_app.services.index.statements import Statement, all_of, compiled, of, parameter
+from files_app.services.index.statements import Statement, all_of, of, parameter
 from files_app.services.index.transactions import database_time
 from files_app.services.uploads.failure import abandon_upload
 from files_app.services.uploads.request import RunningUpload
@@ -42,25 +41,19 @@ _SAID_OF_FILE = (
 _SAID_OF_COPY = ("remote_id", "is_shared_remote", "state_changed_at")
 
 
-@cache
-def _settle_file() -> Statement:
-    token = parameter("held_token", models.CharField())
-    held = File.objects.filter(pk=parameter("pk", models.BigAutoField()), lease_token=token)
-    said = all_of(File, *_SAID_OF_FILE) | _AT_REST
-    return compiled(lambda: held.to(FileState.AVAILABLE, origin=FileState.UPLOADING, **said))
-
-
-@cache
-def _settle_copy() -> Statement:
-    copy = FileCopy.objects.filter(pk=parameter("pk", models.BigAutoField()))
-    said = all_of(FileCopy, *_SAID_OF_COPY)
-    return compiled(lambda: copy.to(CopyState.AVAILABLE, origin=CopyState.UPLOADING, **said))
-
-
-@cache
-def _settle_usage() -> Statement:
-    size = parameter("bytes", models.BigIntegerField())
-    return compiled(lambda: Organization.objects.settle(of(Organization, "id"), size))
+_SETTLE_FILE = Statement(
+    lambda: File.objects.filter(
+        pk=parameter("pk", models.BigAutoField()), lease_token=parameter("held_token", models.CharField())
+    ).to(FileState.AVAILABLE, origin=FileState.UPLOADING, **(all_of(File, *_SAID_OF_FILE) | _AT_REST))
+)
+_SETTLE_COPY = Statement(
+    lambda: FileCopy.objects.filter(pk=parameter("pk", models.BigAutoField())).to(
+        CopyState.AVAILABLE, origin=CopyState.UPLOADING, **all_of(FileCopy, *_SAID_OF_COPY)
+    )
+)
+_SETTLE_USAGE = Statement(
+    lambda: Organization.objects.settle(of(Organization, "id"), parameter("bytes", models.BigIntegerField()))
+)
 
 
 class _Settlement:
@@ -89,7 +82,7 @@ class _Settlement:
     def _settle_once(self) -> File:
         upload, remote = self._upload, self._remote
         file, values = upload.file, self._settled_values()
-        is_ours = _settle_file().change(pk=file.pk, held_token=upload.lease_token, **values)
+        is_ours = _SETTLE_FILE.change(pk=file.pk, held_token=upload.lease_token, **values)
         if not is_ours and not self._was_settled():
             raise UploadLeaseLostError
         if remote.deduplicated and self._is_going():
@@ -98,14 +91,14 @@ class _Settlement:
             )
         for name, value in (values | _AT_REST | {"state": FileState.AVAILABLE}).items():
             setattr(file, name, value)
-        changed = _settle_copy().change(
+        changed = _SETTLE_COPY.change(
             pk=upload.copy.pk,
             remote_id=remote.remote_id,
             is_shared_remote=remote.deduplicated,
             state_changed_at=file.state_changed_at,
         )
         if changed:
-            if not _settle_usage().change(id=file.organization_id, bytes=file.bytes):
+            if not _SETTLE_USAGE.change(id=file.organization_id, bytes=file.bytes):
                 raise quota_exceeded(file.organization_id, file.bytes)
             audit.record_file(
                 upload.request.caller,
