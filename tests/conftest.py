@@ -56,12 +56,14 @@ def nothing_remembered() -> None:
     from django.core.cache import cache  # Django is set up by now
 
     from files_app.services.accounts import breakers, selection
+    from files_app.services.index.recent import recent_organization
     from files_app.services.tenants import keys, throttle
     from files_app.web import probes
 
     cache.clear()
     keys.forget_cached_keys()
     selection.forget_recent_accounts()
+    recent_organization.forget()
     breakers.forget_breakers()
     throttle.forget_counts()
     probes.exposition.forget()

@@ -19,9 +19,8 @@ from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from kombu.exceptions import ChannelError
 
-from files_app.services.accounts import selection
 from files_app.services.deletes import outbox
-from files_app.services.index import transactions
+from files_app.services.index import recent, transactions
 from files_app.services.tenants import keys
 from gateway.folder_broker import FolderChannel
 from providers.exceptions import ProviderUnavailableError
@@ -122,7 +121,7 @@ def boundary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Boundary]:
     # A key or an account that is remembered for some seconds would move the nth call, and leave one out.
     monkeypatch.setattr(keys, "_CACHE_SECONDS", -1.0)
     monkeypatch.setattr(keys, "_LAST_USED_RESOLUTION", timedelta(days=1))
-    monkeypatch.setattr(selection, "_RECENT_SECONDS", -1.0)
+    monkeypatch.setattr(recent, "SECONDS", -1.0)
     monkeypatch.setattr(HTTPTransport, "_wait", lambda self, seconds: None)
     monkeypatch.setattr(outbox, "_broker", outbox._BrokerPause())
     monkeypatch.setattr(outbox, "_BROKER_PAUSE_SECONDS", 0.0)

@@ -32,6 +32,12 @@ def _cipher() -> MultiFernet:
     return _fernet(tuple(settings.FIELD_ENCRYPTION_KEYS))
 
 
+@lru_cache(maxsize=1024)
+def _decrypted(credentials: str, keys: tuple[str, ...]) -> bytes:
+    """Return the JSON in a ciphertext. To decrypt it for each request would cost more than to find a file."""
+    return _fernet(keys).decrypt(credentials.encode())
+
+
 def seal(account: ProviderAccount, credentials: Mapping[str, str]) -> None:
     """Encrypt `credentials` into the account; the caller saves it."""
     plain = json.dumps({"bound_to": _binding(account), "credentials": dict(credentials)})
@@ -48,7 +54,7 @@ def unseal(account: ProviderAccount) -> dict[str, str]:
     if not account.credentials:
         return {}
     try:
-        plain = json.loads(_cipher().decrypt(account.credentials.encode()))
+        plain = json.loads(_decrypted(account.credentials, tuple(settings.FIELD_ENCRYPTION_KEYS)))
     except InvalidToken:
         raise ProviderConfigurationError(
             f"The credentials of '{account.name}' cannot be decrypted: FIELD_ENCRYPTION_KEYS lacks their key."

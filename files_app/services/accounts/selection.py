@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
+from typing import Final
 
 from files_app.exceptions import InvalidRequestError
 from files_app.models import Organization, ProviderAccount
+from files_app.services.index.recent import Recent
 
 PROVIDER_HEADER = "x-tfy-provider-name"
 MODEL_HEADER = "x-tfy-provider-model"
@@ -53,20 +54,26 @@ def _switched_off(
 
 def account_by_pk(pk: int) -> ProviderAccount:
     """Return an account as it was at most five seconds ago. Not for changing it."""
-    cached = _recent.get(pk)
-    if cached is None or cached[0] < time.monotonic():
-        account = ProviderAccount.objects.select_related("organization").get(pk=pk)
-        cached = _recent[pk] = (time.monotonic() + _RECENT_SECONDS, account)
-    return cached[1]
+    return _by_pk(pk)
+
+
+def recent_account(organization_id: int, name: str | None) -> ProviderAccount:
+    """Return what `select_account` returned at most five seconds ago. Not for changing it."""
+    return _by_name((organization_id, name))
 
 
 def forget_recent_accounts() -> None:
     """Let the next use of every account ask the database."""
-    _recent.clear()
+    _by_pk.forget()
+    _by_name.forget()
 
 
-_RECENT_SECONDS = 5.0
-_recent: dict[int, tuple[float, ProviderAccount]] = {}
+_by_pk: Final[Recent[int, ProviderAccount]] = Recent(
+    ProviderAccount, lambda pk: ProviderAccount.objects.select_related("organization").get(pk=pk)
+)
+_by_name: Final[Recent[tuple[int, str | None], ProviderAccount]] = Recent(
+    ProviderAccount, lambda key: select_account(*key)
+)
 
 
 def usable_accounts(organization: Organization | int) -> list[ProviderAccount]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils import timezone
+
 from files_app.models import AuditAction, AuditEvent, File
 from files_app.services.index.callers import Caller
+from files_app.services.index.statements import Statement, all_of
 
 
 def record(
@@ -19,7 +22,8 @@ def record(
     **details: Any,
 ) -> None:
     """Append one event. `details` must hold no secret."""
-    AuditEvent.objects.create(
+    _INSERT.insert(
+        created_at=timezone.now(),
         organization_id=caller.organization_id or None,
         actor_type=caller.actor_type,
         actor=caller.actor[:150],
@@ -32,6 +36,10 @@ def record(
         request_id=caller.request_id[:64],
         details=details,
     )
+
+
+_COLUMNS = [field.attname for field in AuditEvent._meta.concrete_fields if not field.primary_key]
+_INSERT = Statement(lambda: AuditEvent(**all_of(AuditEvent, *_COLUMNS)).save(force_insert=True))
 
 
 def record_file(

@@ -21,6 +21,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Model
 from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
 
 from files_app.models import File, FileCopy, ProviderAccount
 from files_app.services.index.transactions import database_time
@@ -42,9 +43,12 @@ DELETE = LeaseKind(FileCopy)
 SYNC = LeaseKind(ProviderAccount, "sync_token", "sync_lease_expires_at")
 
 
-def lease_end() -> Combinable:
-    """Return until when a lease is good that is taken or renewed now, in the database's time."""
-    return database_time(plus_seconds=settings.LEASE_SECONDS)
+def lease_end(duration: Combinable | None = None) -> Combinable:
+    """Return until when a lease is good that is taken or renewed now, in the database's time.
+
+    duration: None for LEASE_SECONDS.
+    """
+    return database_time(plus_seconds=settings.LEASE_SECONDS) if duration is None else Now() + duration
 
 
 @dataclass(slots=True, eq=False)

@@ -142,23 +142,29 @@ def add_bytes(caller: Caller, size: int) -> None:
 
 @contextmanager
 def upload_slot(caller: Caller) -> Iterator[None]:
-    """Hold one of the places for uploads that a key has, as far as this process knows. Raises NoPlaceError.
+    """Hold one of the places for uploads of a key and its organization, as far as this process knows.
 
-    That costs no question. `services.uploads.running` asks the index, which knows of all processes.
+    That costs no question. `services.uploads.running` asks the index, which knows of all processes, but of a
+    small upload only when its body is there. Raises NoPlaceError.
     """
-    key = (caller.organization_id, caller.api_key_id)
-    most = next((limit.most for limit in caller.limits.uploads_at_once if limit.holder == "key"), 0)
+    taken = [_holder(caller, limit) for limit in caller.limits.uploads_at_once]
     with _lock:
-        if most and _running[key] >= most:
-            raise no_place("key", most)
-        _running[key] += 1
+        for limit, holder in zip(caller.limits.uploads_at_once, taken, strict=True):
+            if _running[holder] >= limit.most:
+                raise no_place(limit.holder, limit.most)
+        _running.update(taken)
     try:
         yield
     finally:
         with _lock:
-            _running[key] -= 1
-            if not _running[key]:
-                del _running[key]
+            _running.subtract(taken)
+            for holder in taken:
+                if not _running[holder]:
+                    del _running[holder]
+
+
+def _holder(caller: Caller, limit: Limit) -> tuple[int, int | None]:
+    return caller.organization_id, caller.api_key_id if limit.holder == "key" else None
 
 
 def no_place(holder: str, most: int) -> NoPlaceError:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import secrets
-
 from django.conf import settings
-from django.db import transaction
 
 from files_app.exceptions import FileTooLargeError
-from files_app.models import File, FileCopy, Organization, ProviderAccount
+from files_app.models import File, Organization, ProviderAccount
 from files_app.observability import context
 from files_app.services.accounts.breakers import require_answering
 from files_app.services.accounts.drivers import driver_for
-from files_app.services.accounts.selection import select_account
+from files_app.services.accounts.selection import recent_account
 from files_app.services.accounts.shares import take_place
-from files_app.services.index.ids import new_file_id
-from files_app.services.index.leases import lease_end
+from files_app.services.index.recent import recent_organization
 from files_app.services.index.transactions import release_connection
+from files_app.services.uploads.opening import open_upload
 from files_app.services.uploads.placement import requested_bucket
 from files_app.services.uploads.request import RunningUpload, UploadObserver, UploadRequest, UploadSource
-from files_app.services.uploads.reservation import reserve
-from files_app.services.uploads.running import require_place
-from files_app.services.uploads.transfer import Transfer
+from files_app.services.uploads.reservation import require_room
+from files_app.services.uploads.small import is_small, upload_small
+from files_app.services.uploads.transfer import StreamedTransfer
 from files_app.streams.checks import UploadRules
 from files_app.words import readable_bytes
 from providers.base import Driver
@@ -36,23 +33,20 @@ def upload_file(request: UploadRequest, observer: UploadObserver | None = None) 
     Raises GatewayError and ProviderError. In both cases nothing is left at the provider, or the delete
     pipeline knows what has to be removed.
     """
-    account = select_account(request.caller.organization_id, request.account_name)
+    account = recent_account(request.caller.organization_id, request.account_name)
     driver = driver_for(account)
     driver.require(Operation.CREATE)
     bucket = requested_bucket(driver, request.placement)
-    organization = Organization.objects.get(pk=request.caller.organization_id)
+    organization = recent_organization(request.caller.organization_id)
     rules = rules_for(organization, driver, request.source, model=request.model)
     check_declared_length(rules, request.source)
     context.annotate(provider=account.name, driver=account.driver)
     observer = observer or UploadObserver()
     require_answering(account, Operation.CREATE)
+    require_room(organization, least_bytes(request.source))
+    upload_it = upload_small if is_small(request.source) else _upload_streamed
     with take_place(account, request.caller):
-        file, copy = _begin(request, organization, account, observer)
-        release_connection()  # the client may take its time before the provider is called
-        upload = RunningUpload(
-            request, account, driver, file, copy, observer, bucket=bucket, lease_token=file.lease_token
-        )
-        return Transfer(upload, rules).run()
+        return upload_it(request, account, driver, observer, rules, bucket=bucket)
 
 
 def rules_for(
@@ -94,25 +88,24 @@ def check_declared_length(rules: UploadRules, source: UploadSource) -> None:
         )
 
 
-def _begin(
-    request: UploadRequest, organization: Organization, account: ProviderAccount, observer: UploadObserver
-) -> tuple[File, FileCopy]:
-    """Reserve what the file has at least, the length less the form's overhead, and write the row."""
-    source = request.source
-    amount = 0 if source.length is None else max(0, source.length - source.max_overhead_bytes)
-    with transaction.atomic():
-        reserve(organization, amount)
-        require_place(request.caller)
-        file = File.objects.create(
-            organization=organization,
-            account=account,
-            api_key_id=request.caller.api_key_id,
-            file_id=new_file_id(),
-            metadata=dict(request.metadata),
-            reserved_bytes=amount,
-            lease_token=secrets.token_hex(16),
-            lease_expires_at=lease_end(),
-        )
-        copy = FileCopy.objects.create(file=file, account=account, created_at=file.created_at)
-        observer.begun(file)
-    return file, copy
+def least_bytes(source: UploadSource) -> int:
+    """Return what a file has at least: the announced length less the form's overhead."""
+    return 0 if source.length is None else max(0, source.length - source.max_overhead_bytes)
+
+
+def _upload_streamed(
+    request: UploadRequest,
+    account: ProviderAccount,
+    driver: Driver,
+    observer: UploadObserver,
+    rules: UploadRules,
+    *,
+    bucket: str | None,
+) -> File:
+    """Reserve what the file has at least, and stream."""
+    file, copy = open_upload(request, account, observer, reserved_bytes=least_bytes(request.source))
+    release_connection()  # the client may take its time before the provider is called
+    upload = RunningUpload(
+        request, account, driver, file, copy, observer, bucket=bucket, lease_token=file.lease_token
+    )
+    return StreamedTransfer(upload, rules).run()

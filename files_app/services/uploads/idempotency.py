@@ -32,7 +32,8 @@ from files_app.streams.checks import UploadChecks
 from providers.objects import FilePart
 
 _RETRY_AFTER_SECONDS = 5.0
-#: Between the claim of a key and the first row of its upload lie some milliseconds.
+#: Between the claim of a key and the first row of its upload lie some milliseconds, or the arrival of a small
+#: body. One that takes longer may lose its key to a repetition, and is then refused.
 _CLAIM_LEASE = timedelta(minutes=1)
 
 

@@ -40,10 +40,13 @@ class UploadObserver:
     """Takes part in an upload. What a method raises fails the upload."""
 
     def begun(self, file: File) -> None:
-        """Called in the transaction that writes the first row, before a byte is read."""
+        """Called in the transaction that writes the first row: before a byte is read, or after all of few."""
 
     def judged(self, checks: UploadChecks, account: ProviderAccount) -> None:
-        """Called when every check is passed, before the provider gets the end of the file."""
+        """Called when every check is passed, before the provider gets the end of the file.
+
+        Of a small body before the first row is written.
+        """
 
     def settled(self, file: File) -> None:
         """Called in the transaction that makes the file available; once more if that has to be repeated."""

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Self
 
 from django.conf import settings
-from django.db import transaction
+from django.db import models, transaction
 
 from files_app.exceptions import QuotaExceededError, TemporaryError
 from files_app.models import File, FileState, Organization
 from files_app.services.index.leases import UPLOAD, Lease, keeper, lease_end
+from files_app.services.index.statements import Statement, of, parameter
 from files_app.services.index.transactions import persistently, release_connection
 from files_app.words import readable_bytes
 from providers.objects import MiB
@@ -26,10 +27,28 @@ class UploadLeaseLostError(TemporaryError):
         super().__init__("The upload made no progress for too long and was given up. Send it again.")
 
 
-def reserve(organization: Organization, amount: int) -> None:
+def reserve(organization_id: int, amount: int) -> None:
     """Reserve `amount` bytes, inside the caller's transaction. Raises QuotaExceededError."""
-    if not Organization.objects.reserve(organization.pk, amount):
-        raise quota_exceeded(organization.pk, amount)
+    if not _RESERVE.change(id=organization_id, amount=amount):
+        raise quota_exceeded(organization_id, amount)
+
+
+def require_room(organization: Organization, amount: int) -> None:
+    """Refuse what would find no room now, without taking any. Raises QuotaExceededError.
+
+    organization: may be some seconds old; it is not believed when it says that there is none.
+    """
+    if not organization.has_room_for(amount):
+        organization = Organization.objects.get(pk=organization.pk)
+        if not organization.has_room_for(amount):
+            raise quota_exceeded(organization.pk, amount)
+
+
+_RESERVE = Statement(
+    lambda: Organization.objects.reserve(
+        of(Organization, "id"), parameter("amount", models.BigIntegerField())
+    )
+)
 
 
 def quota_exceeded(organization_id: int, amount: int) -> QuotaExceededError:
@@ -78,14 +97,18 @@ class Reservation:
         """Tell that the upload moves."""
         self._lease.progressed()
 
+    def await_answer(self) -> None:
+        """Keep the lease through the wait for the provider's answer."""
+        self._lease.patience_seconds += settings.PROVIDER_READ_TIMEOUT_SECONDS
+        self._lease.progressed()
+
     def make_exact(self, size: int, *, filename: str) -> None:
         """Hold exactly `size` bytes: the last word before the provider gets the end of the file.
 
         From here on the provider may have the file: the row says what to look for if no answer comes, and
         the lease is kept through the wait for it.
         """
-        self._lease.patience_seconds += settings.PROVIDER_READ_TIMEOUT_SECONDS
-        self._lease.progressed()
+        self.await_answer()
         self._hold(size, at_least=size, facts={"filename": filename, "bytes": size})
 
     def _hold(self, amount: int, *, at_least: int, facts: Mapping[str, str | int] | None = None) -> None:

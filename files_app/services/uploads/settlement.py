@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -13,6 +13,7 @@ from files_app.exceptions import TemporaryError
 from files_app.models import AuditAction, CopyState, File, FileCopy, FileState, Organization
 from files_app.models.files import FileQuerySet, believed
 from files_app.services.index import audit
+from files_app.services.index.statements import Statement, all_of, of, parameter
 from files_app.services.index.transactions import database_time
 from files_app.services.uploads.failure import abandon_upload
 from files_app.services.uploads.request import RunningUpload
@@ -28,6 +29,31 @@ def settle(upload: RunningUpload, checks: UploadChecks, remote: RemoteFile) -> F
     IntegrityError when the provider answered with the id of another file.
     """
     return _Settlement(upload, checks, remote).run()
+
+
+#: What a file has no more whose upload is over.
+_AT_REST: Final[dict[str, Any]] = {"reserved_bytes": 0, "lease_token": "", "lease_expires_at": None}
+#: What an upload's end says of its file, and of its copy.
+_SAID_OF_FILE = (
+    *("file_id", "filename", "purpose", "content_type", "bytes", "sha256", "uri", "batch", "status"),
+    *("status_details", "created_at", "indexed_at", "state_changed_at", "expires_at"),
+)
+_SAID_OF_COPY = ("remote_id", "is_shared_remote", "state_changed_at")
+
+
+_SETTLE_FILE = Statement(
+    lambda: File.objects.filter(
+        pk=parameter("pk", models.BigAutoField()), lease_token=parameter("held_token", models.CharField())
+    ).to(FileState.AVAILABLE, origin=FileState.UPLOADING, **(all_of(File, *_SAID_OF_FILE) | _AT_REST))
+)
+_SETTLE_COPY = Statement(
+    lambda: FileCopy.objects.filter(pk=parameter("pk", models.BigAutoField())).to(
+        CopyState.AVAILABLE, origin=CopyState.UPLOADING, **all_of(FileCopy, *_SAID_OF_COPY)
+    )
+)
+_SETTLE_USAGE = Statement(
+    lambda: Organization.objects.settle(of(Organization, "id"), parameter("bytes", models.BigIntegerField()))
+)
 
 
 class _Settlement:
@@ -56,24 +82,23 @@ class _Settlement:
     def _settle_once(self) -> File:
         upload, remote = self._upload, self._remote
         file, values = upload.file, self._settled_values()
-        held = File.objects.filter(pk=file.pk, lease_token=upload.lease_token)
-        if not held.to(FileState.AVAILABLE, origin=FileState.UPLOADING, **values) and not self._was_settled():
+        is_ours = _SETTLE_FILE.change(pk=file.pk, held_token=upload.lease_token, **values)
+        if not is_ours and not self._was_settled():
             raise UploadLeaseLostError
         if remote.deduplicated and self._is_going():
             raise TemporaryError(
                 f"{upload.driver.label} has these bytes, but is just deleting them. Send the file again."
             )
-        for name, value in (values | {"state": FileState.AVAILABLE}).items():
+        for name, value in (values | _AT_REST | {"state": FileState.AVAILABLE}).items():
             setattr(file, name, value)
-        changed = FileCopy.objects.filter(pk=upload.copy.pk).to(
-            CopyState.AVAILABLE,
-            origin=CopyState.UPLOADING,
+        changed = _SETTLE_COPY.change(
+            pk=upload.copy.pk,
             remote_id=remote.remote_id,
             is_shared_remote=remote.deduplicated,
             state_changed_at=file.state_changed_at,
         )
         if changed:
-            if not Organization.objects.settle(file.organization_id, file.bytes):
+            if not _SETTLE_USAGE.change(id=file.organization_id, bytes=file.bytes):
                 raise quota_exceeded(file.organization_id, file.bytes)
             audit.record_file(
                 upload.request.caller,
@@ -104,9 +129,6 @@ class _Settlement:
             "indexed_at": now,
             "state_changed_at": now,
             "expires_at": self._expiry(created_at),
-            "reserved_bytes": 0,
-            "lease_token": "",
-            "lease_expires_at": None,
         }
 
     def _expiry(self, created_at: datetime) -> datetime | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -12,6 +13,7 @@ from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError
 
 from files_app.models import File
+from files_app.models.organizations import namespace_of
 from files_app.services.accounts.sharing import prove_access, weigh
 from files_app.services.index.transactions import persistently
 from files_app.services.uploads.failure import abandon_upload, may_be_stored, reason_of
@@ -35,14 +37,15 @@ class AlreadyUploadedError(Exception):
         self.file = file
 
 
-class Transfer:
+class Transfer(ABC):
     """Moves the bytes of one upload, and sees to its end."""
 
-    def __init__(self, upload: RunningUpload, rules: UploadRules) -> None:
+    def __init__(self, upload: RunningUpload, checks: UploadChecks, reservation: Reservation) -> None:
         self._upload = upload
-        self._reservation = Reservation(upload.file, slack_bytes=upload.request.source.max_overhead_bytes)
-        self._checks = UploadChecks(rules, on_bytes=self._reservation.note_progress)
-        self._is_judged = False
+        self._checks = checks
+        self._reservation = reservation
+        #: Whether the provider may have got the end of the file.
+        self._is_released = False
 
     def run(self) -> File:
         """Return the file as the index holds it. Raises GatewayError and ProviderError."""
@@ -56,43 +59,27 @@ class Transfer:
             self._abandon("", may_be_stored=False)
             return exc.file
         except BaseException as exc:
-            self._abandon(reason_of(exc), may_be_stored=self._is_judged and may_be_stored(exc))
+            self._abandon(reason_of(exc), may_be_stored=self._is_released and may_be_stored(exc))
             raise
         return self._settle_or_compensate(remote)
 
+    @abstractmethod
     def _send(self) -> RemoteFile:
-        upload = self._upload
-        parts = _up_to_file(self._judged(self._checks.run(upload.request.source.parts())))
-        with arranged(
-            parts,
-            upload.driver.capabilities,
-            digest=lambda: self._checks.digest,
-            directory=Path(settings.SPOOL_DIR),
-            chunk_bytes=settings.UPLOAD_CHUNK_BYTES,
-            on_sent=self._reservation.keep_alive,
-        ) as ordered:
-            return upload.driver.create_file(
-                Upload(
-                    file_id=upload.file.file_id,
-                    namespace=upload.file.organization.namespace,
-                    parts=ordered,
-                    metadata=upload.request.metadata,
-                    digest=lambda: self._checks.digest,
-                    bucket=upload.bucket,
-                    rendering=self._checks,
-                )
-            )
+        """Give the provider the file and return what it says of it."""
 
-    def _judged(self, parts: Iterator[UploadPart]) -> Iterator[UploadPart]:
-        """Pass the parts on; at their end, decide whether the provider may get the end of the file."""
-        yield from parts
-        if self._upload.request.sdk_retry_count > 0 and (
-            earlier := earlier_upload(self._upload, self._checks)
-        ):
-            raise AlreadyUploadedError(earlier)
-        self._upload.observer.judged(self._checks, self._upload.account)
-        self._reservation.make_exact(self._checks.size, filename=self._checks.filename or "")
-        self._is_judged = True
+    def _create(self, parts: Iterator[UploadPart]) -> RemoteFile:
+        upload = self._upload
+        return upload.driver.create_file(
+            Upload(
+                file_id=upload.file.file_id,
+                namespace=namespace_of(upload.file.organization_id),
+                parts=parts,
+                metadata=upload.request.metadata,
+                digest=lambda: self._checks.digest,
+                bucket=upload.bucket,
+                rendering=self._checks,
+            )
+        )
 
     def _settle_or_compensate(self, remote: RemoteFile) -> File:
         upload = self._upload
@@ -138,6 +125,55 @@ class Transfer:
             )
         except (OperationalError, InterfaceError, IntegrityError) as exc:
             log.warning("upload_left_to_sweep", file=self._upload.file.pk, error=type(exc).__name__)
+
+
+class StreamedTransfer(Transfer):
+    """Passes the bytes on while they arrive; the provider gets their end when they were judged."""
+
+    def __init__(self, upload: RunningUpload, rules: UploadRules) -> None:
+        reservation = Reservation(upload.file, slack_bytes=upload.request.source.max_overhead_bytes)
+        super().__init__(upload, UploadChecks(rules, on_bytes=reservation.note_progress), reservation)
+
+    def _send(self) -> RemoteFile:
+        upload = self._upload
+        parts = _up_to_file(self._judged(self._checks.run(upload.request.source.parts())))
+        with arranged(
+            parts,
+            upload.driver.capabilities,
+            digest=lambda: self._checks.digest,
+            directory=Path(settings.SPOOL_DIR),
+            chunk_bytes=settings.UPLOAD_CHUNK_BYTES,
+            on_sent=self._reservation.keep_alive,
+        ) as ordered:
+            return self._create(ordered)
+
+    def _judged(self, parts: Iterator[UploadPart]) -> Iterator[UploadPart]:
+        """Pass the parts on; at their end, decide whether the provider may get the end of the file."""
+        yield from parts
+        upload, checks = self._upload, self._checks
+        if earlier := earlier_upload(upload.request, upload.account, upload.driver, checks):
+            raise AlreadyUploadedError(earlier)
+        upload.observer.judged(checks, upload.account)
+        self._reservation.make_exact(checks.size, filename=checks.filename or "")
+        self._is_released = True
+
+
+class SmallTransfer(Transfer):
+    """Sends what is in memory, and was judged before its row was written."""
+
+    def __init__(self, upload: RunningUpload, checks: UploadChecks, parts: Iterable[UploadPart]) -> None:
+        super().__init__(upload, checks, Reservation(upload.file, slack_bytes=0))
+        self._parts = parts
+        # Who has to see a file whole may publish it before the last part is pulled.
+        self._is_released = upload.driver.capabilities.needs_whole_file
+
+    def _send(self) -> RemoteFile:
+        self._reservation.await_answer()
+        return self._create(self._released())
+
+    def _released(self) -> Iterator[UploadPart]:
+        yield from self._parts
+        self._is_released = True
 
 
 def _up_to_file(parts: Iterator[UploadPart]) -> Iterator[UploadPart]:

@@ -114,7 +114,7 @@ def test_an_upload_in_flight_has_no_id_to_delete(acme: Tenant) -> None:
     def delete() -> None:
         statuses.append(acme.api.delete(f"/files/{File.objects.get().file_id}").status)
 
-    assert acme.api.upload_body(with_side_effect(form, 90, delete), length=len(form)).status == 200
+    assert acme.api.upload_body(with_side_effect(form, 90, delete), length=None).status == 200
     assert statuses == [404]
 
 

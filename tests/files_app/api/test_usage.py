@@ -23,16 +23,16 @@ def test_usage_counts_what_is_there(acme: Tenant) -> None:
 
 
 def test_an_upload_in_flight_is_reserved(acme: Tenant) -> None:
-    form = encode([purpose_part(), file_part(b"x" * 200_000)])
+    form = encode([purpose_part(), file_part(b"x" * 2_000_000)])
     seen: list[int] = []
 
     def body() -> object:
-        yield form[:150_000]
+        yield form[:1_500_000]
         seen.append(acme.api.usage()["reserved_bytes"])
-        yield form[150_000:]
+        yield form[1_500_000:]
 
     assert acme.api.upload_body(body(), length=len(form)).status == 200  # type: ignore[arg-type]
-    assert 100_000 < seen[0] <= 200_000
+    assert 1_900_000 < seen[0] <= 2_000_000
     assert acme.api.usage()["reserved_bytes"] == 0
 
 

@@ -163,8 +163,22 @@ def test_of_two_uploads_with_one_key_only_the_holder_can_settle(acme: Tenant) ->
         inner.append(acme.api.upload_body(FORM, headers=KEY))
 
     body = with_side_effect(FORM, 100, take_over)
-    outer = acme.api.upload_body(body, length=len(FORM), headers=KEY)
+    outer = acme.api.upload_body(body, length=None, headers=KEY)
     assert (inner[0].status, outer.status) == (200, 503)
+    assert counters(acme.organization) == (100, 0, 1)
+    assert acme.api.upload_body(FORM, headers=KEY).json() == inner[0].json()
+
+
+def test_a_small_body_that_takes_longer_than_its_claim_leaves_the_key_to_the_next(acme: Tenant) -> None:
+    inner: list[Reply] = []
+
+    def take_over() -> None:
+        IdempotencyRecord.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+        inner.append(acme.api.upload_body(FORM, headers=KEY))
+
+    body = with_side_effect(FORM, 100, take_over)
+    outer = acme.api.upload_body(body, length=len(FORM), headers=KEY)
+    assert (inner[0].status, outer.status) == (200, 409)
     assert counters(acme.organization) == (100, 0, 1)
     assert acme.api.upload_body(FORM, headers=KEY).json() == inner[0].json()
 

@@ -79,5 +79,7 @@ def test_a_retry_after_a_delete_is_an_upload(acme: Tenant) -> None:
 def test_a_retry_is_no_error(acme: Tenant) -> None:
     acme.api.create()
     retry(acme.api)
+    assert File.objects.count() == 1  # a small one is recognized before its row is written
+    retry(acme.api, length=None)
     assert File.objects.filter(state="failed").get().failure == ""
     assert not issubclass(AlreadyUploadedError, OSError)

@@ -1,0 +1,51 @@
+"""Rows as they were at most some seconds ago. What this process saves is known to it at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+from typing import Final, Generic, TypeVar
+
+from django.db.models import Model
+from django.db.models.signals import post_delete, post_save
+
+from files_app.models import Organization
+
+K = TypeVar("K", bound=Hashable)
+M = TypeVar("M", bound=Model)
+
+#: After this a change counts in every process.
+SECONDS = 5.0
+_MOST: Final = 10_000
+
+
+class Recent(Generic[K, M]):
+    """Remembers what `load` returns for a key; what it raises is not remembered.
+
+    model: whose rows they are. Updates that save no instance say so by `forget`.
+    """
+
+    def __init__(self, model: type[M], load: Callable[[K], M]) -> None:
+        self._load = load
+        self._found: dict[K, tuple[float, M]] = {}
+        for signal in (post_save, post_delete):
+            signal.connect(self.forget, sender=model, weak=False)
+
+    def __call__(self, key: K) -> M:
+        """Return the row. It is shared by all threads: not for changing it."""
+        found = self._found.get(key)
+        if found is None or found[0] < time.monotonic():
+            if len(self._found) >= _MOST:
+                self._found.clear()
+            found = self._found[key] = (time.monotonic() + SECONDS, self._load(key))
+        return found[1]
+
+    def forget(self, **of_signal: object) -> None:
+        """Let the next use of every row ask the database."""
+        self._found.clear()
+
+
+#: An organization by its primary key, for its limits: its counters are those of then.
+recent_organization: Final[Recent[int, Organization]] = Recent(
+    Organization, lambda pk: Organization.objects.get(pk=pk)
+)

@@ -1,0 +1,91 @@
+"""The first transaction of an upload: room for it is reserved and its row written."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, models, transaction
+from django.utils import timezone
+
+from files_app.exceptions import TemporaryError
+from files_app.models import File, FileCopy, ProviderAccount
+from files_app.services.accounts.selection import forget_recent_accounts
+from files_app.services.index.ids import new_file_id
+from files_app.services.index.leases import lease_end
+from files_app.services.index.recent import recent_organization
+from files_app.services.index.statements import Statement, all_of, parameter
+from files_app.services.uploads.request import UploadObserver, UploadRequest
+from files_app.services.uploads.reservation import reserve
+from files_app.services.uploads.running import require_place
+
+
+def open_upload(
+    request: UploadRequest,
+    account: ProviderAccount,
+    observer: UploadObserver,
+    *,
+    reserved_bytes: int,
+    filename: str = "",
+    size: int = 0,
+) -> tuple[File, FileCopy]:
+    """Reserve bytes and write the row of an upload, as `uploading`, with its copy.
+
+    filename, size: of the file, where they are known by now: what to look for if the provider's answer is
+    lost. Raises QuotaExceededError and NoPlaceError.
+    """
+    now = timezone.now()
+    file = File(
+        organization_id=request.caller.organization_id,
+        account=account,
+        api_key_id=request.caller.api_key_id,
+        file_id=new_file_id(),
+        filename=filename,
+        bytes=size,
+        metadata=dict(request.metadata),
+        created_at=now,
+        indexed_at=now,
+        state_changed_at=now,
+        reserved_bytes=reserved_bytes,
+        lease_token=secrets.token_hex(16),
+    )
+    copy = FileCopy(file=file, account=account, created_at=now, state_changed_at=now)
+    try:
+        with transaction.atomic():
+            reserve(file.organization_id, reserved_bytes)
+            require_place(request.caller)
+            _insert(file, copy)
+            observer.begun(file)
+    except IntegrityError as exc:
+        # Accounts are remembered for some seconds: this one, or its owner, was removed meanwhile.
+        forget_recent_accounts()
+        recent_organization.forget()
+        raise TemporaryError("The provider account is just being removed. Send the file again.") from exc
+    return file, copy
+
+
+def _insert(file: File, copy: FileCopy) -> None:
+    """Write both rows, and their keys into the instances."""
+    lease = timedelta(seconds=settings.LEASE_SECONDS)
+    file.pk = _INSERT_FILE.insert(lease=lease, **{name: getattr(file, name) for name in _FILE_COLUMNS})
+    copy.file_id = file.pk
+    copy.pk = _INSERT_COPY.insert(**{name: getattr(copy, name) for name in _COPY_COLUMNS})
+    file._state.adding = copy._state.adding = False
+
+
+#: What differs between the rows of two uploads that begin; the others are the same in all.
+_FILE_COLUMNS = (
+    *("organization_id", "account_id", "api_key_id", "file_id", "filename", "bytes", "metadata"),
+    *("created_at", "indexed_at", "state_changed_at", "reserved_bytes", "lease_token"),
+)
+_COPY_COLUMNS = ("file_id", "account_id", "created_at", "state_changed_at")
+
+
+_INSERT_FILE = Statement(
+    lambda: File(
+        **all_of(File, *_FILE_COLUMNS),
+        lease_expires_at=lease_end(parameter("lease", models.DurationField())),
+    ).save(force_insert=True)
+)
+_INSERT_COPY = Statement(lambda: FileCopy(**all_of(FileCopy, *_COPY_COLUMNS)).save(force_insert=True))
