@@ -36,6 +36,7 @@ $(BIN)/python:
 $(VENV)/.installed: $(BIN)/python requirements.lock
 	@echo "Installing dependencies (only when they change)"
 	@$(PIP) -r requirements.lock
+	@$(BIN)/python -m compileall -q gateway files_app providers # as pip does, also where Python is told to write no bytecode
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
