@@ -18,7 +18,7 @@ help:
 	@echo "make lock     write requirements.lock and requirements-dev.lock; ARGS='--upgrade' renews what no file pins"
 	@echo "make audit    look for known vulnerabilities in what the locks name"
 	@echo "make sbom     write sbom.cdx.json (CycloneDX): what a running gateway consists of"
-	@echo "make bench    measure transfers and requests"
+	@echo "make bench    measure transfers, requests, starts and memory; ARGS=--save keeps the figures, for the README too"
 	@echo "make growth   measure what requests and the admin cost on ten million files (30 GB of disk, PostgreSQL)"
 	@echo "make starve   measure what a dead provider and slow clients do to other tenants"
 	@echo "make soak     kill and check at random: SEED, ROUNDS (20 for each database), SECONDS (600 of all together)"
@@ -36,6 +36,7 @@ $(BIN)/python:
 $(VENV)/.installed: $(BIN)/python requirements.lock
 	@echo "Installing dependencies (only when they change)"
 	@$(PIP) -r requirements.lock
+	@$(BIN)/python -m compileall -q gateway files_app providers # as pip does, also where Python is told to write no bytecode
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock

@@ -1,4 +1,4 @@
-"""What it costs to render a batch file for Bedrock's jobs on its way to S3, which is a real server here."""
+"""What batch files cost: checked on their way to an API provider, and rendered for Bedrock's jobs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from tests.stack import Stack
 #: As many lines as a file may have by default, together 200 MB.
 LINES, LINE_BYTES = 50_000, 4_000
 MODEL = "amazon.nova-lite-v1:0"
-ENVIRONMENT = {"BATCH_MAX_FILE_BYTES": str(2**30)}
+#: Of the file that is only checked, together 512 MB.
+CHECKED_LINES = 128_000
+ENVIRONMENT = {"BATCH_MAX_FILE_BYTES": str(2**30), "BATCH_MAX_LINES": str(CHECKED_LINES)}
 _BOUNDARY = "benchmark-boundary"
 _CONFIG = """
 organizations:
@@ -48,6 +50,22 @@ def bucket(stack: Stack, directory: Path) -> Iterator[str]:
         server.stop()
 
 
+def measure_checks(stack: Stack, *, rounds: int, add: Add) -> None:
+    """Upload a batch file some times, each line of which is parsed and its id compared with all others."""
+    lines = b"".join(map(_line, range(CHECKED_LINES)))
+    size, pid = len(lines) / 1e9, stack.processes["web"].pid
+    upload(stack, lines[: 2_000 * LINE_BYTES], "batch", account="upstream")
+    costs: list[Cost] = []
+    for _ in range(rounds):
+        with Meter(pid) as meter:
+            upload(stack, lines, "batch", account="upstream")
+        costs.append(meter.cost)
+    name = f"{size * 1000:.0f} MB of batch lines"
+    add(f"{name}: CPU", f"{statistics.median(c.cpu_seconds for c in costs) / size:.2f} s/GB", "1.6")
+    seconds = statistics.median(cost.wall_seconds for cost in costs)
+    add(f"{name}: throughput", f"{size * 1000 / seconds:.0f} MB/s", "")
+
+
 def measure_uploads(stack: Stack, *, rounds: int, add: Add) -> None:
     """Upload a batch file some times, and the same bytes as no batch file beside it."""
     lines = b"".join(map(_line, range(LINES)))
@@ -68,8 +86,8 @@ def measure_uploads(stack: Stack, *, rounds: int, add: Add) -> None:
         add(f"{name}: throughput", f"{size * 1000 / seconds:.0f} MB/s", "")
 
 
-def upload(stack: Stack, lines: bytes, purpose: str) -> None:
-    """Upload `lines` to the account in S3. Raises RuntimeError for an answer that is no success."""
+def upload(stack: Stack, lines: bytes, purpose: str, *, account: str = "bucket") -> None:
+    """Upload `lines` to the account. Raises RuntimeError for an answer that is no success."""
     start = (
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n{purpose}\r\n'
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="lines.jsonl"\r\n\r\n'
@@ -78,7 +96,7 @@ def upload(stack: Stack, lines: bytes, purpose: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", stack.port, timeout=600)
     headers = {
         "Authorization": f"Bearer {stack.api_key}",
-        "x-tfy-provider-name": "bucket",
+        "x-tfy-provider-name": account,
         "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
         "Content-Length": str(len(start) + len(lines) + len(end)),
     }

@@ -1,6 +1,9 @@
 """Measures the figures that the README reports and prints them as one table. `make bench` runs it.
 
-python -m benchmarks.run [--mib 512] [--rounds 3] [--only upload,download,small,list,batch]
+    python -m benchmarks.run [--save] [--mib 512] [--rounds 3] [--seconds 3]
+                             [--only upload,download,small,batch,starts]
+
+All of it takes about six minutes. It starts a PostgreSQL of its own where the programs are there.
 """
 
 from __future__ import annotations
@@ -11,7 +14,6 @@ import json
 import os
 import platform
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -19,14 +21,15 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import batches, clients, results
+from benchmarks import batches, clients, figures, requests, results, starts
 from benchmarks.measure import Cost, Meter
-from tests.processes import free_port, wait_until
+from tests.processes import accepts_connections, free_port, wait_until
+from tests.servers import PostgreSQL, find_postgresql
 from tests.stack import Stack
 
 MIB = 2**20
@@ -149,37 +152,14 @@ class Bench:
 
     def batches(self, directory: Path) -> None:
         """A batch file whose lines are rendered for jobs, and a result that is translated."""
+        batches.measure_checks(self._stack, rounds=self._rounds, add=self._add)
         with batches.bucket(self._stack, directory) as endpoint:
             batches.measure_uploads(self._stack, rounds=self._rounds, add=self._add)
             results.measure_translation(endpoint, add=self._add)
 
-    def small_requests(self, label: str, count: int = 3000) -> None:
-        """`GET /v1/files/{id}` with key check, one after another on one connection."""
-        _, answer = clients.upload(self._stack.port, self._stack.api_key, 1024)
-        retrieve = sequential(self._stack, f"/v1/files/{answer['id']}")
-        retrieve(200)
-        with self._meter() as meter:
-            retrieve(count)
-        self._add(
-            f"GET /v1/files/{{id}}, {label}", f"{meter.cost.cpu_seconds / count * 1000:.2f} ms CPU", "0.8 ms"
-        )
-
-    def list_pages(self, sizes: tuple[int, ...] = (1_000, 1_000_000), count: int = 300) -> None:
-        """`GET /v1/files?limit=100` with few and with many rows."""
-        rows = 0
-        for size in sizes:
-            self._stack.manage("shell", "-c", FILL.format(first=rows, last=size))
-            rows = size
-            for label, query in (("first page", ""), ("middle page", self._cursor(size))):
-                fetch = sequential(self._stack, f"/v1/files?limit=100{query}")
-                fetch(20)
-                began = time.monotonic()
-                fetch(count)
-                elapsed = (time.monotonic() - began) / count * 1000
-                self._add(f"list of 100 among {size:,} rows, {label}", f"{elapsed:.2f} ms", "equal")
-
-    def _cursor(self, size: int) -> str:
-        return f"&after=file-bench{size // 2:026d}"
+    def small_requests(self, label: str, *, seconds: float, database_pid: int | None = None) -> None:
+        """Small uploads, lists and `GET` with key check, by clients that send one after the other."""
+        requests.measure(self._stack, label, seconds=seconds, database_pid=database_pid, add=self._add)
 
     def _meter(self) -> Meter:
         return Meter(self.web_pid, disk=(self._stack.data_dir / "spool", self._stack.directory / "tmp"))
@@ -198,29 +178,17 @@ class Bench:
             return float(json.load(answer)["at"])
 
     def _add(self, what: str, value: str, bar: str) -> None:
-        self.rows.append(Row(what, value, bar))
-        print(f"{what:<60} {value:>16}   {bar}", flush=True)
+        self.rows.append(shown(Row(what, value, bar)))
+
+    def fsync(self) -> None:
+        """What each commit waits for."""
+        requests.measure_fsync(self._stack.directory, add=self._add)
 
 
-FILL = """
-from django.db import connection
-with connection.cursor() as cursor:
-    cursor.execute("SET statement_timeout = 0")
-    cursor.execute('''
-        INSERT INTO files_app_file (
-            organization_id, account_id, file_id, filename, purpose, content_type, bytes, sha256, metadata,
-            uri, status, status_details, state, deleted_reason, failure, is_adopted, is_counted,
-            created_at, indexed_at, state_changed_at, reserved_bytes, lease_token)
-        SELECT o.id, a.id, 'file-bench' || lpad(n::text, 26, '0'), n || '.txt', 'user_data', 'text/plain',
-            1000, repeat('0', 64), '{{}}', '', 'processed', '', 'available', '', '', false, true,
-            t.at, t.at, t.at, 0, ''
-        FROM generate_series({first}, {last} - 1) AS n
-        CROSS JOIN LATERAL (SELECT now() - interval '60 days' + n * interval '1 second' AS at) AS t,
-            files_app_organization AS o, files_app_provideraccount AS a
-        WHERE o.name = 'default' AND a.name = 'upstream'
-    ''')
-    cursor.execute("ANALYZE files_app_file")
-"""
+def shown(row: Row) -> Row:
+    """Print a line of the table and return it."""
+    print(f"{row.what:<60} {row.value:>16}   {row.bar}", flush=True)
+    return row
 
 
 def sequential(stack: Stack, path: str) -> Callable[[int], None]:
@@ -240,13 +208,14 @@ def sequential(stack: Stack, path: str) -> Callable[[int], None]:
 
 
 @contextmanager
-def gateway(directory: Path, upstream: int, database_url: str = "") -> Iterator[Stack]:
+def gateway(
+    directory: Path, upstream: int, database_url: str = "", *, environment: Mapping[str, str] | None = None
+) -> Iterator[Stack]:
     """Run the web server of a gateway whose default account is the upstream."""
     temporary = directory / "tmp"
     temporary.mkdir(parents=True)
-    stack = Stack(
-        directory, database_url=database_url, environment={"TMPDIR": str(temporary), **batches.ENVIRONMENT}
-    )
+    settings = {"TMPDIR": str(temporary), **batches.ENVIRONMENT, **(environment or {})}
+    stack = Stack(directory, database_url=database_url, environment=settings)
     stack.prepare()
     config = directory / "config.yaml"
     config.write_text(_CONFIG.format(upstream=upstream))
@@ -259,54 +228,117 @@ def gateway(directory: Path, upstream: int, database_url: str = "") -> Iterator[
         stack.stop()
 
 
+class DurablePostgreSQL(PostgreSQL):
+    """The tests' own does without fsync."""
+
+    def command(self) -> list[str]:
+        return [*super().command(), "-c", "fsync=on", "-c", "full_page_writes=on"]
+
+
+@contextmanager
+def postgresql(directory: Path) -> Iterator[PostgreSQL]:
+    """Run a PostgreSQL."""
+    server = DurablePostgreSQL(directory)
+    server.prepare()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
 def main() -> None:
     """Run the benchmarks and print the table."""
-    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     arguments.add_argument("--mib", type=int, default=512, help="size of the large file")
-    arguments.add_argument("--rounds", type=int, default=3)
-    arguments.add_argument("--only", default="upload,download,small,list,batch")
+    arguments.add_argument("--rounds", type=int, default=3, help="of each transfer")
+    arguments.add_argument("--seconds", type=float, default=3, help="for each number of clients")
+    arguments.add_argument("--only", default="upload,download,small,batch,starts")
     arguments.add_argument(
-        "--postgresql", default=os.environ.get("BENCH_DATABASE_URL", ""), help="database URL"
+        "--save", action="store_true", help="keep the figures and write the README's table"
     )
     options = arguments.parse_args()
-    wanted = set(options.only.split(","))
-    upstream, nginx = free_port(), free_port()
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"{machine}\n")
+    measured: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for part in (_transfers, _small, _starts):
+            measured += part(Path(folder) / part.__name__, options, set(options.only.split(",")))
+    if options.save:
+        figures.save({row.what: row.value for row in measured}, machine)
+        print(f"\nKept in {figures.KEPT.name}, and in the table of README.md")
+
+
+def _transfers(directory: Path, options: argparse.Namespace, wanted: set[str]) -> list[Row]:
+    if not wanted & {"upload", "download", "batch"}:
+        return []
     with (
-        tempfile.TemporaryDirectory() as folder,
-        running(sys.executable, "-m", "benchmarks.upstream", str(upstream)),
+        provider() as upstream,
+        proxy(directory, upstream) as nginx,
+        gateway(directory / "sqlite", upstream) as stack,
     ):
-        directory = Path(folder)
-        has_nginx = shutil.which("nginx") is not None
-        config = directory / "nginx.conf"
-        config.write_text(_NGINX.format(dir=directory, port=nginx, upstream=upstream))
-        with running(*(("nginx", "-p", folder, "-c", str(config)) if has_nginx else ("sleep", "3600"))):
-            wait_until(lambda: is_open(upstream), seconds=10, what="the upstream")
-            print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
-            with gateway(directory / "sqlite", upstream) as stack:
-                bench = Bench(
-                    stack, upstream, nginx if has_nginx else None, mib=options.mib, rounds=options.rounds
-                )
-                if "upload" in wanted:
-                    bench.uploads()
-                if "download" in wanted:
-                    bench.downloads()
-                if "small" in wanted:
-                    bench.small_requests("SQLite")
-                if "batch" in wanted:
-                    bench.batches(directory)
-            if options.postgresql and wanted & {"small", "list"}:
-                with gateway(directory / "postgresql", upstream, options.postgresql) as stack:
-                    bench = Bench(stack, upstream, None, mib=options.mib, rounds=options.rounds)
-                    if "small" in wanted:
-                        bench.small_requests("PostgreSQL")
-                    if "list" in wanted:
-                        bench.list_pages()
+        bench = Bench(stack, upstream, nginx, mib=options.mib, rounds=options.rounds)
+        if "upload" in wanted:
+            bench.uploads()
+        if "download" in wanted:
+            bench.downloads()
+        if "batch" in wanted:
+            bench.batches(directory)
+    return bench.rows
 
 
-def is_open(port: int) -> bool:
-    """Whether something listens on the port."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def _small(directory: Path, options: argparse.Namespace, wanted: set[str]) -> list[Row]:
+    if "small" not in wanted:
+        return []
+    rows: list[Row] = []
+    environment = requests.ENVIRONMENT
+    with provider() as upstream:
+        with gateway(directory / "sqlite", upstream, environment=environment) as stack:
+            bench = Bench(stack, upstream, None, mib=options.mib, rounds=options.rounds)
+            bench.fsync()
+            bench.small_requests("SQLite", seconds=options.seconds)
+            rows += bench.rows
+        if not find_postgresql():
+            return rows
+        with (
+            postgresql(directory / "server") as server,
+            gateway(
+                directory / "postgresql", upstream, server.create_database("bench"), environment=environment
+            ) as stack,
+        ):
+            bench = Bench(stack, upstream, None, mib=options.mib, rounds=options.rounds)
+            bench.small_requests("PostgreSQL", seconds=options.seconds, database_pid=server.process.pid)
+    return rows + bench.rows
+
+
+def _starts(directory: Path, options: argparse.Namespace, wanted: set[str]) -> list[Row]:
+    rows: list[Row] = []
+    if "starts" in wanted:
+        starts.measure(directory, add=lambda *row: rows.append(shown(Row(*row))))
+    return rows
+
+
+@contextmanager
+def provider() -> Iterator[int]:
+    """Run the fake upstream and yield its port."""
+    port = free_port()
+    with running(sys.executable, "-m", "benchmarks.upstream", str(port)):
+        wait_until(lambda: accepts_connections(port), seconds=10, what="the upstream")
+        yield port
+
+
+@contextmanager
+def proxy(directory: Path, upstream: int) -> Iterator[int | None]:
+    """Run nginx before the upstream and yield its port; None where there is no nginx."""
+    directory.mkdir(parents=True)
+    if shutil.which("nginx") is None:
+        yield None
+        return
+    port, config = free_port(), directory / "nginx.conf"
+    config.write_text(_NGINX.format(dir=directory, port=port, upstream=upstream))
+    with running("nginx", "-p", str(directory), "-c", str(config)):
+        wait_until(lambda: accepts_connections(port), seconds=10, what="nginx")
+        yield port
 
 
 if __name__ == "__main__":

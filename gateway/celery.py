@@ -8,15 +8,18 @@ import structlog
 from celery import Celery, Task
 from celery.app import utils
 from celery.signals import before_task_publish, setup_logging, task_prerun, worker_init
+from django.conf import settings
 
-from gateway import (
-    beats,
-    folder_broker,  # noqa: F401  # mends kombu's transport when it is imported
-    redis_broker,  # noqa: F401  # the same
-)
+from gateway import beats
 from gateway.worker import signs
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+
+# They mend kombu's transports; that of Redis takes 8 MB, which nobody pays for who has another broker.
+if settings.CELERY_BROKER_URL.startswith("filesystem:"):
+    from gateway import folder_broker  # noqa: F401
+elif not settings.CELERY_BROKER_URL.startswith(("amqp", "pyamqp", "memory:")):
+    from gateway import redis_broker  # noqa: F401
 
 # `celery report` prints all of Django's settings, and knows only Celery's own names of secrets.
 _hidden = utils.HIDDEN_SETTINGS.pattern  # type: ignore[attr-defined]  # which its types lack

@@ -44,8 +44,7 @@ def worker() -> Program:
         [
             # Celery warns root because of pickle, which CELERY_ACCEPT_CONTENT leaves out.
             *(sys.executable, "-W", "ignore:You're running the worker with superuser privileges"),
-            *("-m", "celery", "-A", "gateway", "--quiet", "worker"),
-            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+            *("-m", "gateway.celery_worker"),
         ],
         "deletes, expiry, clean-up and syncs wait",
     )

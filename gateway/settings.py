@@ -205,7 +205,7 @@ RETIRED_VARIABLES = retired(
 # -- applications and middleware -------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "unfold.apps.BasicAppConfig",  # before the admin, whose templates it replaces
+    "files_app.apps.UnfoldConfig",  # before the admin, whose templates it replaces
     "files_app.apps.GatewayAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",

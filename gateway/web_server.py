@@ -1,6 +1,6 @@
 """`python -m gateway.web_server SECONDS ...`: granian's command line; it drains for SECONDS when it stops.
 
-Its main process watches its workers.
+Its main process watches its workers, which are forked of it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from granian import cli
 
-from gateway import draining
+from gateway import draining, preloading
 from gateway.draining_server import DrainingServer
 from gateway.web_workers import Watch
 
@@ -19,6 +19,7 @@ class Server(DrainingServer):
     """Granian's main process."""
 
     def serve(self, *args: Any, **kwargs: Any) -> None:
+        preloading.load()
         watch = Watch(lambda: self.wrks)
         watch.start()
         self.load = watch.loader(draining.load)

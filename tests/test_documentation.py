@@ -20,6 +20,7 @@ from django.core.management import get_commands
 from prometheus_client.core import Metric
 from rest_framework.serializers import Serializer
 
+from benchmarks import figures
 from files_app.models.states import COPY_TRANSITIONS, FILE_TRANSITIONS, Transitions
 from files_app.observability import gauges, metrics
 from files_app.services.tenants.configuration import apply_configuration
@@ -340,3 +341,11 @@ def _is_test(name: str) -> bool:
             return False
         body = found[0].body
     return True
+
+
+# -- figures -----------------------------------------------------------------------------------------------
+
+
+def test_the_readmes_figures_are_those_that_were_measured() -> None:
+    _, _, rest = README.read_text().partition(f"{figures.BEGIN}\n")
+    assert rest.partition(f"\n{figures.END}")[0] == figures.table(), "write it: python -m benchmarks.figures"

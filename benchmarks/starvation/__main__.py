@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import clients
-from benchmarks.run import is_open, running
+from benchmarks.run import running
 from benchmarks.starvation.crowd import FORM, form
-from tests.processes import free_port, wait_until
+from tests.processes import accepts_connections, free_port, wait_until
 from tests.stack import Stack
 
 #: What the fast provider has, and gives as many bytes of as its name says.
@@ -230,7 +230,7 @@ def main() -> None:
             running(sys.executable, "-m", "tests.fake_provider", "--port", str(ill)),
         ):
             for port in well, ill:
-                wait_until(lambda port=port: is_open(port), seconds=15, what="a provider")
+                wait_until(lambda port=port: accepts_connections(port), seconds=15, what="a provider")
             Scene(Path(folder), well, ill).run(kind, options.clients, options.seconds)
 
 

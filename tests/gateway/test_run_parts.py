@@ -142,7 +142,7 @@ def uploading(gateway: Gateway, end: threading.Event) -> Iterator[Future[int]]:
 
 
 def test_parts_that_are_killed_come_back_and_a_running_upload_ends_well(gateway: Gateway) -> None:
-    words = ("wsgi", "worker")
+    words = ("wsgi", "gateway.celery_worker")
     killed = {word: gateway.part(word) for word in words}
     end = threading.Event()
     with uploading(gateway, end) as answer:
@@ -160,7 +160,7 @@ def test_parts_that_are_killed_come_back_and_a_running_upload_ends_well(gateway:
 
 def test_workers_that_stand_are_ended_and_started_again(gateway: Gateway) -> None:
     (web_worker,) = children(gateway.part("wsgi"))
-    web, worker = gateway.part("wsgi"), gateway.part("worker")
+    web, worker = gateway.part("wsgi"), gateway.part("gateway.celery_worker")
     for pid in (web_worker, worker):
         os.kill(pid, signal.SIGSTOP)
     wait_until(lambda: is_gone(web_worker) and is_gone(worker), seconds=60, what="both to be ended")

@@ -26,7 +26,6 @@ from files_app.services.index.limits import Limit
 from files_app.services.tenants.counting.counts import Counts, Demand, Standing
 from files_app.services.tenants.counting.database import DatabaseCounts
 from files_app.services.tenants.counting.local import LocalCounts
-from files_app.services.tenants.counting.redis import RedisCounts
 from files_app.services.tenants.counting.settling import SettledCounts
 
 _BUSY_SECONDS = 5.0
@@ -237,5 +236,7 @@ _DATABASE = DatabaseCounts()
 
 
 @cache
-def _redis(url: str) -> RedisCounts:
+def _redis(url: str) -> Counts:
+    from files_app.services.tenants.counting.redis import RedisCounts  # here: most do without Redis
+
     return RedisCounts(url, fallback=_local)
