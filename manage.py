@@ -1,11 +1,33 @@
 #!/usr/bin/env python
-"""Django's command line, with a bad setting or an unusable database reported in one line, not a traceback."""
+"""Django's command line. A bad setting, a lost database, Ctrl-C, a reader that leaves: no traceback."""
 
 import os
+import signal
 import sys
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["run"]:
+        # Until it has become something else it has nothing to tidy up, and an exception that Ctrl-C raises
+        # within a callback is printed and lost.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        try:
+            run()
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(PIPE_CLOSED)
+
+
+def run() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
     try:
         from django.core.exceptions import ImproperlyConfigured

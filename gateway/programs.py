@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
 from django.conf import settings
 
-from gateway.supervisor import Plan, Program
+from gateway.supervisor import STOP_SIGNALS, Plan, Program
 
 OPEN_FILES = 65_536
 #: The web server itself ends transfers that outlast the grace period; it needs a moment for that.
@@ -71,6 +72,8 @@ def become_supervisor(banner: str) -> NoReturn:
     with os.fdopen(writer, "w") as pipe:
         pipe.write(plan.to_json())  # some 2 KiB, which a pipe holds until its reader is there
     os.set_inheritable(reader, True)
+    # Ctrl-C in the moment before it can handle one waits for it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     _replace([sys.executable, "-S", "-E", "-m", "gateway.supervisor", str(reader)])
 
 

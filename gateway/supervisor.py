@@ -88,8 +88,8 @@ class Part:
         self.starts = 0
         self.came_up = False  # once, ever
         self._clock = clock
+        self.is_up = False  # this process
         self._listener: beats.Listener | None = None
-        self._is_up = False
         self._started_at = self._heard_at = 0.0
         self._pause_seconds = FIRST_PAUSE_SECONDS
 
@@ -114,7 +114,7 @@ class Part:
         if not (self._listener and self._listener.read()):
             return False
         self._heard_at = self._clock.now
-        is_first, self._is_up, self.came_up = not self._is_up, True, True
+        is_first, self.is_up, self.came_up = not self.is_up, True, True
         return is_first
 
     @property
@@ -123,7 +123,7 @@ class Part:
 
     @property
     def stands(self) -> bool:
-        return self.silent_seconds > (beats.SILENT_SECONDS if self._is_up else beats.START_SECONDS)
+        return self.silent_seconds > (beats.SILENT_SECONDS if self.is_up else beats.START_SECONDS)
 
     def rest(self) -> float:
         """Let it be down, and return for how many seconds."""
@@ -132,7 +132,7 @@ class Part:
         seconds = self._pause_seconds
         self._pause_seconds = min(2 * seconds, LONGEST_PAUSE_SECONDS)
         self.start_at = self._clock.now + seconds
-        self.process, self._is_up = None, False
+        self.process, self.is_up = None, False
         if self._listener:
             self._listener.close()
         return seconds
@@ -156,8 +156,10 @@ class Supervisor:
     def run(self) -> str:
         """Block until a signal; return why a first start failed, else nothing."""
         previous = {number: signal.signal(number, self._handle) for number in STOP_SIGNALS}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # `programs` held them back until here
         try:
-            self._start(self._parts[0])
+            if not self._stopping_since:
+                self._start(self._parts[0])
             for part in self._parts[1:]:
                 part.start_at = BEHIND_SECONDS
             return self._watch()
@@ -270,8 +272,10 @@ class Supervisor:
     def _stop(self) -> None:
         self._stopping_since = self._stopping_since or time.monotonic()
         beats.tell_systemd("STOPPING=1")
-        for process in self._running():
-            process.send_signal(self._signal)
+        for part in self._parts:
+            if part.process and part.process.poll() is None:
+                # What still imports would answer SIGINT with a traceback.
+                part.process.send_signal(self._signal if part.is_up else signal.SIGTERM)
         deadline = time.monotonic() + self._plan.patience_seconds
         while time.monotonic() < deadline and (self._running() or self._remains):
             self._clear_remains()

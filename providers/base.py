@@ -33,7 +33,10 @@ from providers.transports.http import HTTPTransport, TransportLimits
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One option or credential of a driver, as the admin form and `manage.py apply` know it."""
+    """One option or credential of a driver, as the admin form and `manage.py apply` know it.
+
+    rare: for peculiar servers alone; a form folds it away.
+    """
 
     name: str
     label: str
@@ -43,6 +46,7 @@ class Setting:
     secret: bool = False
     default: object = None
     choices: tuple[str, ...] = ()
+    rare: bool = False
 
 
 @dataclass(frozen=True, slots=True)

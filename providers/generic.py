@@ -35,6 +35,7 @@ from providers.transports.http import Response
 from providers.transports.multipart import FormPart
 
 _row = partial(Capabilities, checked=CHECKED)
+_rare = partial(Setting, rare=True)
 
 #: Documents and images as `file-extract` and `image`, as Moonshot and DashScope call them.
 _EXTRACT = dict.fromkeys(("user_data", "assistants"), "file-extract")
@@ -233,25 +234,56 @@ class GenericDriver(OpenAICompatibleDriver):
     label = "OpenAI-compatible server"
     options = (
         Setting(
-            "base_url", "Base URL", "Everything up to, not including, /files. A flavor may know it.", "url"
+            "base_url",
+            "Base URL",
+            "Up to and without /files: https://llm.example.com/v1. A known server has its own.",
+            "url",
         ),
-        Setting("flavor", "Flavor", "A documented server, to start from.", choices=tuple(FLAVORS)),
-        Setting("api_key_header", "Key header", "Name of the header that takes the bare key, not a bearer."),
-        Setting("extra_headers", "Extra headers", "Sent with every request.", "mapping"),
-        Setting("extra_query", "Extra query", "Sent with every request.", "mapping"),
-        Setting("operations", "Operations", "What the server has, where it lacks some.", "list"),
-        Setting("purposes", "Purposes", "OpenAI's purpose -> the server's.", "mapping"),
-        Setting("paging", "Paging", "How its list pages.", choices=_PAGING),
-        Setting("page_size", "Page size", "How many files to ask for at a time.", "integer"),
-        Setting("max_bytes", "Largest file", "In bytes.", "integer"),
         Setting(
+            "flavor",
+            "Known server",
+            "Brings the address, purposes and limits of a documented server; the options below correct it.",
+            choices=tuple(FLAVORS),
+        ),
+        _rare(
+            "api_key_header",
+            "Key header",
+            "Header that takes the key as it is, such as api-key. Empty: a bearer.",
+        ),
+        _rare(
+            "extra_headers", "Extra headers", "Sent with every request, one `name: value` a line.", "mapping"
+        ),
+        _rare("extra_query", "Extra query", "Put behind every address, one `name: value` a line.", "mapping"),
+        _rare(
+            "operations",
+            "Operations",
+            f"All that the server has, where it lacks some of {', '.join(Operation)}.",
+            "list",
+        ),
+        _rare(
+            "purposes",
+            "Purposes",
+            "What it takes, and by what name: `batch: batch` a line, OpenAI's purpose first. Empty: all.",
+            "mapping",
+        ),
+        _rare(
+            "paging",
+            "Paging",
+            "How its list goes on: behind an id, by a token, by page, or not.",
+            choices=_PAGING,
+        ),
+        _rare("page_size", "Page size", "How many files it is asked for at a time.", "integer"),
+        _rare("max_bytes", "Largest file", "In bytes. Empty: the organization's limit alone.", "integer"),
+        _rare(
             "expires_after",
             "Expiry",
             "pass it on, emulate it by a delete when the file is due, or reject uploads that ask for it.",
             choices=_EXPIRY_CHOICES,
         ),
-        Setting("text_fields_first", "Text fields first", "The file must be the last field.", "boolean"),
-        Setting(
+        _rare(
+            "text_fields_first", "Text fields first", "It wants the file as the form's last field.", "boolean"
+        ),
+        _rare(
             "content_length",
             "Content length",
             "The server takes no chunked uploads: hold each file on disk to announce its length.",

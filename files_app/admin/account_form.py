@@ -130,6 +130,22 @@ def removable(driver: type[Driver], account: ProviderAccount | None) -> list[str
     return [s.name for s in driver.credentials if s.name in stored and not s.required]
 
 
+def option_sections(
+    driver: type[Driver], account: ProviderAccount | None
+) -> list[tuple[str, dict[str, list[str]]]]:
+    """Return the sections of the driver's options: rare ones that are not set are folded."""
+    usual = [OPTION + setting.name for setting in driver.options if not setting.rare]
+    rare = [OPTION + setting.name for setting in driver.options if setting.rare]
+    is_set = account is not None and any(s.rare and s.name in account.options for s in driver.options)
+    sections: list[tuple[str, dict[str, list[str]]]] = []
+    if usual:
+        sections.append((f"{driver.label} options", {"fields": usual}))
+    if rare:
+        classes = [] if is_set else ["collapse"]
+        sections.append(("More options, for servers that differ", {"fields": rare, "classes": classes}))
+    return sections
+
+
 def can_confirm(request: HttpRequest, account: ProviderAccount | None) -> bool:
     """Whether the user may make the account an operator's."""
     is_superuser = getattr(request.user, "is_superuser", False)

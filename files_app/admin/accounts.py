@@ -10,7 +10,6 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
@@ -20,21 +19,22 @@ from files_app.admin.account_form import (
     CLEAR,
     CONFIRM,
     CREDENTIAL,
-    OPTION,
     can_confirm,
     form_for,
+    option_sections,
     removable,
 )
 from files_app.admin.account_live import connection_lines, in_place, refused_sync, refused_test, sync_lines
 from files_app.admin.base import GatewayAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
+from files_app.admin.fields import OwnerField
 from files_app.admin.filters import ChoiceFilter, OrganizationFilter
 from files_app.admin.formatting import NOTHING, badge, label_of, shown_age, two_lines
 from files_app.admin.pages import page
 from files_app.admin.requests import caller_of, decides_for_tenants, reach_for
 from files_app.admin.streaming import json_lines
 from files_app.exceptions import InvalidRequestError
-from files_app.models import AuditAction, OpenBreaker, ProviderAccount
+from files_app.models import AuditAction, OpenBreaker, Organization, ProviderAccount
 from files_app.services.accounts.disk_segments import lacks_segment
 from files_app.services.accounts.places import is_exclusive
 from files_app.services.accounts.saving import save_account, switch_account
@@ -43,7 +43,7 @@ from files_app.services.index import audit
 from files_app.services.operations.heartbeats import lacks
 from providers.base import Driver
 from providers.exceptions import ProviderConfigurationError
-from providers.objects import Operation
+from providers.objects import INPUT_PURPOSES, Operation
 from providers.registry import DRIVERS, driver_class
 
 
@@ -109,6 +109,12 @@ DISABLE = BulkAction(
     warning="Uploads and downloads through these accounts are refused until they are enabled again.",
     is_dangerous=True,
 )
+
+
+def _only_organization(request: HttpRequest) -> Organization | None:
+    """Return the organization in sight, if there is no other."""
+    found = list(reach_for(request).organizations()[:2])
+    return found[0] if len(found) == 1 else None
 
 
 @admin.register(ProviderAccount)
@@ -194,9 +200,7 @@ class ProviderAccountAdmin(GatewayAdmin):
             return [("Account", {"fields": [*BASIC_FIELDS]})]
         confirm = [CONFIRM] if can_confirm(request, obj) else []
         sections = [("Account", {"fields": [*BASIC_FIELDS, *confirm]})]
-        if driver.options:
-            options = [OPTION + setting.name for setting in driver.options]
-            sections.append((f"{driver.label} options", {"fields": options}))
+        sections += option_sections(driver, obj)
         if driver.credentials:
             fields = []
             for setting in driver.credentials:
@@ -212,12 +216,20 @@ class ProviderAccountAdmin(GatewayAdmin):
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Only staff that sees everything makes accounts that all share."""
+        if db_field.name == "organization" and reach_for(request).sees_all:
+            kwargs["form_class"] = OwnerField
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)
         if db_field.name == "organization":
-            field.required = not reach_for(request).sees_all
-            field.empty_label = "Shared by every organization" if reach_for(request).sees_all else None
+            field.required = True
+            field.empty_label = None if _only_organization(request) else "Choose whose it is"
             field.help_text = "Cannot be changed later."
         return field
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Take the only organization for granted; of several, or of all together, somebody chooses."""
+        given = super().get_changeform_initial_data(request)
+        only = _only_organization(request)
+        return {"organization": only.pk, **given} if only else given
 
     def _driver(self, request: HttpRequest, obj: ProviderAccount | None) -> type[Driver]:
         return driver_class(obj.driver if obj is not None else request.GET.get("driver", "local"))
@@ -348,7 +360,11 @@ class ProviderAccountAdmin(GatewayAdmin):
         except ProviderConfigurationError:
             return NOTHING
         missing = [operation.value for operation in Operation if operation not in capabilities.operations]
-        return format_html("{}", f"all but {', '.join(missing)}" if missing else "everything")
+        purposes = sorted(capabilities.purposes)
+        return two_lines(
+            f"all but {', '.join(missing)}" if missing else "everything",
+            "for any purpose" if len(purposes) == len(INPUT_PURPOSES) else f"for {', '.join(purposes)}",
+        )
 
     @admin.display(description="Credentials")
     def credentials_state(self, row: ProviderAccount) -> SafeString:

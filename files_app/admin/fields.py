@@ -4,23 +4,45 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django import forms
+from django.forms.models import ModelChoiceIterator
 from unfold import widgets
 
+from files_app.models.accounts import SHARED
 from files_app.words import exact_bytes, short_bytes
 
 if TYPE_CHECKING:
     ModelForm: TypeAlias = forms.ModelForm[Any]
+    ModelChoiceField: TypeAlias = forms.ModelChoiceField[Any]
+    Choices: TypeAlias = ModelChoiceIterator[Any]
 else:
-    ModelForm = forms.ModelForm
+    ModelForm, ModelChoiceField, Choices = forms.ModelForm, forms.ModelChoiceField, ModelChoiceIterator
 
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(B|[KMGTP]i?B?)?\s*", re.IGNORECASE)
 _POWERS = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 MAX_SIZE = 2**60
 #: Of the rates that organizations and keys may have of their own.
 RATE_HELP = "Empty: as the gateway's settings have it. 0: no limit."
+
+
+class _Owners(Choices):
+    """What an account can be: shared, or one organization's."""
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from super().__iter__()
+        yield SHARED, "Shared by every organization"
+
+
+class OwnerField(ModelChoiceField):
+    """The organization that owns an account, or None: that all share it is chosen, and never what is left."""
+
+    iterator = _Owners
+
+    def clean(self, value: Any) -> Any:
+        return None if value == SHARED else super().clean(value)
 
 
 class SizeField(forms.CharField):

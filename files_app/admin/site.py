@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from files_app.admin import dashboard, system, upload
 from files_app.exceptions import TooManyRequestsError
 from files_app.services.tenants import throttle
+from files_app.web import error_pages
 
 if TYPE_CHECKING:
     from django.contrib.admin import AdminSite as UnfoldAdminSite
@@ -38,6 +39,8 @@ class GatewaySite(UnfoldAdminSite):
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the form and take it, from no address more often than is allowed."""
+        if error_pages.sign_in_cannot_work(request):
+            return error_pages.needs_tls(request)
         if request.method == "POST":
             try:
                 throttle.count_sign_in(request.META.get("REMOTE_ADDR", ""))

@@ -59,6 +59,7 @@ def _retention() -> str:
 def _versions() -> list[tuple[str, str]]:
     broker = settings.CELERY_BROKER_URL.partition(":")[0]
     return [
+        ("Files gateway", settings.VERSION),
         ("Python", platform.python_version()),
         ("Django", django.get_version()),
         ("Database", connection.vendor),

@@ -34,11 +34,13 @@ class Heartbeat(models.Model):
     """When a process was last alive: `name` is its kind and host, `worker@host` or `web@host`.
 
     unreadable: references to credentials (`env:NAME`, `file:/path`) that it cannot resolve. variables: what
-    tells which variables its environment has; `accounts/references.py` makes and reads it.
+    tells which variables its environment has; `accounts/references.py` makes and reads it. started_at: when
+    the process began; None of one of an earlier version.
     """
 
     name = models.CharField(max_length=100, unique=True)
     seen_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
     unreadable = models.JSONField(default=list, db_default=[])
     variables = models.JSONField(default=list, db_default=[])
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views import csrf, defaults
 
 from files_app.exceptions import GatewayError
+from files_app.web import error_pages
 from providers.exceptions import (
     ConfigurationRefusedError,
     CredentialsError,
@@ -172,31 +172,38 @@ def _retry_headers(seconds: float | None) -> dict[str, str]:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer what Django refuses before a view runs: a bad host, too many fields."""
-    if is_admin_path(request):
-        return defaults.bad_request(request, exception)
     if isinstance(exception, DisallowedHost):
-        return ErrorAnswer(400, "The gateway does not serve this host name.", param="Host").response()
+        return _unknown_host(request)
+    if is_admin_path(request):
+        return error_pages.bad_request()
     return MALFORMED_REQUEST.response()
+
+
+def _unknown_host(request: HttpRequest) -> HttpResponse:
+    if is_admin_path(request) or "text/html" in request.headers.get("Accept", ""):
+        return error_pages.unknown_host(request)
+    message = "The gateway does not serve this host name: its operator lists those it has in ALLOWED_HOSTS."
+    return ErrorAnswer(400, message, param="Host").response()
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer Django's 403."""
     if is_admin_path(request):
-        return defaults.permission_denied(request, exception)
+        return error_pages.permission_denied()
     return ErrorAnswer(403, "This is not allowed.", "permission_error", code="permission_denied").response()
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer a form without its token; outside of the admin there are no forms."""
     if is_admin_path(request):
-        return csrf.csrf_failure(request, reason)
+        return error_pages.csrf_failure(request)
     return ErrorAnswer(403, "This is not allowed.", "permission_error", code="permission_denied").response()
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a path that does not exist."""
     if is_admin_path(request):
-        return defaults.page_not_found(request, exception)
+        return error_pages.not_found()
     return ErrorAnswer(
         404, f"Unknown request URL: {request.method} {request.path[:200]}.", code="unknown_url"
     ).response()
@@ -204,7 +211,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer what nobody foresaw."""
-    return defaults.server_error(request) if is_admin_path(request) else SERVER_ERROR.response()
+    return error_pages.server_error() if is_admin_path(request) else SERVER_ERROR.response()
 
 
 def is_admin_path(request: HttpRequest) -> bool:

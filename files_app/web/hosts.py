@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -9,12 +10,12 @@ from files_app.web.request_log import PROBES
 
 
 class HostMiddleware:
-    """Probes may come by any name: load balancers call an address."""
+    """Probes may come by any name: load balancers call an address. So may the style of the refusal's page."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path not in PROBES:
+        if request.path not in PROBES and not request.path.startswith(settings.STATIC_URL):
             request.get_host()  # raises DisallowedHost, which Django answers with 400
         return self.get_response(request)

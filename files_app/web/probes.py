@@ -39,8 +39,8 @@ def safe_only(view: View) -> View:
 
 @safe_only
 def healthz(request: HttpRequest) -> HttpResponse:
-    """Say that the process answers; a restart would not help with anything else."""
-    return JsonResponse({"status": "ok"})
+    """Say that the process answers, and which version it is; a restart would not help with anything else."""
+    return JsonResponse({"status": "ok", "version": settings.VERSION})
 
 
 @safe_only

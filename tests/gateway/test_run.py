@@ -184,3 +184,14 @@ def test_each_running_part_says_that_it_is_there(running: Running) -> None:
             }
 
     wait_until(lambda: kinds() == {"web", "worker"}, seconds=60, what="web and worker to beat")
+
+
+def test_ctrl_c_while_it_still_sets_itself_up_is_no_traceback(
+    gateway: Process, environment: dict[str, str]
+) -> None:
+    gateway.start()
+    wait_until((Path(environment["DATA_DIR"]) / "bootstrap.lock").exists, seconds=60, what="the set-up")
+    gateway.send(signal.SIGINT)
+    wait_until(lambda: not gateway.is_running, seconds=30, what="the gateway to stop")
+    assert gateway.exit_code == -signal.SIGINT
+    assert gateway.output() == ""

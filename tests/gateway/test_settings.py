@@ -4,6 +4,7 @@ import json
 import runpy
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,11 @@ def test_the_defaults_are_the_embedded_mode(tmp_path: Path) -> None:
     assert "journal_mode=WAL" in database["OPTIONS"]["init_command"]
     assert broker == "filesystem://localhost"
     assert (is_secure, debug) == (False, False)
+
+
+def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    package = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert settings(tmp_path, "VERSION") == [package["version"]]
 
 
 def test_generated_secrets_stay(tmp_path: Path) -> None:

@@ -273,3 +273,28 @@ def test_grandchildren_do_not_outlive_a_stopped_part(case: Case, tmp_path: Path)
     case.run(lambda: bool(case.pids("parent")))
     pid = int((tmp_path / "parent-child").read_text())
     wait_until(lambda: not is_running(pid), seconds=5, what="the grandchild to end")
+
+
+def test_a_part_that_is_still_coming_up_gets_no_ctrl_c_to_trip_over(
+    case: Case, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    case.add("well", "signal.signal(signal.SIGINT, lambda *received: sys.exit(0))\n" + BEATS)
+    case.add("importing", "pathlib.Path(sys.argv[1] + '.begun').touch()\nwhile True:\n    time.sleep(0.1)")
+    case.run((tmp_path / "importing.begun").exists, (0.0, signal.SIGINT))
+    assert "KeyboardInterrupt" not in capfd.readouterr().err
+
+
+def test_a_signal_from_before_it_could_handle_one_stops_it_at_once(case: Case) -> None:
+    case.add("never", BEATS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, supervisor.STOP_SIGNALS)
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+    plan = Plan(
+        case.programs,
+        grace_seconds=1,
+        patience_seconds=1,
+        address=("127.0.0.1", 9),
+        banner="Ready.",
+    )
+    assert Supervisor(plan, say=case.said.append).run() == ""
+    assert case.pids("never") == []
+    assert case.said[-1] == "Stopped."

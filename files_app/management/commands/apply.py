@@ -68,5 +68,7 @@ def _read(name: str) -> str:
         return sys.stdin.read()
     try:
         return Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise CommandError(f"Cannot read {name}: {exc}") from None
+    except OSError as exc:
+        raise CommandError(f"Cannot read {name}: {exc.strerror}.") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"Cannot read {name}: it is no text in UTF-8.") from None

@@ -20,6 +20,9 @@ WEB = "web"
 _RESOLUTION = timedelta(seconds=15)
 #: Older than this, the process counts as gone. The worker beats about every half minute.
 SILENT_AFTER = timedelta(minutes=2)
+#: A worker comes up behind the web server; until so long after that one began, nobody misses it.
+_STARTING_FOR = timedelta(minutes=1)
+_STARTED_AT = timezone.now()
 #: Hosts come and go; so long after the last beat nobody asks for one any more.
 _FORGOTTEN_AFTER = timedelta(days=1)
 LACK_FIX = (
@@ -49,7 +52,12 @@ def beat(kind: str = WORKER) -> None:
     name, now = f"{kind}@{socket.gethostname()[:64]}", timezone.now()
     if Heartbeat.objects.filter(name=name, seen_at__gt=now - _RESOLUTION).exists():
         return
-    report = {"seen_at": now, "unreadable": unreadable(references_in_use()), "variables": variables()}
+    report = {
+        "seen_at": now,
+        "started_at": _STARTED_AT,
+        "unreadable": unreadable(references_in_use()),
+        "variables": variables(),
+    }
     Heartbeat.objects.update_or_create(name=name, defaults=report)
 
 
@@ -63,6 +71,12 @@ def last_seen(kind: str = WORKER) -> datetime | None:
 def is_alive(seen_at: datetime | None) -> bool:
     """Whether a process that was seen then still runs."""
     return seen_at is not None and timezone.now() - seen_at < SILENT_AFTER
+
+
+def is_starting() -> bool:
+    """Whether a web server began a moment ago, so that a worker may still be on its way."""
+    began = timezone.now() - _STARTING_FOR
+    return Heartbeat.objects.filter(name__startswith=f"{WEB}@", started_at__gt=began).exists()
 
 
 def lacks(accounts: Collection[str] | None = None) -> list[Lack]:

@@ -15,6 +15,9 @@ def worker() -> Iterator[Finding]:
     if heartbeats.is_alive(seen_at):
         yield ok("worker", f"a worker was seen {age(seen_at)}")
         return
+    if heartbeats.is_starting():
+        yield ok("worker", "is starting: the gateway has been up for less than a minute")
+        return
     seen = f"last seen {age(seen_at)}" if seen_at else "not seen yet"
     yield problem(
         "worker",

@@ -30,6 +30,19 @@ from providers.exceptions import ProviderConfigurationError
 from providers.registry import DRIVERS
 
 #: Where PyYAML's words repeat what stands in the file: a secret that begins with *, & or ! is read as one.
+#: PyYAML's words for the slips that people make, and ours.
+_SLIPS = {
+    "mapping values are not allowed here": (
+        "text with ': ' in it has to be in quotes, or the line above has one ':' too many"
+    ),
+    "expected ',' or ']'": "the list that begins with [ is not closed: a ] or , is missing",
+    "expected ',' or '}'": "the mapping that begins with { is not closed: a } or , is missing",
+    "expected the node content": "something is missing: a value, or the ] or } that closes what is open",
+    "could not find expected ':'": "a name without ':' behind it",
+    "expected <block end>": "this line is indented in another way than those above that it belongs to",
+    "found character '\\t'": "a tab: indent with spaces",
+    "found unexpected end of stream": "text in quotes is not closed",
+}
 _REPEATED = re.compile(r"\b(alias|anchor|tag|handle) ['\"].*", re.DOTALL)
 
 
@@ -61,13 +74,19 @@ def _load(text: str) -> Any:
 def _slip(exc: Exception) -> str:
     """Say what is wrong with the YAML; PyYAML shows the line too, with whatever secret is in it."""
     if isinstance(exc, yaml.MarkedYAMLError) and exc.problem_mark is not None:
-        words = _REPEATED.sub(r"\1", ", ".join(filter(None, (exc.context, exc.problem))))
-        return f"line {exc.problem_mark.line + 1}, column {exc.problem_mark.column + 1}: {words}"
+        return f"line {exc.problem_mark.line + 1}, column {exc.problem_mark.column + 1}: {_words(exc)}"
     if isinstance(exc, yaml.reader.ReaderError):
         return f"character {exc.position + 1} cannot stand in a file; write it as an escape in quotes"
     if isinstance(exc, RecursionError):
         return "it is nested too deeply"
     return "there is a date or number that cannot be, or a tag on a wrong value; write text in quotes"
+
+
+def _words(exc: yaml.MarkedYAMLError) -> str:
+    for begins, words in _SLIPS.items():
+        if (exc.problem or "").startswith(begins):
+            return words
+    return _REPEATED.sub(r"\1", ", ".join(filter(None, (exc.context, exc.problem))))
 
 
 def _problems(detail: Any, place: str = "") -> Iterator[str]:

@@ -146,8 +146,37 @@ def test_bound_staff_may_not_refer_to_the_gateways_own_secrets(own: World, sign_
 def test_bound_staff_may_not_make_shared_accounts(own: World, sign_in: SignIn) -> None:
     client = sign_in("Owner", own.organization)
     address = f"{reverse('admin:files_app_provideraccount_add')}?driver=local"
-    form = client.post(address, fields(organization="")).context["adminform"].form
-    assert form.errors["organization"]
+    for organization in ("", "shared"):
+        form = client.post(address, fields(organization=organization)).context["adminform"].form
+        assert form.errors["organization"]
+
+
+def test_whose_a_new_account_is_has_to_be_chosen(root: Client, own: World) -> None:
+    address = f"{reverse('admin:files_app_provideraccount_add')}?driver=local"
+    field = root.get(address).context["adminform"].form["organization"]
+    assert (field.initial, field.field.initial) == (own.organization.pk, None)  # the only one there is
+    Organization.objects.create(name="another")
+    field = root.get(address).context["adminform"].form["organization"]
+    assert (field.value(), next(value for value, _ in field.field.choices)) == (None, "")
+    assert root.post(address, fields(organization="")).context["adminform"].form.errors["organization"]
+    assert root.post(address, fields(organization="shared")).status_code == 302
+    assert ProviderAccount.objects.get(name="made-here").is_shared
+
+
+def test_rare_options_are_folded_until_one_is_set(root: Client, own: World) -> None:
+    address = f"{reverse('admin:files_app_provideraccount_add')}?driver=openai-compatible"
+    assert "<details>" in root.get(address).content.decode()
+    given = fields(organization=own.organization.pk, option_base_url="https://llm.example/v1")
+    assert root.post(address, {**given, "option_page_size": "50"}).status_code == 302
+    account = ProviderAccount.objects.get(name="made-here")
+    assert "<details>" not in root.get(change(account)).content.decode()
+
+
+def test_the_list_says_for_which_purposes_an_account_is(root: Client, own: World) -> None:
+    ProviderAccount.objects.create(organization=own.organization, name="groq", driver="groq")
+    page = root.get(reverse("admin:files_app_provideraccount_changelist")).content.decode()
+    assert "for batch" in page
+    assert "for any purpose" in page
 
 
 def test_a_stored_secret_is_not_sent_to_another_host(root: Client, openai: ProviderAccount) -> None:

@@ -83,6 +83,15 @@ def test_a_silent_worker_is_a_problem() -> None:
     assert "1 problem, 0 warnings." in failing("doctor").err
 
 
+def test_a_worker_is_not_missed_in_the_first_minute() -> None:
+    Heartbeat.objects.all().delete()
+    began = timezone.now() - timedelta(seconds=20)
+    Heartbeat.objects.create(name="web@here", seen_at=timezone.now(), started_at=began)
+    assert findings("--offline") == []
+    Heartbeat.objects.update(started_at=began - timedelta(minutes=1))
+    assert "not seen yet" in only()["detail"]
+
+
 def test_deletes_that_nobody_tries_are_late_at_their_account(acme: Tenant, fake: FakeProvider) -> None:
     openai_account(acme.organization, fake)
     for account in ("local", "openai"):

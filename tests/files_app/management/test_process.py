@@ -149,6 +149,19 @@ def test_a_database_that_is_not_migrated_is_said_in_one_line(prepared: Stack, tm
     assert (found["database"], found["migrations"]) == ("ok", "problem")
 
 
+@pytest.mark.parametrize("arguments", [["showmigrations"], ["files", "--help"], ["files", "list"]])
+def test_a_reader_that_leaves_is_no_traceback(prepared: Stack, arguments: list[str]) -> None:
+    done = subprocess.run(
+        ["sh", "-c", '"$@" | true', "sh", *command(*arguments)],
+        env=prepared.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+
+
 def test_doctor_finds_nothing_wrong_with_a_running_gateway(stack: Stack) -> None:
     def is_well() -> bool:
         findings = json.loads(stack.manage("doctor", "--json", check=False).stdout)["findings"]
