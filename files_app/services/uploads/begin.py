@@ -107,6 +107,7 @@ def _begin(
             organization=organization,
             account=account,
             api_key_id=request.caller.api_key_id,
+            uploaded_by=request.caller.person[:150],
             file_id=new_file_id(),
             metadata=dict(request.metadata),
             reserved_bytes=amount,
