@@ -13,6 +13,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.text import capfirst
 
+from files_app.admin.filters import SINCE, UNTIL, date_range_filter
 from files_app.admin.paginator import CappedPaginator
 from files_app.admin.requests import caller_of, reach_for
 from files_app.models import AuditAction, Organization, ProviderAccount
@@ -66,6 +67,11 @@ class GatewayAdmin(UnfoldAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return reach_for(request).limit(super().get_queryset(request), self.organization_path)
 
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        """Add the range of days wherever there are dates."""
+        own = super().get_list_filter(request)
+        return [*own, date_range_filter(self.date_hierarchy)] if self.date_hierarchy else own
+
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Offer only what is in sight."""
         related = db_field.remote_field.model
@@ -94,6 +100,7 @@ class GatewayAdmin(UnfoldAdmin):
         allowed = {getattr(spec, "parameter_name", None) for spec in self.list_filter or ()}
         if self.date_hierarchy:
             allowed |= {f"{self.date_hierarchy}__{part}" for part in ("year", "month", "day")}
+            allowed |= {SINCE, UNTIL}
         return lookup in allowed
 
     def history_view(
@@ -175,11 +182,16 @@ class ReadOnlyAdmin(GatewayAdmin):
         raise NotImplementedError
 
 
-def without(request: HttpRequest, *names: str) -> HttpRequest:
-    """Return the request without some parameters of its address, of which a list knows only its own."""
+def without(request: HttpRequest, *names: str, **instead: str) -> HttpRequest:
+    """Return the request without some parameters of its address, of which a list knows only its own.
+
+    instead: parameters that it gets, whatever they were.
+    """
     parameters = request.GET.copy()
     for name in names:
         parameters.pop(name, None)
+    for name, value in instead.items():
+        parameters[name] = value
     reduced = copy(request)
     reduced.GET = parameters  # type: ignore[assignment]  # immutable is what requests are by default
     return reduced

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from files_app.admin.attention import lines_of
 from files_app.admin.charts import activity_chart
 from files_app.admin.formatting import label_of
 from files_app.admin.pages import page
@@ -41,6 +42,7 @@ def overview_page(request: HttpRequest) -> TemplateResponse:
     """Show the overview of what the user may see."""
     reach = reach_for(request)
     figures = overview.overview(reach)
+    parts = list(doctor.parts()) if reach.sees_all else []
     context = {
         "figures": figures,
         "total": overview.OrganizationUsage(
@@ -50,7 +52,8 @@ def overview_page(request: HttpRequest) -> TemplateResponse:
         "is_quiet": not any(day.uploads or day.downloads or day.failures for day in figures.days),
         "shares": _shares(figures.accounts),
         "steps": _steps(figures) if not figures.file_count and not figures.accounts else [],
-        "parts": list(doctor.parts()) if reach.sees_all else [],
+        "parts": parts,
+        "attention": lines_of(request, parts),
         "failure_days": overview.FAILURE_DAYS,
         "days": overview.DAYS,
     }

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold import widgets
 
+from files_app.admin.account_names import provider_column
 from files_app.admin.base import ReadOnlyAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.filters import AccountFilter, ChoiceFilter, OrganizationFilter
@@ -100,7 +101,7 @@ class DeletionAdmin(ReadOnlyAdmin):
     )
     list_display = ["shown_file", "provider", "shown_state", "next_attempt", "error"]
     list_display_links = ["shown_file"]
-    list_select_related = ["file", "file__organization", "account"]
+    list_select_related = ["file", "file__organization", "account__organization"]
     list_filter = [QueueStateFilter, AccountFilter, CopyOrganizationFilter]
     search_fields = ["remote_id"]
     search_help_text = "Id, or the provider's id"
@@ -111,6 +112,13 @@ class DeletionAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[FileCopy]:
         rows: QuerySet[FileCopy] = super().get_queryset(request)
         return rows.filter(state__in=WAITING).defer("account__credentials")
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Call accounts so that each is told from the others."""
+        provider = provider_column(
+            request, lambda names, row: two_lines(names.of(row.account), row.file.organization.name)
+        )
+        return [provider if column == "provider" else column for column in self.list_display]
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         term = search_term.strip()

@@ -12,11 +12,10 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import lazy
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST, require_safe
 from unfold import widgets
 
@@ -26,25 +25,19 @@ from files_app.admin.batch_requests import RequestPages
 from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.exports import export
 from files_app.admin.fields import shown_json
-from files_app.admin.formatting import (
-    NOTHING,
-    badge,
-    identifier,
-    shown_age,
-    shown_size,
-    state_badge,
-    two_lines,
-)
+from files_app.admin.file_list import FileChangeList, FileColumns, address_with_expiry, columns_of
+from files_app.admin.file_page import failure_panel, has_content, origin_facts, timeline, why_unreadable
 from files_app.admin.pages import not_possible, page
+from files_app.admin.paginator import SizedPaginator
 from files_app.admin.preview import image_response, preview
 from files_app.admin.requests import caller_of, reach_for
 from files_app.admin.search import search_files, search_help
 from files_app.exceptions import FileNotFoundInIndexError, GatewayError, InvalidRequestError
-from files_app.models import AuditEvent, CopyState, DeletedReason, File, FileState
+from files_app.models import CopyState, DeletedReason, File, FileState
 from files_app.models.states import DELETABLE_STATES
-from files_app.services.accounts.drivers import driver_for
 from files_app.services.deletes import outbox
 from files_app.services.deletes.expiry import set_expiry
+from files_app.services.deletes.failed import remove_failed
 from files_app.services.reading import downloads
 from files_app.services.reading.batches import files_of_batch
 from files_app.services.reading.line_index import has_requests
@@ -53,10 +46,8 @@ from files_app.web.content import content_response
 from files_app.web.exception_handler import answer_for
 from files_app.web.representation import file_record
 from providers.exceptions import ProviderConfigurationError, ProviderError
-from providers.objects import Operation
 
 FACETS_CACHE_SECONDS = 30
-MAX_TIMELINE_EVENTS = 200
 WAITING_STATES = (CopyState.DELETING, CopyState.DEAD)
 
 
@@ -77,8 +68,13 @@ class ExpiryForm(forms.Form):
 
 
 def _delete(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
+    if file.state == FileState.FAILED:
+        remove_failed(file, caller=caller_of(request, file.organization_id))
+        return "taken off the list"
     if file.state not in DELETABLE_STATES:
-        raise InvalidRequestError(f"Only available and lost files can be deleted; this one is {file.state}.")
+        raise InvalidRequestError(
+            f"Only stored, lost and failed files can be deleted; this one is {file.state}."
+        )
     if file.is_withheld:
         raise InvalidRequestError("It may be another organization's. Confirm its account first.")
     caller = caller_of(request, file.organization_id)
@@ -111,7 +107,7 @@ DELETE = BulkAction(
     verb="Delete",
     run=_delete,
     warning="Clients lose these files at once, their quota is free, and their providers delete them. "
-    "This cannot be undone.",
+    "Failed uploads, of which nothing is kept, go off the list. This cannot be undone.",
     is_dangerous=True,
 )
 SET_EXPIRY = BulkAction(
@@ -146,7 +142,7 @@ def export_action(kind: str, title: str) -> Any:
 
 
 @admin.register(File)
-class FileAdmin(ReadOnlyAdmin):
+class FileAdmin(FileColumns, ReadOnlyAdmin):
     """The index of files."""
 
     object_type = "file"
@@ -154,20 +150,22 @@ class FileAdmin(ReadOnlyAdmin):
     empty_text = "Upload one here in the browser, or send one with an API key and OpenAI's SDK."
     empty_link = "admin:upload"
     empty_link_text = "Upload files"
-    list_display = ["name", "organization", "provider", "purpose", "size", "shown_state", "added", "expires"]
+    list_display = ["name", "organization", "provider", "purpose", "size", "uploader", "added", "expires"]
     list_display_links = ["name"]
-    list_select_related = ["organization", "account"]
+    list_select_related = ["organization", "account__organization", "api_key"]
     list_filter = [
         filters.StateFilter,
         filters.AccountFilter,
         filters.OrganizationFilter,
+        filters.UploaderFilter,
         filters.PurposeFilter,
         filters.ExpiryFilter,
         filters.OriginFilter,
     ]
     search_fields = ["file_id"]
     search_help_text = lazy(search_help, str)()
-    sortable_by = ["size", "added"]
+    sortable_by = ["size", "added", "failed_at", "expires"]
+    paginator = SizedPaginator
     ordering = ["-indexed_at", "-id"]
     date_hierarchy = "indexed_at"
     has_facets = True
@@ -201,6 +199,13 @@ class FileAdmin(ReadOnlyAdmin):
         rows = super().get_queryset(request).defer("account__credentials")
         return rows if reach_for(request).sees_all else rows.filter(is_withheld=False)
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Return the columns of the chosen tab."""
+        return columns_of(request)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[FileChangeList]:
+        return FileChangeList
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[File], search_term: str
     ) -> tuple[QuerySet[File], bool]:
@@ -215,6 +220,8 @@ class FileAdmin(ReadOnlyAdmin):
         raise Http404
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        if request.method == "GET" and (address := address_with_expiry(request, columns_of(request))):
+            return redirect(address)
         context = {
             "export_url": reverse("admin:files_app_file_export"),
             "can_upload": self._can_upload(request),
@@ -243,7 +250,8 @@ class FileAdmin(ReadOnlyAdmin):
     def _facets_and_rows(self, request: HttpRequest) -> tuple[list[filters.ChoiceFilter], QuerySet[File]]:
         """Return the filters that can be counted, and the rows that all the other filters leave."""
         facets = filters.facets_of(self.get_changelist_instance(request))
-        bare = without(request, *(facet.parameter_name for facet in facets))
+        every_state = {filters.StateFilter.parameter_name: filters.ALL_STATES}
+        bare = without(request, *(facet.parameter_name for facet in facets), **every_state)
         return facets, self.get_changelist_instance(bare).get_queryset(bare)
 
     def export_matching(self, request: HttpRequest) -> StreamingHttpResponse:
@@ -265,18 +273,23 @@ class FileAdmin(ReadOnlyAdmin):
     def _facts(self, request: HttpRequest, file: File) -> dict[str, Any]:
         may_change = self.has_change_permission(request, file)
         is_available = file.state == FileState.AVAILABLE
+        is_deletable = file.state == FileState.FAILED or (is_available and not file.is_withheld)
+        events = timeline(file)
         return {
+            **origin_facts(request, file),
+            "failure": failure_panel(request, file, events),
             "opts": self.opts,
             "file": file,
             "copies": file.copies.select_related("account").order_by("pk"),
             "batch": files_of_batch(file),
             "has_requests": has_requests(file),
-            "events": timeline(file),
+            "events": events,
             "metadata": shown_json(file.metadata) if file.metadata else "",
             "can_read": is_available and self.has_content_permission(request) and has_content(file),
             "reason_unreadable": why_unreadable(file),
-            "can_delete": is_available and not file.is_withheld and self.has_delete_permission(request, file),
+            "can_delete": is_deletable and self.has_delete_permission(request, file),
             "can_change": may_change,
+            "can_recheck": may_change and file.state != FileState.FAILED,
             "can_expire": may_change and is_available,
             "may_see_audit": request.user.has_perm("files_app.view_auditevent"),
             "base_url": request.build_absolute_uri("/v1"),
@@ -323,66 +336,3 @@ class FileAdmin(ReadOnlyAdmin):
     def audit_id(self, row: Any) -> str:
         """Return the file's id."""
         return str(row.file_id)
-
-    # -- columns -------------------------------------------------------------------------------------
-
-    @admin.display(description="File")
-    def name(self, row: File) -> SafeString:
-        """Show name and id."""
-        return two_lines(
-            row.filename or format_html('<span class="fg-muted">unnamed</span>'), identifier(row.file_id)
-        )
-
-    @admin.display(description="Provider")
-    def provider(self, row: File) -> str:
-        """Show where it is."""
-        return row.account.name
-
-    @admin.display(description="Size", ordering="bytes")
-    def size(self, row: File) -> SafeString:
-        """Show its size for people."""
-        return shown_size(row.bytes) if row.bytes or row.state == FileState.AVAILABLE else NOTHING
-
-    @admin.display(description="State")
-    def shown_state(self, row: File) -> SafeString:
-        """Show its state."""
-        if row.state == FileState.AVAILABLE and row.is_expired:
-            return badge("expired", "warning", "Invisible to clients; its deletion comes next.")
-        if row.is_withheld:
-            return badge("withheld", "warning", "It may be another organization's: its account is shared.")
-        return state_badge(row.state)
-
-    @admin.display(description="Added", ordering="indexed_at")
-    def added(self, row: File) -> SafeString:
-        """Show how old it is."""
-        return shown_age(row.indexed_at)
-
-    @admin.display(description="Expires")
-    def expires(self, row: File) -> SafeString:
-        """Show when it goes by itself."""
-        return shown_age(row.expires_at) if row.state == FileState.AVAILABLE else NOTHING
-
-
-def timeline(file: File) -> list[AuditEvent]:
-    """Return what happened to a file, the latest first."""
-    events = AuditEvent.objects.filter(
-        object_type="file", object_id=file.file_id, organization=file.organization_id
-    )
-    return list(events[:MAX_TIMELINE_EVENTS])
-
-
-def has_content(file: File) -> bool:
-    """Whether the provider gives the file's bytes back."""
-    return not why_unreadable(file)
-
-
-def why_unreadable(file: File) -> str:
-    """Return why the bytes cannot be read; empty when they can."""
-    try:
-        capabilities = driver_for(file.account).capabilities
-    except ProviderConfigurationError as exc:
-        return str(exc)
-    if Operation.CONTENT not in capabilities.operations:
-        reason = capabilities.missing_reasons.get(Operation.CONTENT, "")
-        return f"This provider does not give uploaded files back. {reason}".strip()
-    return "" if file.account.is_enabled else "The provider account is switched off."

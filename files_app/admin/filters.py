@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, ClassVar, TypedDict
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
-from django.db.models import Count, QuerySet
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
+from django.db.models import Count, F, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from files_app.admin.account_names import account_names
 from files_app.admin.requests import reach_for
-from files_app.models import FileState, ProviderAccount
+from files_app.models import ApiKey, FileState
 
 MAX_CHOICES = 500
 #: As many rows as are counted to the last one; of more, so many of the newest.
 MAX_FACET_ROWS = 200_000
 NEWEST_FACET_ROWS = 20_000
 OF_NEWEST = "of_newest"
+#: The ends of a range of days, as the address has them.
+SINCE, UNTIL = "since", "until"
+#: What takes order and page off an address; Django's `remove` takes all that begins with a name.
+AT_THE_START: Mapping[str, Any] = {ORDER_VAR: None, PAGE_VAR: None}
+#: As many digits as no primary key has.
+MAX_DIGITS = 19
 
 
 class Choice(TypedDict):
@@ -75,7 +82,8 @@ class NumberFilter(ChoiceFilter):
         value = self.value()
         if not value:
             return queryset
-        return queryset.filter(**{self.column: int(value)}) if value.isdecimal() else queryset.none()
+        is_number = value.isdecimal() and len(value) < MAX_DIGITS
+        return queryset.filter(**{self.column: int(value)}) if is_number else queryset.none()
 
 
 class OrganizationFilter(NumberFilter):
@@ -100,31 +108,56 @@ class AccountFilter(NumberFilter):
     column = "account_id"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the accounts, with their organization where that is not plain."""
-        accounts = reach_for(request).usable_accounts().select_related("organization")[:MAX_CHOICES]
-        many = len({account.organization_id for account in accounts}) > 1
-        choices: list[tuple[str, str]] = []
-        for account in accounts:
-            choices.append((str(account.pk), account_label(account, with_owner=many)))
-        return choices
+        """Return the accounts, with their organization where several have a name."""
+        names = account_names(request)
+        return [(str(account.pk), names.of(account)) for account in names.accounts]
 
 
-def account_label(account: ProviderAccount, *, with_owner: bool = True) -> str:
-    """Return an account's name and whose it is."""
-    if not with_owner:
-        return account.name
-    return f"{account.name} · {account.organization.name if account.organization else 'shared'}"
+#: What stands for every state; without a choice, a list of files shows what is stored.
+ALL_STATES = "all"
 
 
 class StateFilter(ChoiceFilter):
-    """By a file's state."""
+    """By a file's state: what is stored unless another one is chosen, or something is searched for."""
 
     title = "state"
     parameter_name = "state"
     column = "state"
+    is_tabs = True
+
+    def __init__(self, request: HttpRequest, *args: Any) -> None:
+        # Rows that an action was chosen for are named one by one, whatever their state is.
+        are_named = request.method == "POST" and request.POST.get("select_across") != "1"
+        is_search = bool(request.GET.get("q", "").strip())
+        self._default = None if are_named or is_search else str(FileState.AVAILABLE)
+        super().__init__(request, *args)
+
+    def value(self) -> str | None:
+        """Return the state; None for all of them."""
+        chosen = super().value() or self._default
+        return None if chosen == ALL_STATES else chosen
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(str(state), str(state)) for state in FileState]
+        others = [state for state in FileState if state not in {FileState.AVAILABLE, FileState.FAILED}]
+        return [
+            (FileState.AVAILABLE.value, "Stored"),
+            (FileState.FAILED.value, "Failed"),
+            *((state.value, state.value.capitalize()) for state in others),
+        ]
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        """Yield the tabs. Another one begins at its first page, in its own order: it has other columns."""
+        _, *states = super().choices(changelist)
+        for choice in states:
+            state = {self.parameter_name: choice["value"], **AT_THE_START}
+            yield choice | {"query_string": changelist.get_query_string(state)}
+        everything = changelist.get_query_string({self.parameter_name: ALL_STATES, **AT_THE_START})
+        yield Choice(selected=self.value() is None, query_string=everything, display="All", value="")
+
+    @property
+    def chosen_display(self) -> str:
+        """Nothing: the tabs say it."""
+        return ""
 
 
 class PurposeFilter(ChoiceFilter):
@@ -147,7 +180,21 @@ class ExpiryFilter(ChoiceFilter):
     parameter_name = "expiry"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("day", "within a day"), ("week", "within a week"), ("later", "later"), ("never", "never")]
+        return [
+            ("day", "within a day"),
+            ("week", "within a week"),
+            ("later", "later"),
+            ("some", "at some time"),
+            ("never", "never"),
+        ]
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        """Yield the choices; the order by expiry goes with the last of them: it needs one."""
+        for choice in super().choices(changelist):
+            if not choice["value"]:
+                bare: dict[str, Any] = {self.parameter_name: None, **AT_THE_START}
+                choice["query_string"] = changelist.get_query_string(bare)
+            yield choice
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Only what is there expires: the list shows no expiry of other files."""
@@ -159,6 +206,8 @@ class ExpiryFilter(ChoiceFilter):
                 return expiring.filter(expires_at__lte=now + timedelta(days=7))
             case "later":
                 return expiring.filter(expires_at__gt=now + timedelta(days=7))
+            case "some":
+                return expiring.filter(expires_at__isnull=False)
             case "never":
                 return queryset.filter(expires_at__isnull=True)
         return queryset
@@ -176,6 +225,95 @@ class OriginFilter(ChoiceFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
         return queryset.filter(is_adopted=value == "adopted") if value else queryset
+
+
+class UploaderFilter(ChoiceFilter):
+    """By who uploaded: a key or a person. Values: `key-PK` and `person-NAME`."""
+
+    title = "uploader"
+    parameter_name = "by"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the keys in sight, those that still work first, and a person who is asked for."""
+        reach = reach_for(request)
+        keys = reach.limit(ApiKey.objects.select_related("organization"))
+        rows = list(keys.order_by(F("revoked_at").desc(nulls_first=True), "name", "pk")[:MAX_CHOICES])
+        many = len({key.organization_id for key in rows}) > 1
+        choices = [(f"key-{key.pk}", key_label(key, with_owner=many)) for key in rows]
+        people = [request.user.get_username(), _person_in(request.GET.get(self.parameter_name, ""))]
+        return [*((f"person-{name}", name) for name in dict.fromkeys(people) if name), *choices]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        if not value:
+            return queryset
+        if person := _person_in(value):
+            return queryset.filter(uploaded_by=person).exclude(uploaded_by="")
+        number = value.removeprefix("key-")
+        is_key = value.startswith("key-") and number.isdecimal() and len(number) < MAX_DIGITS
+        return queryset.filter(api_key=int(number)) if is_key else queryset.none()
+
+
+def _person_in(value: str) -> str:
+    return value.removeprefix("person-") if value.startswith("person-") else ""
+
+
+def key_label(key: ApiKey, *, with_owner: bool) -> str:
+    """Return a key's name, whose it is, and whether it is of the past."""
+    name = f"{key.organization.name}/{key.name}" if with_owner else key.name
+    return f"{name} (revoked {key.prefix}\N{HORIZONTAL ELLIPSIS})" if key.revoked_at else name
+
+
+class DateRangeFilter(admin.ListFilter):
+    """From a day to a day, both included, in UTC. Subclasses name the column."""
+
+    title = "date"
+    column: ClassVar[str] = ""
+    #: So that what goes through the filters of a list need not tell this one apart.
+    lookup_choices: ClassVar[list[tuple[str, str]]] = []
+    since, until = "", ""
+
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self.since = _last(params.pop(SINCE, ""))
+        self.until = _last(params.pop(UNTIL, ""))
+
+    def expected_parameters(self) -> list[str | None]:
+        """Return the names of the two ends."""
+        return [SINCE, UNTIL]
+
+    def has_output(self) -> bool:
+        """There is always a time to choose."""
+        return True
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        """Yield nothing: it is drawn with the months."""
+        yield from ()
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the rows of these days; none where an end is no day."""
+        try:
+            if self.since:
+                queryset = queryset.filter(**{f"{self.column}__gte": _midnight(self.since)})
+            if self.until:
+                after = _midnight(self.until) + timedelta(days=1)
+                queryset = queryset.filter(**{f"{self.column}__lt": after})
+        except (ValueError, OverflowError):
+            return queryset.none()
+        return queryset
+
+
+def date_range_filter(column: str) -> type[DateRangeFilter]:
+    """Return the filter of a column."""
+    return type("DateRangeFilter", (DateRangeFilter,), {"column": column})
+
+
+def _last(values: Any) -> str:
+    return str(values[-1] if isinstance(values, list) else values).strip()
+
+
+def _midnight(day: str) -> datetime:
+    return datetime.combine(date.fromisoformat(day), time.min, tzinfo=UTC)
 
 
 def facets_of(changelist: ChangeList) -> list[ChoiceFilter]:

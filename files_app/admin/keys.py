@@ -20,6 +20,7 @@ from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.fields import RATE_HELP, ModelForm, SizeField
 from files_app.admin.filters import ChoiceFilter, OrganizationFilter
 from files_app.admin.formatting import NOTHING, badge, shown_age, two_lines
+from files_app.admin.key_use import use_of
 from files_app.admin.pages import page
 from files_app.admin.requests import caller_of, reach_for
 from files_app.exceptions import InvalidRequestError
@@ -179,6 +180,7 @@ class ApiKeyAdmin(GatewayAdmin):
         context = {
             "opts": self.opts,
             "key": row,
+            "use": use_of(request, row),
             "status": key_status(row),
             "scopes": [Scope(scope).label for scope in row.scopes if scope in Scope.values],
             "can_rotate": can_rotate,
@@ -247,8 +249,11 @@ class ApiKeyAdmin(GatewayAdmin):
 
     @admin.display(description="Last used", ordering="last_used_at")
     def last_used(self, row: ApiKey) -> SafeString:
-        """Show when it was last used."""
-        return shown_age(row.last_used_at) if row.last_used_at else format_html("{}", "never")
+        """Show when it was last used, and from where."""
+        if row.last_used_at is None:
+            return format_html("{}", "never")
+        used = shown_age(row.last_used_at)
+        return two_lines(used, row.last_used_ip) if row.last_used_ip else used
 
     @admin.display(description="Expires", ordering="expires_at")
     def expires(self, row: ApiKey) -> SafeString:

@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from files_app.models import File, FileCopy
+from files_app.models import AuditEvent, File, FileCopy
 from files_app.services.reading.metadata import metadata_has
 from files_app.services.tenants.staff import Reach
 
@@ -23,7 +23,7 @@ _PARTS_CACHE_SECONDS = 60
 def search_help() -> str:
     """Return what can be searched for, in a line."""
     name = "name" if finds_parts_of_names() else "beginning of a name"
-    return f"Id, provider id, {name}, SHA-256 or key=value"
+    return f"Id, provider id, {name}, SHA-256, request id or key=value"
 
 
 def finds_parts_of_names() -> bool:
@@ -44,6 +44,8 @@ def search_files(files: QuerySet[File], term: str, reach: Reach) -> QuerySet[Fil
     term = term.strip()
     if not term:
         return files
+    if term.startswith("req_") and (of_request := _files_of_request(term, reach)):
+        return files.filter(pk__in=of_request)
     if _SHA256.fullmatch(term):
         return files.filter(sha256=term.lower()).exclude(sha256="")
     by_id = reach.limit(File.objects.filter(file_id=term)).values_list("pk", flat=True)
@@ -57,3 +59,12 @@ def search_files(files: QuerySet[File], term: str, reach: Reach) -> QuerySet[Fil
     if pair := _METADATA.fullmatch(term):
         named |= metadata_has(pair[1], pair[2])
     return files.filter(named)
+
+
+def _files_of_request(request_id: str, reach: Reach) -> set[int]:
+    """Return the files that a request was about, as the audit trail has it."""
+    events = reach.limit(AuditEvent.objects.filter(request_id=request_id, object_type="file"))
+    named = set(events.order_by().values_list("object_id", "organization")[:_MAX_FOUND])
+    rows = File.objects.filter(file_id__in={file_id for file_id, _ in named})
+    found = rows.values_list("pk", "file_id", "organization")[:_MAX_FOUND]
+    return {pk for pk, file_id, organization in found if (file_id, organization) in named}

@@ -37,7 +37,7 @@ def caller_of(request: Request) -> Caller:
 def authenticate(request: HttpRequest) -> Caller:
     """Return the caller of a request. Raises InvalidKeyError and TooManyRequestsError."""
     try:
-        verified = verify_key(_key_in(request))
+        verified = verify_key(_key_in(request), ip=request.META.get("REMOTE_ADDR") or None)
     except InvalidKeyError:
         throttle.count_wrong_key(request.META.get("REMOTE_ADDR", ""))
         raise

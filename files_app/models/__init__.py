@@ -3,7 +3,7 @@
 from files_app.models.accounts import ProviderAccount, SharedReason
 from files_app.models.breakers import BreakerKind, OpenBreaker
 from files_app.models.copies import FileCopy
-from files_app.models.files import DeletedReason, File, ResultPart
+from files_app.models.files import DeletedReason, FailureKind, File, ResultPart
 from files_app.models.lines import LineIndex, LinePage
 from files_app.models.organizations import ApiKey, Organization
 from files_app.models.places import AccountPlace
@@ -22,6 +22,7 @@ __all__ = [
     "CopyState",
     "DeletedReason",
     "DueTime",
+    "FailureKind",
     "File",
     "FileCopy",
     "FileState",

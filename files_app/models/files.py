@@ -47,6 +47,23 @@ class DeletedReason(models.TextChoices):
     ADMIN = "admin"
 
 
+class FailureKind(models.TextChoices):
+    """Who has to do what about a failed upload. Stored: never rename one."""
+
+    CREDENTIALS = "credentials", "credentials refused"
+    CONFIGURATION = "configuration", "account refused"
+    UNAVAILABLE = "unavailable", "provider unavailable"
+    RATE_LIMITED = "rate_limited", "provider's rate limit"
+    REJECTED = "rejected", "refused by the provider"
+    UNCLEAR = "unclear", "unclear answer"
+    INVALID = "invalid", "not valid"
+    TOO_LARGE = "too_large", "too large"
+    QUOTA = "quota", "quota full"
+    BROKEN_OFF = "broken_off", "client gone"
+    STALLED = "stalled", "no progress"
+    GATEWAY = "gateway", "gateway"
+
+
 class ResultPart(models.TextChoices):
     """Which of OpenAI's two files of a batch result a file is."""
 
@@ -189,6 +206,9 @@ class File(StatefulModel):
     status_ask_after: before this moment, in database time, nobody asks the provider for the status again, or
     translates the result.
     is_counted: whether the bytes count against the quota (adopted files do not).
+    api_key, uploaded_by: who uploaded it: a key, else the name of the staff user or command. Neither has what
+    was found at a provider.
+    failure_kind: of a failed upload, whose turn it is; empty where an earlier version wrote the row.
     """
 
     organization = models.ForeignKey(
@@ -200,6 +220,7 @@ class File(StatefulModel):
     api_key = models.ForeignKey(
         ApiKey, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
     )
+    uploaded_by = models.CharField(max_length=150, blank=True, db_default="", default="", editable=False)
     file_id = models.CharField(max_length=255)
     filename = models.CharField(max_length=255, blank=True)
     purpose = models.CharField(max_length=64, blank=True)
@@ -216,6 +237,9 @@ class File(StatefulModel):
     state = models.CharField(max_length=16, choices=FileState, default=FileState.UPLOADING)
     deleted_reason = models.CharField(max_length=16, choices=DeletedReason, blank=True)
     failure = models.CharField(max_length=500, blank=True)
+    failure_kind = models.CharField(
+        max_length=16, choices=FailureKind, blank=True, db_default="", default="", editable=False
+    )
     is_adopted = models.BooleanField(default=False)
     is_withheld = models.BooleanField(default=False, db_default=False)
     is_counted = models.BooleanField(default=True)
@@ -269,6 +293,12 @@ class File(StatefulModel):
                 fields=["account", "-indexed_at", "-id"], condition=Q(is_adopted=True), name="file_adopted"
             ),
             models.Index(fields=["account"], condition=Q(is_withheld=True), name="file_withheld"),
+            models.Index(
+                fields=["api_key", *_LISTED], condition=Q(api_key__isnull=False), name="file_by_key"
+            ),
+            models.Index(
+                fields=["uploaded_by", *_LISTED], condition=~Q(uploaded_by=""), name="file_by_person"
+            ),
             models.Index(
                 fields=["expires_at"],
                 condition=Q(state="available", expires_at__isnull=False),

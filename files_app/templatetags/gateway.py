@@ -6,15 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from django import template
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.templatetags.admin_urls import admin_urlname
+from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.core.cache import cache
 from django.db.models import Max, Min
+from django.urls import reverse
+from django.utils.safestring import SafeString
 
 from files_app import words
 from files_app.admin import formatting
-from files_app.admin.filters import ChoiceFilter
+from files_app.admin.filters import SINCE, UNTIL, ChoiceFilter, DateRangeFilter
 from files_app.admin.meters import meter
 from files_app.admin.requests import reach_for
 
@@ -42,7 +46,9 @@ def copy_button(text: str, label: str = "Copy") -> dict[str, str]:
 def is_narrowed(changelist: ChangeList) -> bool:
     """Whether a search or a filter is on."""
     chosen = (spec.chosen_display for spec in changelist.filter_specs if isinstance(spec, ChoiceFilter))
-    return bool(changelist.query or _chosen_period(changelist) or any(chosen))
+    return bool(
+        changelist.query or _chosen_period(changelist) or _range_of(changelist).display or any(chosen)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +61,29 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
+class Range:
+    """The days that are chosen, as the fields of the form have them; `kept` is what else the address says."""
+
+    since: str = ""
+    until: str = ""
+    kept: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def display(self) -> str:
+        """The range in words; empty for none."""
+        if self.since and self.until:
+            return self.since if self.since == self.until else f"{self.since} to {self.until}"
+        return f"from {self.since}" if self.since else f"until {self.until}" if self.until else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Periods:
     """What the filter by date offers."""
 
     chosen: str
     all_link: str
     choices: list[Period]
+    range: Range
 
 
 @register.simple_tag(takes_context=True)
@@ -79,7 +102,17 @@ def periods(context: dict[str, Any], changelist: ChangeList) -> Periods | None:
         choices = list(_days(changelist, year, month, day, last))
     else:
         choices = [_month(changelist, *pair) for pair in _months(first, last)][:_MAX_PERIODS]
-    return Periods(_chosen_period(changelist), _without_period(changelist), choices)
+    days = _range_of(changelist)
+    return Periods(_chosen_period(changelist) or days.display, _without_period(changelist), choices, days)
+
+
+def _range_of(changelist: ChangeList) -> Range:
+    spec = next((spec for spec in changelist.filter_specs if isinstance(spec, DateRangeFilter)), None)
+    if spec is None:
+        return Range()
+    dropped = {SINCE, UNTIL, PAGE_VAR, *_period_names(changelist)}
+    kept = [(name, str(value)) for name, value in changelist.params.items() if name not in dropped]
+    return Range(spec.since, spec.until, tuple(kept))
 
 
 def _bounds(context: dict[str, Any], changelist: ChangeList) -> tuple[datetime | None, datetime | None]:
@@ -120,7 +153,7 @@ def _days(changelist: ChangeList, year: int, month: int, chosen: int, last: date
 def _period_link(changelist: ChangeList, **parts: int) -> str:
     names = _period_names(changelist)
     new = {f"{changelist.date_hierarchy}__{part}": str(value) for part, value in parts.items()}
-    return changelist.get_query_string(new, [name for name in names if name not in new])
+    return changelist.get_query_string({**dict.fromkeys([*names, SINCE, UNTIL, PAGE_VAR]), **new})
 
 
 def _period_names(changelist: ChangeList) -> list[str]:
@@ -128,7 +161,7 @@ def _period_names(changelist: ChangeList) -> list[str]:
 
 
 def _without_period(changelist: ChangeList) -> str:
-    return changelist.get_query_string(remove=_period_names(changelist))
+    return changelist.get_query_string(dict.fromkeys([*_period_names(changelist), SINCE, UNTIL, PAGE_VAR]))
 
 
 def _parts(changelist: ChangeList) -> tuple[int, int, int]:
@@ -152,11 +185,16 @@ def _chosen_period(changelist: ChangeList) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PageBar:
-    """Where the reader is in a list. `total` ends with + where counting stopped."""
+    """Where the reader is in a list. `total` ends with + where counting stopped.
+
+    size: the bytes of all rows, in words; empty where rows have none. note: what the totals leave out.
+    """
 
     first: int
     last: int
     total: str
+    size: str
+    note: str
     previous: str
     next: str
 
@@ -167,14 +205,37 @@ def page_bar(changelist: ChangeList) -> PageBar:
     paginator, number = changelist.paginator, changelist.page_num
     count = paginator.count
     first = (number - 1) * paginator.per_page + 1 if count else 0
-    is_capped = getattr(paginator, "is_capped", False)
+    total, size, note = _totals(changelist)
     return PageBar(
         first,
         min(count, number * paginator.per_page),
-        f"{count:,}{'+' if is_capped else ''}",
+        total,
+        size,
+        note,
         changelist.get_query_string({"p": number - 1}) if number > 1 else "",
         changelist.get_query_string({"p": number + 1}) if number < paginator.num_pages else "",
     )
+
+
+def _totals(changelist: ChangeList) -> tuple[str, str, str]:
+    paginator = changelist.paginator
+    count, is_capped = paginator.count, getattr(paginator, "is_capped", False)
+    if counted := getattr(changelist, "counted", None):
+        note = f"What counts against quotas. The first {count:,} can be paged to; filters reach the rest."
+        return f"{counted[0]:,}", words.short_bytes(counted[1]), note
+    size = getattr(paginator, "size", None)
+    if not is_capped:
+        return f"{count:,}", "" if size is None else words.short_bytes(size), ""
+    note = f"Only the first {count:,} were counted; filters narrow the list."
+    return f"{count:,}+", "" if size is None else f"more than {words.short_bytes(size)}", note
+
+
+@register.simple_tag(takes_context=True)
+def list_link(context: dict[str, Any], opts: Any) -> str:
+    """Return the address of a model's list, with the filters that the reader came from."""
+    kept = parse_qsl(context["request"].GET.get("_changelist_filters", ""), keep_blank_values=True)
+    address = reverse(admin_urlname(opts, SafeString("changelist")))
+    return f"{address}?{urlencode(kept)}" if kept else address
 
 
 @register.filter

@@ -21,6 +21,11 @@ class Caller:
     request_id: str = ""
     limits: Limits = NO_LIMITS
 
+    @property
+    def person(self) -> str:
+        """The name of a staff user or command; empty for a key, which files refer to."""
+        return "" if self.api_key_id is not None else self.actor
+
 
 def system_caller(organization_id: int = 0) -> Caller:
     """Return the gateway itself as a caller."""

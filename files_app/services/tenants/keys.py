@@ -157,19 +157,22 @@ def rotate_key(row: ApiKey, *, caller: Caller) -> tuple[ApiKey, str]:
         )
 
 
-def verify_key(plain: str) -> VerifiedKey:
-    """Return the key's identity. Raises InvalidKeyError, the same for unknown, revoked and expired keys."""
+def verify_key(plain: str, *, ip: str | None = None) -> VerifiedKey:
+    """Return the key's identity, and note that it is used, and from which address.
+
+    Raises InvalidKeyError, the same for unknown, revoked and expired keys.
+    """
     if not plain or len(plain) > MAX_CHARACTERS or not _checksum_fits(plain):
         raise _refused()
     digests = [digest_of(plain, pepper) for pepper in settings.API_KEY_PEPPERS]
-    verified = _cache.get(digests[0]) or _look_up(digests)
+    verified = _cache.get(digests[0]) or _look_up(digests, ip)
     if verified is None or (verified.expires_at is not None and verified.expires_at <= timezone.now()):
         raise _refused()
     _cache.put(digests[0], verified)
     return verified
 
 
-def _look_up(digests: list[str]) -> VerifiedKey | None:
+def _look_up(digests: list[str], ip: str | None) -> VerifiedKey | None:
     row = (
         ApiKey.objects.filter(digest__in=digests, revoked_at=None, organization__is_active=True)
         .select_related("organization")
@@ -177,7 +180,7 @@ def _look_up(digests: list[str]) -> VerifiedKey | None:
     )
     if row is None or not any(hmac.compare_digest(row.digest, digest) for digest in digests):
         return None
-    _note_use(row)
+    _note_use(row, ip)
     return VerifiedKey(
         id=row.pk,
         name=row.name,
@@ -189,11 +192,11 @@ def _look_up(digests: list[str]) -> VerifiedKey | None:
     )
 
 
-def _note_use(row: ApiKey) -> None:
+def _note_use(row: ApiKey, ip: str | None) -> None:
     now = timezone.now()
     if row.last_used_at is None or row.last_used_at < now - _LAST_USED_RESOLUTION:
         with writability.worth_no_failure("key_use_not_noted", key=row.pk):
-            ApiKey.objects.filter(pk=row.pk).update(last_used_at=now)
+            ApiKey.objects.filter(pk=row.pk).update(last_used_at=now, last_used_ip=ip)
 
 
 def _refused() -> InvalidKeyError:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from files_app.exceptions import GatewayError
-from files_app.models import AuditAction, CopyState, File, FileCopy, FileState, Organization
+from files_app.exceptions import (
+    BodyIncompleteError,
+    FileTooLargeError,
+    GatewayError,
+    QuotaExceededError,
+    TemporaryError,
+)
+from files_app.models import AuditAction, CopyState, FailureKind, File, FileCopy, FileState, Organization
 from files_app.services.deletes import outbox
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller, system_caller
 from files_app.services.index.transactions import database_time
-from providers.exceptions import InvalidResponseError, ProviderError, ProviderUnavailableError
+from providers.exceptions import (
+    ConfigurationRefusedError,
+    CredentialsError,
+    InvalidResponseError,
+    ProviderConfigurationError,
+    ProviderError,
+    ProviderUnavailableError,
+    RateLimitedError,
+)
 
 #: States of a copy that no later end of the upload may overrule.
 _MAY_HOLD_BYTES = (CopyState.UPLOADING, CopyState.UNCONFIRMED, CopyState.FAILED)
@@ -24,16 +38,18 @@ def abandon_upload(
     caller: Caller,
     reason: str,
     may_be_stored: bool,
+    kind: FailureKind | None = None,
     remote_id: str = "",
     filename: str = "",
     size: int = 0,
 ) -> None:
     """Mark an upload as failed and give its reservation back; whatever the provider holds will be removed.
 
+    kind: whose turn it is, from `kind_of`; None with an empty reason, where nothing went wrong.
     may_be_stored: the provider may have the file. With its `remote_id` it is deleted, without one it is
     searched for. Does nothing to an upload that has ended otherwise.
     """
-    if _fail(file, reason=reason, filename=filename, size=size):
+    if _fail(file, reason=reason, kind=kind, filename=filename, size=size):
         if reason:
             audit.record_file(caller, AuditAction.FILE_CREATE, file, result="failed", reason=reason[:200])
     elif not remote_id:
@@ -49,7 +65,7 @@ def abandon_upload(
         row.to(end, origin=CopyState.UPLOADING, **values)
 
 
-def _fail(file: File, *, reason: str, filename: str, size: int) -> bool:
+def _fail(file: File, *, reason: str, kind: FailureKind | None, filename: str, size: int) -> bool:
     """Mark the file as failed and release what it reserved; False when its upload has ended otherwise."""
     running = File.objects.filter(pk=file.pk, state=FileState.UPLOADING)
     reserved = running.select_for_update().values_list("reserved_bytes", flat=True).first()
@@ -58,6 +74,7 @@ def _fail(file: File, *, reason: str, filename: str, size: int) -> bool:
     running.to(
         FileState.FAILED,
         failure=reason[:500],
+        failure_kind=kind or "",
         filename=filename,
         bytes=size,
         reserved_bytes=0,
@@ -79,6 +96,7 @@ def give_up_upload(pk: int) -> bool:
         file.copies.get(),
         caller=system_caller(file.organization_id),
         reason="the upload made no progress for too long",
+        kind=FailureKind.STALLED,
         may_be_stored=True,
         filename=file.filename,
         size=file.bytes,
@@ -102,3 +120,25 @@ def may_be_stored(exc: BaseException) -> bool:
 def reason_of(exc: BaseException) -> str:
     """Return why an upload failed, as its row and the audit trail say it."""
     return exc.message if isinstance(exc, GatewayError | ProviderError) else type(exc).__name__
+
+
+#: The first that fits: subclasses stand before what they are made of.
+_KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
+    (CredentialsError, FailureKind.CREDENTIALS),
+    (ConfigurationRefusedError, FailureKind.CONFIGURATION),
+    (ProviderConfigurationError, FailureKind.CONFIGURATION),
+    (RateLimitedError, FailureKind.RATE_LIMITED),
+    (ProviderUnavailableError, FailureKind.UNAVAILABLE),
+    (InvalidResponseError, FailureKind.UNCLEAR),
+    (ProviderError, FailureKind.REJECTED),
+    (QuotaExceededError, FailureKind.QUOTA),
+    (FileTooLargeError, FailureKind.TOO_LARGE),
+    (BodyIncompleteError, FailureKind.BROKEN_OFF),
+    (TemporaryError, FailureKind.GATEWAY),
+    (GatewayError, FailureKind.INVALID),
+)
+
+
+def kind_of(exc: BaseException) -> FailureKind:
+    """Return whose turn it is after an upload that failed so."""
+    return next((kind for error, kind in _KINDS if isinstance(exc, error)), FailureKind.GATEWAY)

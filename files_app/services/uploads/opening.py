@@ -40,6 +40,7 @@ def open_upload(
         organization_id=request.caller.organization_id,
         account=account,
         api_key_id=request.caller.api_key_id,
+        uploaded_by=request.caller.person[:150],
         file_id=new_file_id(),
         filename=filename,
         bytes=size,
@@ -76,8 +77,8 @@ def _insert(file: File, copy: FileCopy) -> None:
 
 #: What differs between the rows of two uploads that begin; the others are the same in all.
 _FILE_COLUMNS = (
-    *("organization_id", "account_id", "api_key_id", "file_id", "filename", "bytes", "metadata"),
-    *("created_at", "indexed_at", "state_changed_at", "reserved_bytes", "lease_token"),
+    *("organization_id", "account_id", "api_key_id", "uploaded_by", "file_id", "filename", "bytes"),
+    *("metadata", "created_at", "indexed_at", "state_changed_at", "reserved_bytes", "lease_token"),
 )
 _COPY_COLUMNS = ("file_id", "account_id", "created_at", "state_changed_at")
 

@@ -12,11 +12,11 @@ import structlog
 from django.conf import settings
 from django.db import IntegrityError, InterfaceError, OperationalError
 
-from files_app.models import File
+from files_app.models import FailureKind, File
 from files_app.models.organizations import namespace_of
 from files_app.services.accounts.sharing import prove_access, weigh
 from files_app.services.index.transactions import persistently
-from files_app.services.uploads.failure import abandon_upload, may_be_stored, reason_of
+from files_app.services.uploads.failure import abandon_upload, kind_of, may_be_stored, reason_of
 from files_app.services.uploads.request import RunningUpload
 from files_app.services.uploads.reservation import Reservation
 from files_app.services.uploads.sdk_retries import earlier_upload
@@ -59,7 +59,8 @@ class Transfer(ABC):
             self._abandon("", may_be_stored=False)
             return exc.file
         except BaseException as exc:
-            self._abandon(reason_of(exc), may_be_stored=self._is_released and may_be_stored(exc))
+            stored = self._is_released and may_be_stored(exc)
+            self._abandon(reason_of(exc), kind=kind_of(exc), may_be_stored=stored)
             raise
         return self._settle_or_compensate(remote)
 
@@ -86,7 +87,8 @@ class Transfer(ABC):
         try:
             file = persistently(lambda: settle(upload, self._checks, remote))
         except IntegrityError:
-            self._abandon("the provider answered with the id of another file", may_be_stored=False)
+            reason = "the provider answered with the id of another file"
+            self._abandon(reason, kind=FailureKind.UNCLEAR, may_be_stored=False)
             raise InvalidResponseError(
                 f"{upload.driver.label} answered with the id of a file that exists already.",
                 provider=upload.account.name,
@@ -94,7 +96,12 @@ class Transfer(ABC):
             ) from None
         except BaseException as exc:
             is_new = not remote.deduplicated
-            self._abandon(reason_of(exc), may_be_stored=is_new, remote_id=remote.remote_id if is_new else "")
+            self._abandon(
+                reason_of(exc),
+                kind=kind_of(exc),
+                may_be_stored=is_new,
+                remote_id=remote.remote_id if is_new else "",
+            )
             raise
         self._learn(remote)
         return file
@@ -108,7 +115,9 @@ class Transfer(ABC):
             if remote.deduplicated:
                 weigh(account, driver, [remote.remote_id])
 
-    def _abandon(self, reason: str, *, may_be_stored: bool, remote_id: str = "") -> None:
+    def _abandon(
+        self, reason: str, *, may_be_stored: bool, kind: FailureKind | None = None, remote_id: str = ""
+    ) -> None:
         """Fail the upload, or leave that to the sweeper: the client is told what went wrong first."""
         try:
             persistently(
@@ -117,6 +126,7 @@ class Transfer(ABC):
                     self._upload.copy,
                     caller=self._upload.request.caller,
                     reason=reason,
+                    kind=kind,
                     may_be_stored=may_be_stored,
                     remote_id=remote_id,
                     filename=self._checks.filename or "",

@@ -97,7 +97,7 @@ async function facetCounts() {
         const newest = counts.of_newest;  // there are too many to count
         place.textContent = count.toLocaleString("en-US") + (newest ? "+" : "");
         if (newest) place.title = `Of the newest ${newest.toLocaleString("en-US")} files`;
-        place.closest(".fg-choice").classList.toggle("is-empty", count === 0 && !newest);
+        place.closest(".fg-choice")?.classList.toggle("is-empty", count === 0 && !newest);
     });
     toolbar.dataset.counted = "1";
 }
