@@ -34,6 +34,8 @@ class AuditAction(models.TextChoices):
     KEY_CREATE = "key.create"
     KEY_UPDATE = "key.update"
     KEY_REVOKE = "key.revoke"
+    KEY_ROTATE = "key.rotate"
+    KEY_END_OVERLAP = "key.end_overlap"
     ACCOUNT_CREATE = "account.create"
     ACCOUNT_UPDATE = "account.update"
     ACCOUNT_DELETE = "account.delete"
