@@ -55,6 +55,9 @@ class AuditAction(models.TextChoices):
     USER_CREATE = "user.create"
     USER_UPDATE = "user.update"
     USER_DELETE = "user.delete"
+    USER_INVITE = "user.invite"
+    USER_GENERATE = "user.generate"
+    USER_ACCEPT = "user.accept"
 
 
 #: Events that one statement removes: of millions, it would time out and nothing would ever go.
