@@ -64,6 +64,11 @@ class ProviderError(Exception):
         self.answered = answered
         self.was_asked = was_asked
 
+    @property
+    def was_unreachable(self) -> bool:
+        """Whether no connection was made, so that the provider has seen nothing of the request."""
+        return isinstance(self, ProviderUnavailableError) and self.answered and self.status_code is None
+
 
 class UnsupportedOperationError(ProviderError):
     """The provider has no such operation, or not for this file; nothing was changed."""

@@ -20,6 +20,7 @@ from files_app.admin.filters import ChoiceFilter, OrganizationFilter
 from files_app.admin.formatting import NOTHING, badge, identifier, shown_age, two_lines
 from files_app.admin.pages import page
 from files_app.models import AuditAction, AuditEvent, File
+from files_app.services.tenants.key_rotation import audit_names
 
 
 class ActionFilter(ChoiceFilter):
@@ -121,7 +122,7 @@ class AuditAdmin(ReadOnlyAdmin):
             return queryset, False
         if term.startswith("req_"):
             return queryset.filter(request_id=term), False
-        named = Q(object_id=term) | Q(actor=term)
+        named = Q(object_id__in=[term, *audit_names(term)]) | Q(actor=term)
         if _is_address(term):
             named |= Q(ip=term)
         return queryset.filter(named), False

@@ -32,7 +32,7 @@ class Outcome:
 class BulkAction:
     """What is done to each row. `run` returns the result in words; a refusal is an exception of ours.
 
-    verb: on the button. warning: what cannot be undone. form: what to ask for besides.
+    verb: on the button. warning: what cannot be undone. form: what to ask for besides. label: a row's name.
     max_rows: smaller for actions that ask a provider for each row.
     """
 
@@ -44,6 +44,7 @@ class BulkAction:
     form: type[forms.Form] = forms.Form
     is_dangerous: bool = False
     max_rows: int = MAX_ROWS
+    label: Callable[[Any], str] = str
 
     def respond(
         self, model_admin: ModelAdmin[Any], request: HttpRequest, rows: QuerySet[Any]
@@ -58,11 +59,11 @@ class BulkAction:
 
     def _outcome(self, request: HttpRequest, row: Any, answers: dict[str, Any]) -> Outcome:
         try:
-            return Outcome(str(row), True, self.run(request, row, answers))
+            return Outcome(self.label(row), True, self.run(request, row, answers))
         except (GatewayError, ProviderError) as exc:
-            return Outcome(str(row), False, exc.message)
+            return Outcome(self.label(row), False, exc.message)
         except ProviderConfigurationError as exc:
-            return Outcome(str(row), False, str(exc))
+            return Outcome(self.label(row), False, str(exc))
 
     def _ask(
         self, model_admin: ModelAdmin[Any], request: HttpRequest, rows: Sequence[Any], form: forms.Form
@@ -70,7 +71,7 @@ class BulkAction:
         context = {
             "action": self,
             "opts": model_admin.opts,
-            "rows": rows[: self.max_rows],
+            "rows": [(row.pk, self.label(row)) for row in rows[: self.max_rows]],
             "is_too_many": len(rows) > self.max_rows,
             "form": form,
             "checkbox_name": ACTION_CHECKBOX_NAME,

@@ -58,6 +58,10 @@ class ReasonForm(forms.Form):
     )
 
 
+def _label(copy: FileCopy) -> str:
+    return f"{copy.file} at {copy.account.name}"
+
+
 def _retry(request: HttpRequest, copy: FileCopy, answers: dict[str, Any]) -> str:
     if not outbox.retry_dead(copy, caller=caller_of(request, copy.file.organization_id)):
         raise InvalidRequestError(f"It is {copy.state}: the gateway looks for it at the provider by itself.")
@@ -77,6 +81,7 @@ RETRY = BulkAction(
     verb="Retry",
     run=_retry,
     warning="Starts the attempts anew, with a day of retries.",
+    label=_label,
 )
 GIVE_UP = BulkAction(
     name="give_up_deletions",
@@ -86,6 +91,7 @@ GIVE_UP = BulkAction(
     warning="The gateway stops asking. Whatever the provider still holds stays there.",
     form=ReasonForm,
     is_dangerous=True,
+    label=_label,
 )
 
 
@@ -106,7 +112,7 @@ class DeletionAdmin(ReadOnlyAdmin):
     search_fields = ["remote_id"]
     search_help_text = "Id, or the provider's id"
     sortable_by = ["shown_state", "next_attempt"]
-    ordering = ["-state_changed_at", "-id"]
+    ordering = ["state", "state_changed_at", "id"]  # `dead` is the first of them, and what waits longest
     actions = [as_admin_action(RETRY, "change"), as_admin_action(GIVE_UP, "change")]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[FileCopy]:

@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold import widgets
 
+from files_app.admin import key_rotation
 from files_app.admin.base import GatewayAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.fields import RATE_HELP, ModelForm, SizeField
@@ -27,6 +28,7 @@ from files_app.exceptions import InvalidRequestError
 from files_app.models import ApiKey
 from files_app.models.organizations import RATE_LIMITS, Scope, all_scopes
 from files_app.services.tenants import keys
+from files_app.services.tenants.key_rotation import end_overlap, keys_starting, rotate_key, working_secret
 from files_app.services.tenants.rates import set_rates
 
 
@@ -144,11 +146,14 @@ class ApiKeyAdmin(GatewayAdmin):
         rates = ("Rates of this key alone", {"fields": list(RATE_LIMITS)})
         return [*fieldsets, rates] if reach_for(request).sees_all else fieldsets
 
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).prefetch_related("retired_secrets")
+
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """Search by name, and by the part of a key that may be shown: a leaked key is found by its start."""
+        """Search by name, or by the start of a secret, of now or before a rotation: it may have leaked."""
         term = search_term.strip()
         if term.startswith(keys.KEY_PREFIX):
-            return queryset.filter(prefix=term[:12]), False
+            return queryset.filter(pk__in=keys_starting(term)), False
         return (queryset.filter(name__icontains=term) if term else queryset), False
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
@@ -160,23 +165,22 @@ class ApiKeyAdmin(GatewayAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        """Show a key; set its rates or rotate it on POST."""
+        """Show a key; on POST set its rates, rotate it, or end the overlap of a rotation."""
         row = self.row_in_sight(request, object_id)
         if row is None:
             return self.not_in_sight(request, object_id)
-        can_rotate = self.has_change_permission(request, row) and row.revoked_at is None
-        can_limit = can_rotate and reach_for(request).sees_all
+        can_rotate = self.has_change_permission(request, row) and row.is_usable
+        can_limit = self.has_change_permission(request, row) and reach_for(request).sees_all
         form = RatesForm(request.POST if "rates" in request.POST else None, instance=row)
-        if form.is_bound and can_limit and form.is_valid():
+        if request.method == "POST" and not form.is_bound and can_rotate:
+            return self._rotated(request, row)
+        if form.is_bound and can_limit and row.revoked_at is None and form.is_valid():
             set_rates(
                 ApiKey.objects.get(pk=row.pk),
                 form.cleaned_data,
                 caller=caller_of(request, row.organization_id),
             )
             return redirect(request.path)
-        if request.method == "POST" and can_rotate and not form.is_bound:
-            fresh, plain = keys.rotate_key(row, caller=caller_of(request, row.organization_id))
-            return self._shown_once(request, fresh, plain, is_rotation=True)
         context = {
             "opts": self.opts,
             "key": row,
@@ -185,10 +189,21 @@ class ApiKeyAdmin(GatewayAdmin):
             "scopes": [Scope(scope).label for scope in row.scopes if scope in Scope.values],
             "can_rotate": can_rotate,
             "rates": form,
-            "can_limit": can_limit,
+            "can_limit": can_limit and row.revoked_at is None,
             "can_revoke": self.has_delete_permission(request, row) and row.revoked_at is None,
+            **key_rotation.facts_of(row),
         }
         return page(request, "key.html", row.name, context)
+
+    def _rotated(self, request: HttpRequest, row: ApiKey) -> HttpResponse:
+        caller = caller_of(request, row.organization_id)
+        form = key_rotation.RotationForm(request.POST)
+        if "end_overlap" in request.POST:
+            end_overlap(row, caller=caller)
+        elif form.is_valid():
+            fresh, plain = rotate_key(row, caller=caller, overlap=form.cleaned_data["overlap"])
+            return self._shown_once(request, fresh, plain, is_rotation=True)
+        return redirect(request.path)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         """Create the key through the service; its plaintext is kept for this one answer."""
@@ -227,6 +242,7 @@ class ApiKeyAdmin(GatewayAdmin):
             "plain": plain,
             "base_url": base_url,
             "is_rotation": is_rotation,
+            "old_secret": working_secret(row),
         }
         response = page(request, "key_once.html", "Copy the key now", context)
         response.headers["Cache-Control"] = "private, no-store"
@@ -240,7 +256,10 @@ class ApiKeyAdmin(GatewayAdmin):
     @admin.display(description="Status")
     def status(self, row: ApiKey) -> SafeString:
         """Show whether it works."""
-        return key_status(row)
+        if working_secret(row) is None:
+            return key_status(row)
+        old = badge("old secret works", "info", "A rotation left the secret before it working for some time.")
+        return format_html("{} {}", key_status(row), old)
 
     @admin.display(description="Scopes")
     def shown_scopes(self, row: ApiKey) -> str:

@@ -12,7 +12,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
-from files_app.admin import dashboard, system, upload
+from files_app.admin import dashboard, invitation, system, upload
 from files_app.exceptions import TooManyRequestsError
 from files_app.services.tenants import throttle
 from files_app.web import error_pages
@@ -32,6 +32,7 @@ class GatewaySite(UnfoldAdminSite):
         pages: list[URLPattern | URLResolver] = [
             path("upload/", self.admin_view(upload.upload_page), name="upload"),
             path("upload/send/", self.admin_view(upload.receive), name="upload_send"),
+            path("invitation/", invitation.invitation, name="invitation"),
             path("system/", self.admin_view(system.system_page), name="system"),
         ]
         return pages + super().get_urls()

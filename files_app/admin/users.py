@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
-from django.http import HttpRequest
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold import widgets
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from django.views.decorators.http import require_POST
+from unfold.forms import AdminPasswordChangeForm
 
 from files_app.admin.base import GatewayAdmin
 from files_app.admin.formatting import badge, shown_age
-from files_app.models import StaffAccess
-
-if TYPE_CHECKING:
-    from django.contrib.admin import StackedInline
-else:
-    from unfold.admin import StackedInline
+from files_app.admin.pages import page
+from files_app.admin.staff_form import EVERY, INVITATION, NewStaffForm, StaffForm
+from files_app.services.tenants import invitations, staff_roles
 
 admin.site.unregister([User, Group])
-
-
-class Checkboxes:
-    """Django's own widget for many choices cannot be used with a keyboard alone."""
-
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Offer a box for each choice."""
-        kwargs["widget"] = widgets.UnfoldAdminCheckboxSelectMultipleWidget()
-        field = super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[misc]  # a mixin
-        field.help_text = ""
-        return field
-
-
-class StaffAccessInline(Checkboxes, StackedInline):  # type: ignore[type-arg]  # unfold's takes no parameter at run time
-    """What the user may see."""
-
-    model = StaffAccess
-    verbose_name_plural = "Organizations in sight"
-    can_delete = False
-    extra = 1
-    max_num = 1
 
 
 class SuperuserOnly:
@@ -70,28 +48,38 @@ class SuperuserOnly:
 
 
 @admin.register(User)
-class StaffAdmin(Checkboxes, SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # type: ignore[misc,type-arg]  # both are ModelAdmins
+class StaffAdmin(SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # type: ignore[misc,type-arg]  # both are ModelAdmins
     """Who signs in here."""
 
     object_type = "user"
     list_title = "Staff"
-    form = UserChangeForm
-    add_form = UserCreationForm
+    form = StaffForm
+    add_form = NewStaffForm
     change_password_form = AdminPasswordChangeForm
-    inlines = [StaffAccessInline]
-    list_display = ["username", "role", "sees", "status", "last_seen"]
+    change_form_outer_after_template = "files_app/admin/staff_sign_in.html"
+    list_display = ["username", "role", "sees", "state", "last_seen"]
     list_display_links = ["username"]
     list_filter = ()
     search_fields = ["username", "email"]
-    search_help_text = "Name"
+    search_help_text = "Name or e-mail"
     sortable_by = ["username", "last_seen"]
     filter_horizontal = ()
-    fieldsets = [
-        (None, {"fields": ["username", "password"]}),
-        ("Person", {"fields": ["first_name", "last_name", "email"]}),
-        ("Role", {"fields": ["is_active", "is_staff", "is_superuser", "groups"]}),
-    ]
-    add_fieldsets = [(None, {"fields": ["username", "password1", "password2"]})]
+    _person: ClassVar[Any] = (None, {"fields": ["username", "email", "first_name", "last_name"]})
+    _access: ClassVar[Any] = ("Access", {"fields": ["role", "sight", "organizations"]})
+    fieldsets = [_person, _access, ("Sign-in", {"fields": ["can_sign_in"]})]
+    add_fieldsets = [_person, _access, ("Sign-in", {"fields": ["sign_in"]})]
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add what gives somebody a new way to sign in."""
+
+        def view(function: Any) -> Any:
+            return self.admin_site.admin_view(require_POST(function))
+
+        return [
+            path("<int:pk>/invite/", view(self.invite), name="auth_user_invite"),
+            path("<int:pk>/generate/", view(self.generate), name="auth_user_generate"),
+            *super().get_urls(),
+        ]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return (
@@ -99,10 +87,6 @@ class StaffAdmin(Checkboxes, SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # t
             .select_related("staff_access")
             .order_by("username")
         )
-
-    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
-        """Ask for organizations once the user exists."""
-        return self.inlines if obj is not None else []
 
     def audit_id(self, row: Any) -> str:
         """Return the name."""
@@ -115,6 +99,86 @@ class StaffAdmin(Checkboxes, SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # t
             email__icontains=search_term
         ), False
 
+    # -- saving --------------------------------------------------------------------------------------
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Save who it is; a new one cannot sign in before `response_add` has made a password or a link."""
+        if not change:
+            obj.set_unusable_password()
+        super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Save what the person may do and see."""
+        answers, user = form.cleaned_data, form.instance
+        if not change or "role" in form.changed_data:
+            staff_roles.set_role(user, answers["role"])
+        if not change or {"sight", "organizations"} & set(form.changed_data):
+            sees_all = answers["sight"] == EVERY
+            chosen = [] if sees_all else answers["organizations"]
+            staff_roles.set_sight(user, sees_all=sees_all, organizations=chosen)
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Write down what was granted, too."""
+        self.record(request, "create", obj, **_granted(obj))
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Write down what was granted, too."""
+        changed = [str(name) for entry in message for name in entry.get("changed", {}).get("fields", [])]
+        if changed:
+            self.record(request, "update", obj, changed=changed, **_granted(obj))
+
+    # -- ways to sign in -----------------------------------------------------------------------------
+
+    def response_add(
+        self, request: HttpRequest, obj: User, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Show the link or the password, this once."""
+        with transaction.atomic():
+            if request.POST.get("sign_in") == INVITATION:
+                return self._invitation(request, obj)
+            return self._password(request, obj)
+
+    def invite(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Replace somebody's password by a link with which to choose one."""
+        with transaction.atomic():
+            return self._invitation(request, self._user(request, pk))
+
+    def generate(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Replace somebody's password by a generated one."""
+        with transaction.atomic():
+            return self._password(request, self._user(request, pk))
+
+    def _user(self, request: HttpRequest, pk: int) -> User:
+        user = self.row_in_sight(request, str(pk))
+        if not isinstance(user, User):
+            raise Http404
+        return user
+
+    def _invitation(self, request: HttpRequest, user: User) -> HttpResponse:
+        token = invitations.invite(user)
+        self.record(request, "invite", user)
+        link = request.build_absolute_uri(f"{reverse('admin:invitation')}#{token}")
+        return self._shown_once(request, user, link, days=invitations.LIFETIME.days)
+
+    def _password(self, request: HttpRequest, user: User) -> HttpResponse:
+        password = staff_roles.generated_password()
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        self.record(request, "generate", user)
+        return self._shown_once(request, user, password)
+
+    def _shown_once(
+        self, request: HttpRequest, user: User, secret: str, *, days: int | None = None
+    ) -> HttpResponse:
+        sign_in = request.build_absolute_uri(reverse("admin:index"))
+        context = {"opts": self.opts, "person": user, "sign_in": sign_in, "secret": secret, "days": days}
+        title = "Copy the link now" if days else "Copy the password now"
+        response = page(request, "staff_once.html", title, context)
+        response.headers["Cache-Control"] = "private, no-store"
+        return response
+
+    # -- columns -------------------------------------------------------------------------------------
+
     @admin.display(description="Role")
     def role(self, row: User) -> SafeString:
         """Show what the user may do."""
@@ -123,23 +187,35 @@ class StaffAdmin(Checkboxes, SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # t
         names = ", ".join(group.name for group in row.groups.all())
         return format_html("{}", names or "none")
 
-    @admin.display(description="Sees")
+    @admin.display(description="Organizations")
     def sees(self, row: User) -> str:
         """Show which organizations are in sight."""
         access = getattr(row, "staff_access", None)
         if row.is_superuser or (access and access.sees_all_organizations):
-            return "every organization"
+            return "every one"
         names = [organization.name for organization in access.organizations.all()] if access else []
-        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "nothing"
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "none"
 
-    @admin.display(description="Status")
-    def status(self, row: User) -> SafeString:
+    @admin.display(description="State")
+    def state(self, row: User) -> SafeString:
         """Show whether the user can sign in."""
         if not (row.is_active and row.is_staff):
             return badge("cannot sign in", "neutral")
+        if not row.has_usable_password():
+            return badge("invited", "info", "No password was chosen yet.")
         return badge("active", "ok")
 
     @admin.display(description="Last sign-in", ordering="last_login")
     def last_seen(self, row: User) -> SafeString:
         """Show when the user was last here."""
         return shown_age(row.last_login)
+
+
+def _granted(user: User) -> dict[str, Any]:
+    """Return the role and the organizations that a user has now, for the audit trail."""
+    fresh = User.objects.select_related("staff_access").get(pk=user.pk)
+    role, access = staff_roles.role_of(fresh), getattr(fresh, "staff_access", None)
+    if role == staff_roles.SUPERUSER or (access and access.sees_all_organizations):
+        return {"role": role, "organizations": "every one"}
+    names = access.organizations.order_by("name").values_list("name", flat=True) if access else []
+    return {"role": role, "organizations": list(names)}

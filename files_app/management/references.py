@@ -14,6 +14,7 @@ from files_app.exceptions import InvalidRequestError
 from files_app.models import ApiKey, File, FileState, Organization, ProviderAccount
 from files_app.models.accounts import SHARED
 from files_app.models.files import FileQuerySet
+from files_app.services.tenants.key_rotation import PREFIX_CHARACTERS, keys_starting
 
 _SHOWN_NAMES = 20
 
@@ -66,8 +67,10 @@ def account_named(reference: str, organization: Organization | None = None) -> P
 
 
 def key_named(reference: str, organization: Organization | None = None) -> ApiKey:
-    """Return the usable key of that name, or whose first twelve characters these are."""
-    matching = Q(name=reference) | Q(prefix=reference)
+    """Return the usable key of that name, or whose first twelve characters these are or once were."""
+    matching = Q(name=reference)
+    if len(reference) == PREFIX_CHARACTERS:
+        matching |= Q(pk__in=keys_starting(reference))
     usable = ApiKey.objects.select_related("organization").filter(matching, revoked_at=None)
     if organization is not None:
         usable = usable.filter(organization=organization)

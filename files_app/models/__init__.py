@@ -5,7 +5,7 @@ from files_app.models.breakers import BreakerKind, OpenBreaker
 from files_app.models.copies import FileCopy
 from files_app.models.files import DeletedReason, FailureKind, File, ResultPart
 from files_app.models.lines import LineIndex, LinePage
-from files_app.models.organizations import ApiKey, Organization
+from files_app.models.organizations import ApiKey, Organization, RetiredSecret
 from files_app.models.places import AccountPlace
 from files_app.models.rates import RateCount
 from files_app.models.records import AuditAction, AuditEvent, IdempotencyRecord
@@ -35,6 +35,7 @@ __all__ = [
     "ProviderAccount",
     "RateCount",
     "ResultPart",
+    "RetiredSecret",
     "SharedReason",
     "StaffAccess",
 ]

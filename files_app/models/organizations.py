@@ -181,3 +181,26 @@ class ApiKey(RateLimited):
     def allows(self, scope: str) -> bool:
         """Whether the key may do what `scope` names."""
         return scope in self.scopes
+
+
+class RetiredSecret(models.Model):
+    """A secret that a rotation replaced. It opens what its key opens until `valid_until`; the row stays."""
+
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="retired_secrets")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    prefix = models.CharField(max_length=12, editable=False, db_index=True)
+    last_four = models.CharField(max_length=4, editable=False)
+    retired_at = models.DateTimeField(default=timezone.now, editable=False)
+    valid_until = models.DateTimeField(editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["-retired_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.key.name} ({self.prefix}…{self.last_four})"
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether its time is not over; its key may be revoked or expired."""
+        return self.valid_until > timezone.now()

@@ -34,6 +34,8 @@ class AuditAction(models.TextChoices):
     KEY_CREATE = "key.create"
     KEY_UPDATE = "key.update"
     KEY_REVOKE = "key.revoke"
+    KEY_ROTATE = "key.rotate"
+    KEY_END_OVERLAP = "key.end_overlap"
     ACCOUNT_CREATE = "account.create"
     ACCOUNT_UPDATE = "account.update"
     ACCOUNT_DELETE = "account.delete"
@@ -53,6 +55,9 @@ class AuditAction(models.TextChoices):
     USER_CREATE = "user.create"
     USER_UPDATE = "user.update"
     USER_DELETE = "user.delete"
+    USER_INVITE = "user.invite"
+    USER_GENERATE = "user.generate"
+    USER_ACCEPT = "user.accept"
 
 
 #: Events that one statement removes: of millions, it would time out and nothing would ever go.

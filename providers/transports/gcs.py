@@ -313,6 +313,9 @@ class _GCSWriting(PartWriting):
                 )
         except RemoteFileNotFoundError as exc:
             raise bucket_error() from exc
+        except ProviderError as exc:
+            exc.answered = True  # a session that nobody has the address of never becomes an object
+            raise
 
     def _take_description(self, response: requests.Response) -> None:
         """Read the object's properties in the answer to its last bytes, where they are."""

@@ -76,8 +76,9 @@ class PartWriting(Writing):
         self._may_be_published = True
         try:
             self._make_visible(details)
-        except ProviderError:
-            if not self._is_surely_published():
+        except ProviderError as exc:
+            self._may_be_published = not exc.was_unreachable
+            if exc.was_unreachable or not self._is_surely_published():
                 raise
         stored = self._confirmed() or ask_until_shown(self._read_back, label="The store")
         if stored.bytes != self.size:

@@ -22,6 +22,7 @@ from providers.locations import s3_endpoint
 from providers.transports.addresses import PrivateNetworks, check_literal
 from providers.transports.guard import GuardedConnection
 from providers.transports.http import TransportLimits
+from providers.transports.s3_errors import remember_attempts
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -51,6 +52,7 @@ def make_client(config: S3Config) -> S3Client:
     """Return a client whose connections are guarded."""
     client: S3Client = _ConfiguredStorage(config).connection.meta.client
     _bound_connections(client, config)
+    remember_attempts(client.meta.events)
     return client
 
 

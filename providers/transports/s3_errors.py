@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from botocore import exceptions
+from botocore.hooks import BaseEventHooks
 from botocore.parsers import ResponseParserError
 from requests.structures import CaseInsensitiveDict
 
@@ -113,6 +114,9 @@ _REFUSED_FILES: Final[Mapping[str, tuple[int, str, str]]] = {
     "EntityTooLarge": (413, "file_too_large", "The store does not take so large a file."),
     "MetadataTooLarge": (400, "metadata_too_large", "The store cannot hold so much metadata."),
 }
+#: Of an attempt that no connection could be made for.
+_NEVER_SENT: Final = (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError)
+_WAS_SENT: Final = "files_gateway_was_sent"
 #: What the library itself raises -> ours; the first that fits.
 _BY_EXCEPTION: Final[tuple[tuple[type[Exception], type[ProviderError], str], ...]] = (
     (exceptions.NoCredentialsError, CredentialsError, "No AWS credentials were found for this account."),
@@ -198,7 +202,21 @@ def _meaning(action: str, code: str, status: int) -> _Meaning:
     return next(meaning for statuses, meaning in _BY_STATUS if status in statuses)
 
 
+def remember_attempts(events: BaseEventHooks) -> None:
+    """Let what a client raises tell whether any attempt reached the store: the last alone says nothing."""
+
+    def note(caught_exception: Exception | None, request_dict: dict[str, Any], **_: object) -> None:
+        if not isinstance(caught_exception, _NEVER_SENT):
+            request_dict["context"][_WAS_SENT] = True
+
+    def mark(exception: Exception, context: dict[str, Any], **_: object) -> None:
+        setattr(exception, _WAS_SENT, context.get(_WAS_SENT, False))
+
+    events.register("needs-retry.s3", note)
+    events.register("after-call-error.s3", mark)
+
+
 def _from_library(exc: Exception) -> ProviderError:
     kind, message = next((kind, text) for foreign, kind, text in _BY_EXCEPTION if isinstance(exc, foreign))
-    never_sent = (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError)
-    return kind(message, answered=not kind.retryable or isinstance(exc, never_sent))
+    was_never_sent = isinstance(exc, _NEVER_SENT) and not getattr(exc, _WAS_SENT, False)
+    return kind(message, answered=was_never_sent or not kind.retryable)

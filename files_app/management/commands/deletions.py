@@ -44,7 +44,7 @@ class Command(GroupCommand):
         parser = self.subcommand(
             "list",
             self.list_deletions,
-            text="List the queue, what waits longest first, with attempts and errors.",
+            text="List the queue, dead deletes first and what waits longest, with attempts and errors.",
             examples="""
                 manage.py deletions list
                 manage.py deletions list --state dead --account acme/openai --json
@@ -56,7 +56,7 @@ class Command(GroupCommand):
     def list_deletions(self, arguments: Namespace) -> None:
         """Print the queue."""
         states = [arguments.state] if arguments.state else _QUEUE
-        rows = _selected(arguments).filter(state__in=states).order_by("state_changed_at", "pk")
+        rows = _selected(arguments).filter(state__in=states).order_by("state", "state_changed_at", "pk")
         if arguments.json:
             write_json_list(self.stdout, map(_as_json, rows.iterator(chunk_size=1_000)))
             return

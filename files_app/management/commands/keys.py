@@ -1,8 +1,9 @@
-"""`manage.py keys create|list|limit|revoke|rotate`."""
+"""`manage.py keys create|list|limit|revoke|rotate|end-overlap`."""
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -15,9 +16,10 @@ from files_app.management.rates import add_rates, in_words, rates_in
 from files_app.management.references import key_named, organization_named
 from files_app.models import ApiKey
 from files_app.models.organizations import RATE_LIMITS, all_scopes
-from files_app.services.tenants.keys import check_new_key, create_key, revoke_key, rotate_key
+from files_app.services.tenants.key_rotation import AT_ONCE, end_overlap, rotate_key, working_secret
+from files_app.services.tenants.keys import check_new_key, create_key, revoke_key
 from files_app.services.tenants.rates import set_rates
-from files_app.words import age
+from files_app.words import age, readable_seconds
 
 
 class Command(GroupCommand):
@@ -31,28 +33,52 @@ class Command(GroupCommand):
     """
 
     def add_subcommands(self) -> None:
-        """Declare the five subcommands."""
+        """Declare the six subcommands."""
         self._declare_create()
         self._declare_list()
         self._declare_limit()
-        for name, run, text in (
-            ("revoke", self.revoke, "Revoke a key. Every process refuses it within five seconds."),
-            ("rotate", self.rotate, "Replace a key by a new one of the same name, scopes, expiry and rates."),
-        ):
-            parser = self.subcommand(
-                name,
-                run,
-                text=text,
-                examples=f"""
-                    manage.py keys {name} ci --organization acme
-                    manage.py keys {name} fgw_a1B2c3D4 --yes
-                    manage.py keys {name} ci --organization acme --dry-run
-                """,
-            )
-            parser.add_argument("key", metavar="KEY", help="the key's name, or its first twelve characters")
-            add_organization(parser)
-            add_yes(parser)
-            add_dry_run(parser)
+        self._declare(
+            "revoke",
+            self.revoke,
+            "Revoke a key with all of its secrets. Every process refuses it within five seconds.",
+        )
+        rotate = self._declare(
+            "rotate",
+            self.rotate,
+            "Give a key a new secret, which is shown once. Name, scopes, expiry, rates and files stay.",
+            "manage.py keys rotate ci --organization acme --overlap 24h",
+        )
+        rotate.add_argument(
+            "--overlap",
+            type=lifetime,
+            default=AT_ONCE,
+            metavar="TIME",
+            help="how long the old secret works besides, such as 1h, 24h or 7d; default: not at all",
+        )
+        self._declare(
+            "end-overlap",
+            self.end_overlap,
+            "Refuse the old secret of a rotated key now, before its time is over.",
+        )
+
+    def _declare(
+        self, name: str, run: Callable[[Namespace], None], text: str, example: str = ""
+    ) -> ArgumentParser:
+        parser = self.subcommand(
+            name,
+            run,
+            text=text,
+            examples=f"""
+                manage.py keys {name} ci --organization acme
+                {example or f"manage.py keys {name} fgw_a1B2c3D4 --yes"}
+                manage.py keys {name} ci --organization acme --dry-run
+            """,
+        )
+        parser.add_argument("key", metavar="KEY", help="the key's name, or its first twelve characters")
+        add_organization(parser)
+        add_yes(parser)
+        add_dry_run(parser)
+        return parser
 
     # -- create ------------------------------------------------------------------------------------
 
@@ -137,6 +163,7 @@ class Command(GroupCommand):
     def list_keys(self, arguments: Namespace) -> None:
         """Print the keys."""
         rows = ApiKey.objects.select_related("organization").order_by("organization__name", "name", "pk")
+        rows = rows.prefetch_related("retired_secrets")
         if arguments.organization:
             rows = rows.filter(organization=organization_named(arguments.organization))
         if not arguments.all:
@@ -192,15 +219,35 @@ class Command(GroupCommand):
             self.stdout.write(f"revoked {row} of {row.organization.name}")
 
     def rotate(self, arguments: Namespace) -> None:
-        """Replace a key."""
+        """Give a key a new secret."""
         row = _named(arguments)
         if not row.is_usable:
             raise CommandError(f"{row} has expired: make a new one with `manage.py keys create`.")
+        overlap = readable_seconds(int(arguments.overlap.total_seconds()))
+        old = f"works for another {overlap}" if arguments.overlap else "is refused at once"
         if arguments.dry_run:
-            self._show_plan(f"would replace {row} of {row.organization.name}", arguments)
+            plan = f"would give {row} of {row.organization.name} a new secret; the old one {old}"
+            self._show_plan(plan, arguments)
             return
-        self.confirm(f"Replace {row} of {row.organization.name}? The old one is refused at once.", arguments)
-        self._show_new(*rotate_key(row, caller=command_caller(row.organization_id)), arguments)
+        self.confirm(f"Give {row} of {row.organization.name} a new secret? The old one {old}.", arguments)
+        caller = command_caller(row.organization_id)
+        self._show_new(*rotate_key(row, caller=caller, overlap=arguments.overlap), arguments)
+
+    def end_overlap(self, arguments: Namespace) -> None:
+        """Refuse a key's old secret."""
+        row = _named(arguments)
+        old = working_secret(row)
+        if old is None:
+            raise CommandError(f"{row} has no old secret that works.")
+        if arguments.dry_run:
+            self._show_plan(f"would refuse the old secret {old} of {row.organization.name}", arguments)
+            return
+        self.confirm(f"Refuse the old secret {old}? Last used {age(old.last_used_at)}.", arguments)
+        end_overlap(row, caller=command_caller(row.organization_id))
+        if arguments.json:
+            self.write_json(_as_json(row))
+        else:
+            self.stdout.write(f"the old secret {old} of {row.organization.name} is refused")
 
 
 def _named(arguments: Namespace) -> ApiKey:
@@ -227,6 +274,7 @@ def _as_row(row: ApiKey) -> tuple[Any, ...]:
 
 
 def _as_json(row: ApiKey) -> dict[str, Any]:
+    old = working_secret(row)
     return {
         "organization": row.organization.name,
         "name": row.name,
@@ -239,5 +287,8 @@ def _as_json(row: ApiKey) -> dict[str, Any]:
         "expires_at": row.expires_at,
         "revoked_at": row.revoked_at,
         "last_used_at": row.last_used_at,
+        "old_secret": None
+        if old is None
+        else {"prefix": old.prefix, "valid_until": old.valid_until, "last_used_at": old.last_used_at},
         **{name: getattr(row, name) for name in RATE_LIMITS},
     }

@@ -23,7 +23,7 @@ from files_app.services.accounts.saving import save_account
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
 from files_app.services.tenants.configuration_file import ConfigurationFileError, read_configuration
-from files_app.services.tenants.keys import create_key, digest_of, revoke_key
+from files_app.services.tenants.keys import create_key, digest_of, is_known, revoke_key
 from files_app.services.tenants.rates import set_rates
 from providers.exceptions import ProviderConfigurationError
 from providers.registry import DRIVERS
@@ -111,8 +111,10 @@ class _Run:
             return
         if current is not None:
             revoke_key(current, caller=_caller(organization))
-        if supplied is not None and ApiKey.objects.filter(digest__in=_digests(supplied)).exists():
-            raise ConfigurationFileError(f"{place}.key: this key is in use elsewhere or was revoked.")
+        if supplied is not None and is_known(_digests(supplied)):
+            raise ConfigurationFileError(
+                f"{place}.key: this key is in use elsewhere or was revoked or rotated."
+            )
         try:
             _, plain = create_key(
                 organization=organization,

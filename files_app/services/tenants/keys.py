@@ -23,8 +23,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from files_app.exceptions import InvalidKeyError, InvalidRequestError
-from files_app.models import ApiKey, AuditAction, Organization
-from files_app.models.organizations import RATE_LIMITS, all_scopes
+from files_app.models import ApiKey, AuditAction, Organization, RetiredSecret
+from files_app.models.organizations import all_scopes
 from files_app.services.index import audit, writability
 from files_app.services.index.callers import Caller
 from files_app.services.index.limits import Limits, limits_of
@@ -130,7 +130,7 @@ def check_new_key(row: ApiKey) -> None:
             f"{row.organization.name} has a key '{row.name}' already: choose another, or rotate that one.",
             param="name",
         )
-    if ApiKey.objects.filter(digest=row.digest).exists():
+    if is_known([row.digest]):
         raise InvalidRequestError("This key exists already, or existed: supply another one.", param="key")
 
 
@@ -143,22 +143,19 @@ def revoke_key(row: ApiKey, *, caller: Caller) -> None:
     _cache.clear()
 
 
-def rotate_key(row: ApiKey, *, caller: Caller) -> tuple[ApiKey, str]:
-    """Revoke a key and create one of the same name, scopes, expiry and rates."""
-    with transaction.atomic():
-        revoke_key(row, caller=caller)
-        return create_key(
-            organization=row.organization,
-            name=row.name,
-            caller=caller,
-            scopes=row.scopes,
-            expires_at=row.expires_at,
-            rates={name: getattr(row, name) for name in RATE_LIMITS},
-        )
+def is_known(digests: Iterable[str]) -> bool:
+    """Whether a secret is, or ever was, that of a key."""
+    wanted = list(digests)
+    return (
+        ApiKey.objects.filter(digest__in=wanted).exists()
+        or RetiredSecret.objects.filter(digest__in=wanted).exists()
+    )
 
 
 def verify_key(plain: str, *, ip: str | None = None) -> VerifiedKey:
-    """Return the key's identity, and note that it is used, and from which address.
+    """Return the key's identity, also by a secret that a rotation replaced, until its time is over.
+
+    Notes that it is used, and from which address (`ip`).
 
     Raises InvalidKeyError, the same for unknown, revoked and expired keys.
     """
@@ -178,25 +175,54 @@ def _look_up(digests: list[str], ip: str | None) -> VerifiedKey | None:
         .select_related("organization")
         .first()
     )
-    if row is None or not any(hmac.compare_digest(row.digest, digest) for digest in digests):
+    if row is None:
+        return _look_up_retired(digests, ip)
+    if not any(hmac.compare_digest(row.digest, digest) for digest in digests):
         return None
     _note_use(row, ip)
+    return _verified(row, row.expires_at)
+
+
+def _look_up_retired(digests: list[str], ip: str | None) -> VerifiedKey | None:
+    secret = (
+        RetiredSecret.objects.filter(
+            digest__in=digests,
+            valid_until__gt=timezone.now(),
+            key__revoked_at=None,
+            key__organization__is_active=True,
+        )
+        .select_related("key__organization")
+        .first()
+    )
+    if secret is None or not any(hmac.compare_digest(secret.digest, digest) for digest in digests):
+        return None
+    _note_use(secret)
+    _note_use(secret.key, ip)
+    return _verified(secret.key, min(secret.valid_until, secret.key.expires_at or secret.valid_until))
+
+
+def _verified(row: ApiKey, expires_at: datetime | None) -> VerifiedKey:
     return VerifiedKey(
         id=row.pk,
         name=row.name,
         organization_id=row.organization_id,
         organization_name=row.organization.name,
         scopes=frozenset(row.scopes),
-        expires_at=row.expires_at,
+        expires_at=expires_at,
         limits=limits_of(row.organization, row),
     )
 
 
-def _note_use(row: ApiKey, ip: str | None) -> None:
+def _note_use(row: ApiKey | RetiredSecret, ip: str | None = None) -> None:
     now = timezone.now()
     if row.last_used_at is None or row.last_used_at < now - _LAST_USED_RESOLUTION:
+        values = (
+            {"last_used_at": now}
+            if isinstance(row, RetiredSecret)
+            else {"last_used_at": now, "last_used_ip": ip}
+        )
         with writability.worth_no_failure("key_use_not_noted", key=row.pk):
-            ApiKey.objects.filter(pk=row.pk).update(last_used_at=now, last_used_ip=ip)
+            type(row)._default_manager.filter(pk=row.pk).update(**values)
 
 
 def _refused() -> InvalidKeyError:

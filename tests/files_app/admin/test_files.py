@@ -255,6 +255,18 @@ def test_a_recheck_takes_a_lost_file_back(root: Client, own: World) -> None:
     assert (own.file.state, own.copy.state) == (FileState.AVAILABLE, CopyState.AVAILABLE)
 
 
+def test_the_queue_of_deletes_begins_with_the_dead_and_names_what_it_lists(root: Client, own: World) -> None:
+    waiting = store(own.organization, filename="waiting.txt")
+    force(waiting.copies, state=CopyState.DELETING)
+    queue = reverse("admin:files_app_filecopy_changelist")
+    listed = root.get(queue).context["cl"].result_list
+    assert [copy.file.filename for copy in listed] == ["ours-gone.txt", "waiting.txt"]
+    asked = root.post(
+        queue, {"action": "retry_deletions", "_selected_action": [own.dead.pk]}
+    ).content.decode()
+    assert f"ours-gone.txt ({own.dead.file.file_id}) at ours-account" in asked
+
+
 def test_deletions_are_retried_and_given_up_with_a_reason(root: Client, own: World) -> None:
     queue = reverse("admin:files_app_filecopy_changelist")
     data = {"_selected_action": [own.dead.pk], "confirmed": "1"}

@@ -71,22 +71,40 @@ def test_revoked_keys_are_refused_and_stay_in_the_list(root: Client, own: World)
     assert b"revoked" in root.get(address).content
 
 
-def test_rotating_shows_the_new_key_and_revokes_the_old_one(root: Client, own: World) -> None:
+def test_rotating_shows_the_new_secret_and_what_becomes_of_the_old(root: Client, own: World) -> None:
     old = make(root, own)
     row = ApiKey.objects.get(name="fresh")
-    answer = root.post(reverse("admin:files_app_apikey_change", args=[row.pk]))
+    address = reverse("admin:files_app_apikey_change", args=[row.pk])
+    answer = root.post(address, {"overlap": "86400"})
     found = re.search(rb"fgw_[0-9A-Za-z]{46}", answer.content)
     assert found and found[0].decode() != old
-    assert verify_key(found[0].decode()).name == "fresh"
-    forget_cached_keys()
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert verify_key(found[0].decode()).id == verify_key(old).id == row.pk
+    assert f"{old[:12]}…{old[-4:]}" in root.get(address).content.decode()
+    root.post(address, {"end_overlap": "1"})
     with pytest.raises(InvalidKeyError):
         verify_key(old)
+    assert root.post(address, {"overlap": "forever"}).status_code == 302
+    assert row.retired_secrets.count() == 1
 
 
-def test_a_leaked_key_is_found_by_its_start(root: Client, own: World) -> None:
+def test_who_may_not_change_keys_does_not_rotate_them(sign_in: SignIn, own: World) -> None:
+    client = sign_in("Operator", own.organization)
+    address = reverse("admin:files_app_apikey_change", args=[own.key.pk])
+    assert b"Rotate" not in client.get(address).content
+    client.post(address, {"overlap": "0"})
+    assert not own.key.retired_secrets.exists()
+
+
+def test_a_leaked_secret_is_found_by_its_start_also_after_a_rotation(root: Client, own: World) -> None:
     plain = make(root, own)
-    page = root.get(reverse("admin:files_app_apikey_changelist"), {"q": plain[:20]})
-    assert [row.name for row in page.context["cl"].result_list] == ["fresh"]
+    row = ApiKey.objects.get(name="fresh")
+    for _ in range(2):
+        keys = root.get(reverse("admin:files_app_apikey_changelist"), {"q": plain[:20]})
+        assert [each.name for each in keys.context["cl"].result_list] == ["fresh"]
+        root.post(reverse("admin:files_app_apikey_change", args=[row.pk]), {"overlap": "0"})
+    events = root.get(reverse("admin:files_app_auditevent_changelist"), {"q": plain})
+    assert {each.action for each in events.context["cl"].result_list} == {"key.create", "key.rotate"}
 
 
 def test_keys_are_not_deleted(root: Client, own: World) -> None:

@@ -12,9 +12,8 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from files_app.admin.charts import nice_ceiling, nice_size
-from files_app.models import Heartbeat, Organization, StaffAccess
+from files_app.models import Heartbeat, Organization
 from files_app.services.operations import heartbeats
-from files_app.services.tenants.staff import reach_of
 from tests.files_app.admin.conftest import World
 
 
@@ -101,22 +100,6 @@ def test_sign_in_leads_to_the_overview(db: None) -> None:
     User.objects.create_superuser("root", password="a-long-enough-password")
     data = {"username": "root", "password": "a-long-enough-password"}
     assert Client().post("/admin/login/", data).headers["Location"] == "/admin/"
-
-
-def test_staff_gets_role_and_organizations_in_one_form(root: Client, own: World) -> None:
-    user = User.objects.create_user("operator", is_staff=True)
-    data = {
-        "username": "operator",
-        "is_active": "on",
-        "is_staff": "on",
-        "staff_access-TOTAL_FORMS": "1",
-        "staff_access-INITIAL_FORMS": "0",
-        "staff_access-0-organizations": [own.organization.pk],
-    }
-    answer = root.post(reverse("admin:auth_user_change", args=[user.pk]), data)
-    assert answer.status_code == 302, answer.context["errors"]
-    assert reach_of(user).organization_ids == {own.organization.pk}
-    assert StaffAccess.objects.get(user=user).sees_all_organizations is False
 
 
 def test_history_leads_to_the_audit_trail(root: Client, own: World) -> None:

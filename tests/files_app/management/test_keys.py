@@ -79,6 +79,19 @@ def test_a_rotated_key_replaces_the_old_one(acme: Tenant) -> None:
         verify_key(acme.api.key)
 
 
+def test_a_rotated_key_keeps_the_old_secret_for_a_while(acme: Tenant) -> None:
+    first = acme.key.prefix
+    good("keys", "rotate", "main", "--overlap", "24h", "--yes")
+    assert verify_key(acme.api.key).name == "main"
+    (listed,) = good("keys", "list", "--json").json
+    assert listed["old_secret"]["prefix"] == first
+    good("keys", "end-overlap", first, "--yes")  # the old first characters still name the key
+    with pytest.raises(InvalidKeyError):
+        verify_key(acme.api.key)
+    assert "no old secret" in failing("keys", "end-overlap", "main", "--yes").err
+    assert "30 days" in failing("keys", "rotate", "main", "--overlap", "31d", "--yes").err
+
+
 def test_an_expired_key_is_not_rotated_into_another(acme: Tenant) -> None:
     ApiKey.objects.update(expires_at=timezone.now() - timedelta(days=1))
     assert "has expired" in failing("keys", "rotate", "main", "--yes").err

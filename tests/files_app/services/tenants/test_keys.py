@@ -6,6 +6,7 @@ import re
 import time
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import time_machine
@@ -19,12 +20,12 @@ from files_app.models import ApiKey, AuditEvent, Organization
 from files_app.models.organizations import Scope
 from files_app.services.index.callers import system_caller
 from files_app.services.tenants import keys
+from files_app.services.tenants.key_rotation import end_overlap, rotate_key
 from files_app.services.tenants.keys import (
     create_key,
     forget_cached_keys,
     generate_key,
     revoke_key,
-    rotate_key,
     verify_key,
 )
 
@@ -128,13 +129,61 @@ def test_peppers_rotate(organization: Organization, settings: Settings) -> None:
         verify_key(old)
 
 
-def test_rotation_keeps_name_and_scopes(organization: Organization) -> None:
+def test_rotation_keeps_the_key_and_refuses_the_old_secret(organization: Organization) -> None:
     row, plain = make(organization, scopes=[Scope.READ])
     fresh, replacement = rotate_key(row, caller=system_caller())
-    assert (fresh.name, fresh.scopes) == ("ci", ["files:read"])
-    assert verify_key(replacement).scopes == {"files:read"}
+    assert (fresh.pk, fresh.name, fresh.scopes) == (row.pk, "ci", ["files:read"])
+    assert verify_key(replacement).id == row.pk
     with pytest.raises(InvalidKeyError):
         verify_key(plain)
+
+
+def test_the_old_secret_works_for_as_long_as_was_chosen(organization: Organization) -> None:
+    row, plain = make(organization)
+    _, replacement = rotate_key(row, caller=system_caller(), overlap=timedelta(hours=1))
+    assert verify_key(plain).id == verify_key(replacement).id == row.pk
+    assert row.retired_secrets.get().last_used_at is not None
+    with time_machine.travel(timezone.now() + timedelta(hours=1), tick=False):
+        with pytest.raises(InvalidKeyError):
+            verify_key(plain)  # also what the process has cached ends then
+        assert verify_key(replacement).id == row.pk
+
+
+@pytest.mark.parametrize("end", [end_overlap, revoke_key])
+def test_an_overlap_can_be_ended(organization: Organization, end: Any) -> None:
+    row, plain = make(organization)
+    rotate_key(row, caller=system_caller(), overlap=timedelta(days=1))
+    verify_key(plain)
+    end(row, caller=system_caller())
+    with pytest.raises(InvalidKeyError):
+        verify_key(plain)
+
+
+def test_a_second_rotation_ends_the_overlap_of_the_first(organization: Organization) -> None:
+    row, first = make(organization)
+    _, second = rotate_key(row, caller=system_caller(), overlap=timedelta(days=1))
+    rotate_key(row, caller=system_caller(), overlap=timedelta(days=1))
+    assert verify_key(second).id == row.pk
+    with pytest.raises(InvalidKeyError):
+        verify_key(first)
+    assert AuditEvent.objects.filter(action="key.rotate").count() == 2
+
+
+def test_what_is_over_is_not_rotated(organization: Organization) -> None:
+    row, _ = make(organization)
+    with pytest.raises(InvalidRequestError, match="at most 30 days"):
+        rotate_key(row, caller=system_caller(), overlap=timedelta(days=31))
+    revoke_key(row, caller=system_caller())
+    with pytest.raises(InvalidRequestError, match="make a new key"):
+        rotate_key(row, caller=system_caller())
+
+
+def test_a_secret_that_a_rotation_replaced_is_never_taken_again(organization: Organization) -> None:
+    own = "an-operators-own-key-of-many-characters"
+    row, _ = make(organization, key=own)
+    rotate_key(row, caller=system_caller())
+    with pytest.raises(InvalidRequestError, match="existed"):
+        create_key(organization=organization, name="again", caller=system_caller(), key=own)
 
 
 @pytest.mark.parametrize("scopes", [[], ["files:admin"], ["files:read", "*"], [""]])

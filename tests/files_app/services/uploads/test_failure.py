@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from files_app.models import FileCopy, ProviderAccount
+from providers.transports import gcs
 from tests.fake_provider import FakeProvider, behaviours
-from tests.files_app.cast import Tenant, counters, openai_account
+from tests.files_app.cast import Tenant, counters, make_account, openai_account
 from tests.files_app.services.uploads.failing import CONTENT, failed_upload, heal
 
+CLOSED = "http://127.0.0.1:9"
+AT_A_CLOSED_PORT: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "bedrock": (
+        {"bucket": "bucket", "region": "us-east-1", "endpoint_url": CLOSED},
+        {"access_key_id": "a" * 20, "secret_access_key": "b" * 40},
+    ),
+    "vertex": ({"bucket": "bucket", "project": "test", "endpoint_url": CLOSED}, {}),
+    "together": ({"base_url": CLOSED}, {"api_key": "k" * 40}),
+}
 CANARY = "sk-canary-0123456789abcdef0123456789"
 
 
@@ -22,6 +34,18 @@ def test_a_provider_that_cannot_be_reached(acme: Tenant, fake: FakeProvider, bas
     assert 0 < int(reply.headers["Retry-After"]) <= 120
     assert counters(acme.organization) == (0, 0, 0)
     assert FileCopy.objects.get().state == "failed"  # there is nothing to search for
+
+
+@pytest.mark.parametrize("driver", ["bedrock", "vertex", "together"])
+def test_a_refused_connection_leaves_nothing_to_search_for(
+    acme: Tenant, driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gcs, "_RETRY_OF_START", gcs._RETRY_OF_START.with_timeout(0.01))
+    options, credentials = AT_A_CLOSED_PORT[driver]
+    make_account(acme.organization, "away", driver, options=options, credentials=credentials)
+    reply = acme.api.upload(b'{"messages": []}\n', filename="a.jsonl", purpose="fine-tune", account="away")
+    assert (reply.status, reply.error["code"]) == (502, "provider_unavailable")
+    assert FileCopy.objects.get().state == "failed"
 
 
 def test_a_provider_without_trustworthy_tls(acme: Tenant, fake: FakeProvider) -> None:
