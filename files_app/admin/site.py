@@ -13,6 +13,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
 from files_app.admin import dashboard, system, upload
+from files_app.admin.sign_ins import note_failure
 from files_app.exceptions import TooManyRequestsError
 from files_app.services.tenants import throttle
 
@@ -42,8 +43,11 @@ class GatewaySite(UnfoldAdminSite):
             try:
                 throttle.count_sign_in(request.META.get("REMOTE_ADDR", ""))
             except TooManyRequestsError as error:
+                note_failure(request, "too many tries", request.POST.get("username", ""))
                 return _refuse_sign_in(request, error)
         answer: HttpResponse = super().login(request, extra_context)
+        if request.method == "POST" and answer.status_code == 200:  # the form again: also for who is no staff
+            note_failure(request, "not staff", request.POST.get("username", ""))
         return answer
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:

@@ -13,9 +13,10 @@ from django.utils.safestring import SafeString
 from unfold import widgets
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from files_app.admin.base import GatewayAdmin
+from files_app.admin.base import GatewayAdmin, changed_fields
 from files_app.admin.formatting import badge, shown_age
 from files_app.models import StaffAccess
+from files_app.services.tenants.grants import Grants, changes, grants_of
 
 if TYPE_CHECKING:
     from django.contrib.admin import StackedInline
@@ -107,6 +108,27 @@ class StaffAdmin(Checkboxes, SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # t
     def audit_id(self, row: Any) -> str:
         """Return the name."""
         return str(row.get_username())
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Remember what the user held before, for the audit trail."""
+        request._files_app_grants = grants_of(obj) if change else Grants()  # type: ignore[attr-defined]
+        super().save_model(request, obj, form, change)
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Write what the user may do and see from the beginning."""
+        self.record(request, "create", obj, **self._granted(request, obj))
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Write which roles and organizations were granted and withdrawn."""
+        details: dict[str, Any] = self._granted(request, obj)
+        if changed := changed_fields(message):
+            details["changed"] = changed
+        if details:
+            self.record(request, "update", obj, **details)
+
+    def _granted(self, request: HttpRequest, obj: Any) -> dict[str, list[str]]:
+        before = getattr(request, "_files_app_grants", None)
+        return {} if before is None else changes(before, grants_of(obj))
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         if not search_term:

@@ -53,6 +53,8 @@ CONNECTIONS_ENDED = Counter(
     ["fault"],
 )
 
+SIGN_INS = Counter("files_gateway_sign_ins", "Sign-ins of staff.", ["result"])
+
 ADMISSIONS_REFUSED = Counter(
     "files_gateway_admissions_refused",
     "Requests that were refused because a share of the threads was taken.",
