@@ -8,13 +8,13 @@ from django.urls import include, path
 from files_app.web import home, probes
 
 urlpatterns = [
-    path("", home.home),
-    path("favicon.ico", home.elsewhere(static("files_app/icon.svg"))),
-    path("docs/", home.elsewhere("/docs")),
-    path(settings.ADMIN_PATH.rstrip("/"), home.elsewhere(f"/{settings.ADMIN_PATH}")),
-    path("healthz", probes.healthz),
-    path("readyz", probes.readyz),
-    path("metrics", probes.metrics),
+    path("", home.home, name="home"),
+    path("favicon.ico", home.elsewhere(static("files_app/icon.svg")), name="favicon"),
+    path("docs/", home.elsewhere("/docs"), name="docs-elsewhere"),
+    path(settings.ADMIN_PATH.rstrip("/"), home.elsewhere(f"/{settings.ADMIN_PATH}"), name="admin-elsewhere"),
+    path("healthz", probes.healthz, name="healthz"),
+    path("readyz", probes.readyz, name="readyz"),
+    path("metrics", probes.metrics, name="metrics"),
     path(settings.ADMIN_PATH, admin.site.urls),
     path("", include("files_app.api.urls")),
 ]

@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from files_app.admin import dashboard, system, upload
 from files_app.admin.sign_ins import note_failure
 from files_app.exceptions import TooManyRequestsError
+from files_app.observability import context
 from files_app.services.tenants import throttle
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ class GatewaySite(UnfoldAdminSite):
             path("system/", self.admin_view(system.system_page), name="system"),
         ]
         return pages + super().get_urls()
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Let staff in, and name who it is in the request's log line."""
+        is_let_in = bool(super().has_permission(request))
+        if is_let_in:
+            context.annotate(user=request.user.get_username())
+        return is_let_in
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

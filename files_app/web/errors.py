@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import csrf, defaults
 
 from files_app.exceptions import GatewayError
+from files_app.observability import context
 from providers.exceptions import (
     ConfigurationRefusedError,
     CredentialsError,
@@ -49,7 +50,8 @@ class ErrorAnswer:
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
     def response(self) -> JsonResponse:
-        """Return the answer as Django's response."""
+        """Return the answer as Django's response. The request's log line has its code and message."""
+        context.note_error(self.code or self.type, self.message)
         return JsonResponse(self.body(), status=self.status, headers=dict(self.headers))
 
 

@@ -89,7 +89,7 @@ def open_file(
     asked again for some seconds; then that is a ProviderTimeoutError. A batch result that is not translated
     is a TooEarlyError.
     """
-    context.annotate(provider=file.account.name, driver=file.account.driver)
+    context.annotate(provider=file.account.name, driver=file.account.driver, file_id=file.file_id)
     driver = require_content(file)
     require_ready(file)
     copy = held_copy(file)
