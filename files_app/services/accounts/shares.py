@@ -55,6 +55,8 @@ class Place:
     def give_back(self) -> None:
         with _lock:
             holders, self._holders = self._holders, ()
+            if holders:
+                metrics.TRANSFERS.dec()
             _held.subtract(holders)
             for holder in holders:
                 if not _held[holder]:
@@ -80,6 +82,7 @@ def take_place(account: ProviderAccount, caller: Caller | None) -> Place:
         if full is None:
             holders = tuple(share.holder for share in shares)
             _held.update(holders)
+            metrics.TRANSFERS.inc()
             return Place(holders)
     metrics.ADMISSIONS_REFUSED.labels(full.kind).inc()
     raise OverloadedError(
