@@ -7,13 +7,13 @@ from django.urls import include, path
 from files_app.web import home, probes
 
 urlpatterns = [
-    path("", home.home),
-    path("favicon.ico", home.elsewhere(static("files_app/icon.svg"))),
-    path("docs/", home.elsewhere("/docs")),
-    path(settings.ADMIN_PATH.rstrip("/"), home.elsewhere(f"/{settings.ADMIN_PATH}")),
-    path("healthz", probes.healthz),
-    path("readyz", probes.readyz),
-    path("metrics", probes.metrics),
+    path("", home.home, name="home"),
+    path("favicon.ico", home.elsewhere(static("files_app/icon.svg")), name="favicon"),
+    path("docs/", home.elsewhere("/docs"), name="docs-elsewhere"),
+    path(settings.ADMIN_PATH.rstrip("/"), home.elsewhere(f"/{settings.ADMIN_PATH}"), name="admin-elsewhere"),
+    path("healthz", probes.healthz, name="healthz"),
+    path("readyz", probes.readyz, name="readyz"),
+    path("metrics", probes.metrics, name="metrics"),
     # By name: most processes are never asked for the admin, and it would be a fifth of their memory.
     path(settings.ADMIN_PATH, ("files_app.admin.urls", "admin", "admin")),
     path("", include("files_app.api.urls")),

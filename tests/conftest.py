@@ -42,6 +42,7 @@ SERVICES: dict[str, Callable[[], str]] = {
     "Chromium": find_chromium,
     "Node": lambda: shutil.which("node") or "",
     "systemd": lambda: shutil.which("systemd-analyze") or "",
+    "promtool": lambda: shutil.which("promtool") or "",
     "weed": find_weed,
 }
 

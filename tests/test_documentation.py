@@ -18,6 +18,7 @@ import pytest
 import yaml
 from django.core.management import get_commands
 from prometheus_client.core import Metric
+from prometheus_client.metrics import MetricWrapperBase
 from rest_framework.serializers import Serializer
 
 from benchmarks import figures
@@ -173,25 +174,48 @@ def test_every_form_field_header_and_parameter_is_documented() -> None:
 # -- monitoring ------------------------------------------------------------------------------------------
 
 
-def metric_names() -> set[str]:
-    counters = {metrics.REQUESTS, metrics.BYTES, metrics.PROVIDER_ERRORS}
-    names = {f"{each._name}_total" for each in counters}
-    names |= {each._name for each in (metrics.REQUEST_SECONDS, metrics.PROVIDER_SECONDS)}
-    return names | {f"files_gateway_{name}" for name in gauges.QUOTA_FIELDS}
+def metric_families() -> list[Metric]:
+    kept = [each for each in vars(metrics).values() if isinstance(each, MetricWrapperBase)]
+    counted = [metric for each in kept for metric in each.describe()]
+    return counted + [metric for source in gauges.GAUGE_SOURCES for metric in source(False)]
+
+
+def series_names() -> set[str]:
+    """Return the names of all series that `/metrics` has."""
+    endings = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
+    return {f"{each.name}{ending}" for each in metric_families() for ending in endings[each.type]}
+
+
+def used_metrics(expression: str) -> set[str]:
+    return set(re.findall(r"files_gateway_\w+", expression))
 
 
 @pytest.mark.django_db
-def test_every_metric_is_documented_and_alerts_use_real_ones() -> None:
-    found: list[Metric] = [each for source in gauges.GAUGE_SOURCES for each in source(False)]
-    names = metric_names() | {each.name for each in found}
+def test_every_metric_is_documented() -> None:
+    names = {f"{each.name}_total" if each.type == "counter" else each.name for each in metric_families()}
     text = (DOCS / "operations" / "monitoring.md").read_text()
     assert sorted(name for name in names if f"`{name}`" not in text) == []
+
+
+@pytest.mark.django_db
+def test_alerts_ask_for_real_metrics_and_lead_to_a_runbook() -> None:
     rules = yaml.safe_load((PROJECT / "deploy" / "prometheus-alerts.yaml").read_text())
-    for group in rules["groups"]:
-        for rule in group["rules"]:
-            used = set(re.findall(r"files_gateway_\w+", rule["expr"]))
-            assert used <= names, rule["alert"]
-            assert rule["annotations"]["summary"]
+    runbooks = anchors(DOCS / "operations" / "runbooks.md")
+    for rule in (rule for group in rules["groups"] for rule in group["rules"]):
+        assert used_metrics(rule["expr"]) <= series_names(), rule["alert"]
+        assert rule["annotations"]["summary"]
+        page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+        assert page.endswith("/operations/runbooks/") and anchor in runbooks, rule["alert"]
+
+
+@pytest.mark.django_db
+def test_the_dashboard_asks_for_real_metrics() -> None:
+    dashboard = json.loads((PROJECT / "deploy" / "grafana-dashboard.json").read_text())
+    panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    expressions = [target["expr"] for panel in panels for target in panel["targets"]]
+    assert len(panels) > 20 and all(map(used_metrics, expressions))
+    assert {name for each in expressions for name in used_metrics(each)} <= series_names()
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
 
 
 # -- pages -----------------------------------------------------------------------------------------------

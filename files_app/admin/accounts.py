@@ -24,7 +24,7 @@ from files_app.admin.account_form import (
     option_sections,
     removable,
 )
-from files_app.admin.account_live import connection_lines, in_place, refused_sync, refused_test, sync_lines
+from files_app.admin.account_live import run_sync, run_test
 from files_app.admin.base import GatewayAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.fields import OwnerField
@@ -297,15 +297,13 @@ class ProviderAccountAdmin(GatewayAdmin):
         account = self._operable(request, pk)
         round_trip = request.POST.get("round_trip") == "1"
         caller = caller_of(request, account.organization_id)
-        audit.record(caller, AuditAction.ACCOUNT_TEST, object_type="account", object_id=account.name)
-        return json_lines(in_place(account, connection_lines(account, round_trip=round_trip), refused_test))
+        return json_lines(run_test(account, caller, round_trip=round_trip))
 
     def sync_now(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
         """Sync the account and send the numbers after each page of the provider's list."""
         account = self._operable(request, pk)
         caller = caller_of(request, account.organization_id)
-        audit.record(caller, AuditAction.ACCOUNT_SYNC, object_type="account", object_id=account.name)
-        return json_lines(in_place(account, sync_lines(account), refused_sync))
+        return json_lines(run_sync(account, caller))
 
     def confirm(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Take everything at the account for its organization's, on a superuser's word."""

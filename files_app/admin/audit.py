@@ -13,8 +13,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
-from files_app.admin.base import EXPORT_FORMAT, ReadOnlyAdmin
-from files_app.admin.exports import Row, export
+from files_app.admin.base import ReadOnlyAdmin
+from files_app.admin.exports import AUDIT, EXPORT_FORMAT, Row, export
 from files_app.admin.fields import shown_json
 from files_app.admin.filters import ChoiceFilter, OrganizationFilter
 from files_app.admin.formatting import NOTHING, badge, identifier, shown_age, two_lines
@@ -143,7 +143,8 @@ class AuditAdmin(ReadOnlyAdmin):
         """Answer with all events that match the list's filters."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return export(self.matching(request), "audit", as_row, kind=request.GET.get(EXPORT_FORMAT, ""))
+        kind = request.GET.get(EXPORT_FORMAT, "")
+        return export(request, self.matching(request), as_row, of=AUDIT, kind=kind)
 
     def show(self, request: HttpRequest, row: AuditEvent) -> HttpResponse:
         """Show one event."""

@@ -13,6 +13,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.text import capfirst
 
+from files_app.admin.exports import EXPORT_FORMAT
 from files_app.admin.filters import SINCE, UNTIL, date_range_filter
 from files_app.admin.paginator import CappedPaginator
 from files_app.admin.requests import caller_of, reach_for
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 else:
     from unfold.admin import ModelAdmin as UnfoldAdmin
-
-
-EXPORT_FORMAT = "format"
 
 
 class GatewayAdmin(UnfoldAdmin):
@@ -148,7 +146,7 @@ class GatewayAdmin(UnfoldAdmin):
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         """Write the audit trail instead of Django's log: the names of what changed, never values."""
-        if changed := _changed_fields(message):
+        if changed := changed_fields(message):
             self.record(request, "update", obj, changed=changed)
 
     def log_deletions(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
@@ -197,7 +195,8 @@ def without(request: HttpRequest, *names: str, **instead: str) -> HttpRequest:
     return reduced
 
 
-def _changed_fields(message: Any) -> list[str]:
+def changed_fields(message: Any) -> list[str]:
+    """Return the names of the form's fields that changed, from what Django would write into its log."""
     if not isinstance(message, list):
         return []
     return [str(name) for entry in message for name in entry.get("changed", {}).get("fields", [])]

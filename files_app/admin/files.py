@@ -20,10 +20,10 @@ from django.views.decorators.http import require_POST, require_safe
 from unfold import widgets
 
 from files_app.admin import filters
-from files_app.admin.base import EXPORT_FORMAT, ReadOnlyAdmin, without
+from files_app.admin.base import ReadOnlyAdmin, without
 from files_app.admin.batch_requests import RequestPages
 from files_app.admin.bulk import BulkAction, as_admin_action
-from files_app.admin.exports import export
+from files_app.admin.exports import EXPORT_FORMAT, FILES, export
 from files_app.admin.fields import shown_json
 from files_app.admin.file_list import FileChangeList, FileColumns, address_with_expiry, columns_of
 from files_app.admin.file_page import failure_panel, has_content, origin_facts, timeline, why_unreadable
@@ -133,7 +133,7 @@ def export_action(kind: str, title: str) -> Any:
     """Return the action that answers with the selected files."""
 
     def respond(model_admin: Any, request: HttpRequest, rows: QuerySet[File]) -> StreamingHttpResponse:
-        return export(rows.select_related("account__organization"), "files", file_record, kind=kind)
+        return export(request, rows.select_related("account__organization"), file_record, of=FILES, kind=kind)
 
     respond.__name__ = f"export_{kind}"
     respond.short_description = title  # type: ignore[attr-defined]  # how Django marks actions
@@ -258,7 +258,7 @@ class FileAdmin(FileColumns, ReadOnlyAdmin):
         """Answer with all files that match the list's filters."""
         self._require_view(request)
         rows = self.matching(request).select_related("account__organization")
-        return export(rows, "files", file_record, kind=request.GET.get(EXPORT_FORMAT, ""))
+        return export(request, rows, file_record, of=FILES, kind=request.GET.get(EXPORT_FORMAT, ""))
 
     def _require_view(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):

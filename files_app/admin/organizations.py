@@ -18,7 +18,7 @@ from files_app.admin.fields import RATE_HELP, ModelForm, SizeField
 from files_app.admin.filters import ChoiceFilter
 from files_app.admin.formatting import badge, shown_age
 from files_app.admin.meters import meter
-from files_app.admin.requests import reach_for
+from files_app.admin.requests import caller_of, reach_for
 from files_app.models import Organization
 from files_app.models.organizations import RATE_LIMITS
 from files_app.services.index import usage
@@ -84,7 +84,7 @@ class OrganizationForm(ModelForm):
 
 
 def _recount(request: HttpRequest, row: Organization, answers: dict[str, Any]) -> str:
-    drift = usage.recount(row)
+    drift = usage.recount(row, caller=caller_of(request, row.pk))
     if drift.is_clean:
         return f"{short_bytes(row.used_bytes)} in {row.file_count:,} files: the counters were right"
     changes = [

@@ -19,6 +19,8 @@ from providers.objects import ByteRange, KiB, MiB
 
 PREVIEW_BYTES = 4 * KiB
 MAX_IMAGE_BYTES = 16 * MiB
+#: What the audit trail calls a look at a file.
+PREVIEW = "preview"
 
 _IMAGES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -57,7 +59,7 @@ def image_type(head: bytes) -> str:
 
 def image_response(request: HttpRequest, file: File) -> HttpResponse | StreamingHttpResponse:
     """Stream a picture for an <img> of ours; opened by itself it is a download, and nothing in it runs."""
-    opened = open_file(file, caller=caller_of(request, file.organization_id))
+    opened = open_file(file, caller=caller_of(request, file.organization_id), part=PREVIEW)
     first = next(opened.chunks, b"")
     kind = image_type(first)
     if not kind or opened.length > MAX_IMAGE_BYTES:
@@ -72,7 +74,8 @@ def image_response(request: HttpRequest, file: File) -> HttpResponse | Streaming
 def _head(request: HttpRequest, file: File) -> bytes:
     can_range = driver_for(file.account).capabilities.ranges and file.bytes > PREVIEW_BYTES
     byte_range = ByteRange(0, PREVIEW_BYTES - 1) if can_range else None
-    opened = open_file(file, caller=caller_of(request, file.organization_id), byte_range=byte_range)
+    caller = caller_of(request, file.organization_id)
+    opened = open_file(file, caller=caller, byte_range=byte_range, part=PREVIEW)
     try:
         return _first_bytes(opened)
     finally:

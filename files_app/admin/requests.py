@@ -27,7 +27,9 @@ def decides_for_tenants(request: HttpRequest) -> bool:
 
 
 def caller_of(request: HttpRequest, organization_id: int | None) -> Caller:
-    """Return the staff user as the origin of a change."""
+    """Return the staff user as the origin of a change; the request's log line tells whose organization."""
+    if organization_id:
+        context.annotate(organization_id=organization_id)
     return Caller(
         organization_id=organization_id or 0,
         actor_type=AuditEvent.Actor.USER,

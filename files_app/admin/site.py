@@ -13,7 +13,9 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
 from files_app.admin import dashboard, invitation, system, upload
+from files_app.admin.sign_ins import note_failure
 from files_app.exceptions import TooManyRequestsError
+from files_app.observability import context
 from files_app.services.tenants import throttle
 from files_app.web import error_pages
 
@@ -37,6 +39,13 @@ class GatewaySite(UnfoldAdminSite):
         ]
         return pages + super().get_urls()
 
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Let staff in, and name who it is in the request's log line."""
+        is_let_in = bool(super().has_permission(request))
+        if is_let_in:
+            context.annotate(user=request.user.get_username())
+        return is_let_in
+
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the form and take it, from no address more often than is allowed."""
@@ -46,8 +55,11 @@ class GatewaySite(UnfoldAdminSite):
             try:
                 throttle.count_sign_in(request.META.get("REMOTE_ADDR", ""))
             except TooManyRequestsError as error:
+                note_failure(request, "too many tries", request.POST.get("username", ""))
                 return _refuse_sign_in(request, error)
         answer: HttpResponse = super().login(request, extra_context)
+        if request.method == "POST" and answer.status_code == 200:  # the form again: also for who is no staff
+            note_failure(request, "not staff", request.POST.get("username", ""))
         return answer
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:

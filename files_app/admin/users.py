@@ -15,11 +15,12 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 from unfold.forms import AdminPasswordChangeForm
 
-from files_app.admin.base import GatewayAdmin
+from files_app.admin.base import GatewayAdmin, changed_fields
 from files_app.admin.formatting import badge, shown_age
 from files_app.admin.pages import page
 from files_app.admin.staff_form import EVERY, INVITATION, NewStaffForm, StaffForm
 from files_app.services.tenants import invitations, staff_roles
+from files_app.services.tenants.grants import Grants, changes, grants_of
 
 admin.site.unregister([User, Group])
 
@@ -101,8 +102,9 @@ class StaffAdmin(SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # type: ignore[
 
     # -- saving --------------------------------------------------------------------------------------
 
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """Save who it is; a new one cannot sign in before `response_add` has made a password or a link."""
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Remember what was held before; a new one cannot sign in before `response_add` made a way to."""
+        request._files_app_grants = grants_of(obj) if change else Grants()  # type: ignore[attr-defined]
         if not change:
             obj.set_unusable_password()
         super().save_model(request, obj, form, change)
@@ -118,14 +120,20 @@ class StaffAdmin(SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # type: ignore[
             staff_roles.set_sight(user, sees_all=sees_all, organizations=chosen)
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Write down what was granted, too."""
-        self.record(request, "create", obj, **_granted(obj))
+        """Write what the user may do and see from the beginning."""
+        self.record(request, "create", obj, **self._granted(request, obj))
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Write down what was granted, too."""
-        changed = [str(name) for entry in message for name in entry.get("changed", {}).get("fields", [])]
-        if changed:
-            self.record(request, "update", obj, changed=changed, **_granted(obj))
+        """Write which roles and organizations were granted and withdrawn."""
+        details: dict[str, Any] = self._granted(request, obj)
+        if changed := changed_fields(message):
+            details["changed"] = changed
+        if details:
+            self.record(request, "update", obj, **details)
+
+    def _granted(self, request: HttpRequest, obj: Any) -> dict[str, list[str]]:
+        before = getattr(request, "_files_app_grants", None)
+        return {} if before is None else changes(before, grants_of(obj))
 
     # -- ways to sign in -----------------------------------------------------------------------------
 
@@ -209,13 +217,3 @@ class StaffAdmin(SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # type: ignore[
     def last_seen(self, row: User) -> SafeString:
         """Show when the user was last here."""
         return shown_age(row.last_login)
-
-
-def _granted(user: User) -> dict[str, Any]:
-    """Return the role and the organizations that a user has now, for the audit trail."""
-    fresh = User.objects.select_related("staff_access").get(pk=user.pk)
-    role, access = staff_roles.role_of(fresh), getattr(fresh, "staff_access", None)
-    if role == staff_roles.SUPERUSER or (access and access.sees_all_organizations):
-        return {"role": role, "organizations": "every one"}
-    names = access.organizations.order_by("name").values_list("name", flat=True) if access else []
-    return {"role": role, "organizations": list(names)}

@@ -33,11 +33,13 @@ def files(**actions: str) -> Callable[..., HttpResponseBase]:
 
 
 api: list[URLPattern | URLResolver] = [
-    re_path(r"^files/?$", files(get="list", post="create")),
-    re_path(rf"^files/{_FILE_ID}/content/?$", files(get="content", head="describe_content")),
-    re_path(rf"^files/{_FILE_ID}/?$", files(get="retrieve", delete="destroy")),
-    re_path(r"^providers/?$", views.ProvidersView.as_view()),
-    re_path(r"^usage/?$", views.UsageView.as_view()),
+    re_path(r"^files/?$", files(get="list", post="create"), name="files"),
+    re_path(
+        rf"^files/{_FILE_ID}/content/?$", files(get="content", head="describe_content"), name="file-content"
+    ),
+    re_path(rf"^files/{_FILE_ID}/?$", files(get="retrieve", delete="destroy"), name="file"),
+    re_path(r"^providers/?$", views.ProvidersView.as_view(), name="providers"),
+    re_path(r"^usage/?$", views.UsageView.as_view(), name="usage"),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

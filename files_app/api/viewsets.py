@@ -19,6 +19,7 @@ from files_app.api.authentication import caller_of
 from files_app.api.pagination import FilePagination
 from files_app.api.throttles import RequestRate, UploadRate, counted_at_end
 from files_app.models import File, ProviderAccount
+from files_app.observability import context
 from files_app.services.accounts.selection import select_account
 from files_app.services.deletes import outbox
 from files_app.services.reading import downloads, native
@@ -81,8 +82,8 @@ class FileViewSet(GenericViewSet[File]):
             if validate_only:
                 return Response(dry_run_object(dry_run.check_upload(upload)))
             if key is not None:
-                return Response(idempotency.upload_once(upload, key, self.represent))
-            return Response(self.represent(upload_file(upload)))
+                return Response(idempotency.upload_once(upload, key, self.represent_created))
+            return Response(self.represent_created(upload_file(upload)))
 
     @schema.retrieve_file
     def retrieve(self, request: Request, file_id: str) -> Response:
@@ -133,6 +134,11 @@ class FileViewSet(GenericViewSet[File]):
     def represent(self, file: File | ListedFile) -> Mapping[str, Any]:
         """Return a file as clients see it."""
         return file_object(file)
+
+    def represent_created(self, file: File) -> Mapping[str, Any]:
+        """Return the answer to an upload."""
+        context.annotate(file_id=file.file_id)
+        return self.represent(file)
 
     def represent_deleted(self, file: File) -> Mapping[str, Any]:
         """Return the answer to a delete."""

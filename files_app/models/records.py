@@ -24,6 +24,7 @@ class AuditAction(models.TextChoices):
     FILE_VERIFY = "file.verify"
     FILE_RENDER = "file.render"
     FILE_CONVERT = "file.convert"
+    FILE_EXPORT = "file.export"
     FILE_ADOPT = "file.adopt"
     FILE_REBUILD = "file.rebuild"
     FILE_LOST = "file.lost"
@@ -50,6 +51,7 @@ class AuditAction(models.TextChoices):
     ORGANIZATION_CREATE = "organization.create"
     ORGANIZATION_UPDATE = "organization.update"
     ORGANIZATION_DELETE = "organization.delete"
+    ORGANIZATION_RECOUNT = "organization.recount"
     CONFIG_CREATE = "config.create"
     CONFIG_CHANGE = "config.change"
     USER_CREATE = "user.create"
@@ -58,6 +60,9 @@ class AuditAction(models.TextChoices):
     USER_INVITE = "user.invite"
     USER_GENERATE = "user.generate"
     USER_ACCEPT = "user.accept"
+    USER_SIGN_IN = "user.sign_in"
+    USER_SIGN_OUT = "user.sign_out"
+    AUDIT_EXPORT = "audit.export"
 
 
 #: Events that one statement removes: of millions, it would time out and nothing would ever go.

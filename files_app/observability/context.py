@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
+#: A message may quote what the client sent.
+LONGEST_MESSAGE = 300
 UNSAFE_IN_CLIENT_ID = re.compile(r"[^\x21-\x7e]")
 
 
@@ -61,6 +63,12 @@ def annotate(**fields: str | int) -> None:
     structlog.contextvars.bind_contextvars(**fields)
     if record := _current.get():
         record.fields.update(fields)
+
+
+def note_error(code: str, message: str) -> None:
+    """Note what the client is told went wrong, for the final line of this request alone."""
+    if record := _current.get():
+        record.fields.update(code=code, message=message[:LONGEST_MESSAGE])
 
 
 def promise(**headers: str) -> None:

@@ -20,6 +20,7 @@ from files_app.models import (
 )
 from files_app.models.accounts import SHARED
 from files_app.observability.metrics import GaugeSource
+from files_app.observability.state_gauges import STATE_SOURCES
 
 QUOTA_FIELDS = {
     "used_bytes": "Bytes of files that count against the quota.",
@@ -114,4 +115,5 @@ GAUGE_SOURCES: tuple[GaugeSource, ...] = (
     sharing_gauges,
     breaker_gauges,
     quota_gauges,
+    *STATE_SOURCES,
 )

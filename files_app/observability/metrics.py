@@ -3,14 +3,16 @@
 Gauges of the database (quota, pending deletes) are not kept here but read when `/metrics` is asked.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -34,7 +36,7 @@ BYTES = Counter(
     ["direction", "driver", "provider"],
 )
 #: Labels whose values tenants choose: shown only to a scraper that holds METRICS_TOKEN.
-NAMING_LABELS = frozenset({"provider"})
+NAMING_LABELS = frozenset({"provider", "organization"})
 REFUSED_BODY_BYTES = Counter(
     "files_gateway_refused_body_bytes", "Bytes of refused requests that were read and thrown away."
 )
@@ -45,13 +47,22 @@ PROVIDER_SECONDS = Histogram(
     buckets=TRANSFER_BUCKETS,
 )
 PROVIDER_ERRORS = Counter(
-    "files_gateway_provider_errors", "Operations that failed.", ["driver", "operation", "error"]
+    "files_gateway_provider_errors",
+    "Operations that failed.",
+    ["driver", "operation", "error", "organization", "provider"],
+)
+TRANSFERS = Gauge(
+    "files_gateway_transfers",
+    "Threads of this host that hold a transfer or wait for a provider.",
+    multiprocess_mode="livesum",
 )
 CONNECTIONS_ENDED = Counter(
     "files_gateway_connections_ended",
     "Connections that the gateway ended for what their client did.",
     ["fault"],
 )
+
+SIGN_INS = Counter("files_gateway_sign_ins", "Sign-ins of staff.", ["result"])
 
 ADMISSIONS_REFUSED = Counter(
     "files_gateway_admissions_refused",
@@ -101,16 +112,17 @@ def count_refused_body(size: int) -> None:
 
 
 @contextmanager
-def provider_operation(driver: str, operation: str) -> Iterator[None]:
+def provider_operation(driver: str, operation: str, names: Callable[[], tuple[str, str]]) -> Iterator[None]:
     """Time an operation of a provider and count its failure by the error's class.
 
+    names: of the account's organization and of the account, asked for when the operation fails.
     What a client did wrong passes through here too, and is not the provider's failure.
     """
     started = time.perf_counter()
     try:
         yield
     except ProviderError as error:
-        PROVIDER_ERRORS.labels(driver, operation, type(error).__name__).inc()
+        PROVIDER_ERRORS.labels(driver, operation, type(error).__name__, *names()).inc()
         raise
     finally:
         PROVIDER_SECONDS.labels(driver, operation).observe(time.perf_counter() - started)
@@ -136,8 +148,27 @@ class ProcessesCollector(MultiProcessCollector):
         self._with_names = with_names
 
     def collect(self) -> Iterator[Metric]:
+        _forget_dead_processes(Path(self._path))
         for metric in super().collect():  # type: ignore[no-untyped-call]
             yield metric if self._with_names else _nameless(metric)
+
+
+def _forget_dead_processes(folder: Path) -> None:
+    """Remove what processes that are gone still seem to hold: one that was killed gave nothing back."""
+    for path in folder.glob("gauge_live*_*.db"):
+        process = path.stem.rpartition("_")[2]
+        if process.isdecimal() and not _is_alive(int(process)):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _nameless(metric: Metric) -> Metric:

@@ -36,12 +36,24 @@ LINE_BREAKS = {
 SHORTEST_KEY = 32
 SHORTEST_PIECE = 16
 ID = re.compile(r"(file|batch)[-_][A-Za-z0-9_-]+")
+WORD = re.compile(r"[^\s'\"/,;:()]+")
 RANDOM = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])")
 
 
 def mask_path(path: str) -> str:
     """Return a path that led to nothing, with every segment masked that may be a key or a piece of one."""
     return "/".join(MASK if _may_be_key(segment) else segment for segment in path.split("/"))
+
+
+def mask_words(text: str, *quoted: str) -> str:
+    """Return what a client was told, with everything in it masked that may be a key or a piece of one.
+
+    quoted: what the client sent and the text may repeat, which counts as a whole.
+    """
+    for whole in quoted:
+        if whole and _may_be_key(whole):
+            text = text.replace(whole, MASK)
+    return WORD.sub(lambda word: MASK if _may_be_key(word[0]) else word[0], text)
 
 
 def _may_be_key(segment: str) -> bool:

@@ -11,6 +11,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from files_app.exceptions import GatewayError
+from files_app.observability import context
 from files_app.web import error_pages
 from providers.exceptions import (
     ConfigurationRefusedError,
@@ -49,7 +50,8 @@ class ErrorAnswer:
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
     def response(self) -> JsonResponse:
-        """Return the answer as Django's response."""
+        """Return the answer as Django's response. The request's log line has its code and message."""
+        context.note_error(self.code or self.type, self.message)
         return JsonResponse(self.body(), status=self.status, headers=dict(self.headers))
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from typing import Literal
+from urllib.parse import unquote
 
 import structlog
 from django.conf import settings
@@ -11,7 +12,7 @@ from django.http.response import HttpResponse, HttpResponseBase, StreamingHttpRe
 
 from files_app.observability import context, metrics
 from files_app.observability.context import RequestRecord
-from files_app.observability.redaction import mask_path
+from files_app.observability.redaction import mask_path, mask_words
 from files_app.web.client_address import forwarded_address
 
 log = structlog.get_logger("request")
@@ -94,6 +95,16 @@ def shown_path(path: str, status: int) -> str:
     return path if status < 400 else mask_path(path)
 
 
+def shown_fields(request: HttpRequest, record: RequestRecord) -> dict[str, str | int]:
+    """Return what is known of the request, for its line; a message repeats nothing that may be a key."""
+    fields = record.fields | {"request_id": record.request_id}
+    if message := fields.get("message"):
+        match = request.resolver_match
+        quoted = [unquote(str(value)) for value in match.kwargs.values()] if match else []
+        fields["message"] = mask_words(str(message), *quoted)
+    return fields
+
+
 def finish(
     request: HttpRequest, response: HttpResponseBase, record: RequestRecord, bytes_out: int, outcome: Outcome
 ) -> None:
@@ -102,7 +113,7 @@ def finish(
     method = request.method if request.method in METHODS else "OTHER"
     match = request.resolver_match
     metrics.count_request(
-        route=match.route if match else "unmatched",
+        route=match.view_name if match and match.url_name else "unmatched",
         method=method,
         status=response.status_code,
         seconds=seconds,
@@ -116,7 +127,7 @@ def finish(
     write = log.debug if request.path in PROBES and response.status_code < 400 else log.info
     write(
         "request",
-        **record.fields | {"request_id": record.request_id},
+        **shown_fields(request, record),
         method=method,
         path=shown_path(request.path, response.status_code)[:LONGEST_LOGGED_PATH],
         status=response.status_code,

@@ -35,5 +35,6 @@ def envelope(answer: ErrorAnswer, *, is_content: bool = False) -> JsonResponse:
     code = _CONTENT_CODES.get(answer.code or "", answer.code) if is_content else answer.code
     if code:
         error["details"] = {"error_code": code}
+    context.note_error(code or error["type"], answer.message)
     body = {"type": "error", "error": error, "request_id": context.request_id()}
     return JsonResponse(body, status=answer.status, headers=dict(answer.headers))

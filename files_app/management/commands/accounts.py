@@ -13,14 +13,12 @@ from files_app.management.arguments import add_dry_run, add_organization
 from files_app.management.base import GroupCommand, command_caller
 from files_app.management.output import counted, printable, write_json_list, write_table
 from files_app.management.references import account_named, accounts_named, organization_named
-from files_app.models import AuditAction, Organization, ProviderAccount
+from files_app.models import Organization, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.sharing import confirm_exclusive
-from files_app.services.index import audit
-from files_app.services.operations.connection_test import check_connection
+from files_app.services.operations import on_request
 from files_app.services.upstream.adoption import can_adopt
 from files_app.services.upstream.reconcile import Finding, Orders, reconcile_account
-from files_app.services.upstream.sync import SyncReport, sync_account
 from files_app.words import age
 from providers.exceptions import ProviderConfigurationError, ProviderError
 
@@ -113,10 +111,11 @@ class Command(GroupCommand):
     def _tested(self, account: ProviderAccount, arguments: Namespace) -> list[dict[str, Any]]:
         name = account.full_name
         caller = command_caller(account.organization_id)
-        audit.record(caller, AuditAction.ACCOUNT_TEST, object_type="account", object_id=account.name)
         steps = []
         with self.progress(f"testing {name}") as progress:
-            tried = check_connection(account, upload=arguments.upload, round_trip=arguments.round_trip)
+            tried = on_request.check_for(
+                account, caller=caller, upload=arguments.upload, round_trip=arguments.round_trip
+            )
             for step in tried:
                 progress.clear()
                 facts = {"name": step.name, "ok": step.ok, "seconds": round(step.seconds, 3)}
@@ -160,12 +159,10 @@ class Command(GroupCommand):
     def _synced(self, account: ProviderAccount, arguments: Namespace) -> dict[str, Any]:
         result: dict[str, Any] = {"account": account.full_name}
         try:
-            if not can_adopt(account, driver_for(account)):
+            if not _adopts(account):
                 return result | {"skipped": _why_not(account)}
             if arguments.dry_run:
                 return result | _expected(account)
-            caller = command_caller(account.organization_id)
-            audit.record(caller, AuditAction.ACCOUNT_SYNC, object_type="account", object_id=account.name)
             return result | self._sync(account)
         except (ProviderError, ProviderConfigurationError) as exc:
             return result | {"error": str(exc)}
@@ -177,10 +174,14 @@ class Command(GroupCommand):
 
     def _sync(self, account: ProviderAccount) -> dict[str, Any]:
         with self.progress(f"syncing {account.full_name}") as progress:
-            report = sync_account(account, on_progress=lambda report: progress.set(report.seen))
+            report = on_request.sync_for(
+                account,
+                caller=command_caller(account.organization_id),
+                on_progress=lambda report: progress.set(report.seen),
+            )
         if report is None:
             return {"skipped": "another sync of this account is running"}
-        return _as_facts(report)
+        return on_request.counts(report)
 
     # -- confirm -----------------------------------------------------------------------------------
 
@@ -227,6 +228,13 @@ def _add_accounts(parser: ArgumentParser) -> None:
     add_organization(parser)
 
 
+def _adopts(account: ProviderAccount) -> bool:
+    try:
+        return can_adopt(account, driver_for(account))
+    except ProviderConfigurationError:
+        return True  # the sync says what is wrong, and so does the audit trail
+
+
 def _why_not(account: ProviderAccount) -> str:
     if not account.is_enabled:
         return "the account is disabled"
@@ -246,11 +254,6 @@ def _expected(account: ProviderAccount) -> dict[str, Any]:
         "lost": found.count(Finding.LOST),
         "is_complete": found.is_complete,
     }
-
-
-def _as_facts(report: SyncReport) -> dict[str, Any]:
-    names = ("seen", "adopted", "updated", "lost", "is_complete")
-    return {name: getattr(report, name) for name in names}
 
 
 def _sync_words(result: dict[str, Any]) -> str:

@@ -137,7 +137,7 @@ class Command(GroupCommand):
         drifts = []
         with self.progress("recounting", len(rows)) as progress:
             for row in rows:
-                drifts.append(recount(row, dry_run=arguments.dry_run))
+                drifts.append(recount(row, dry_run=arguments.dry_run, caller=command_caller(row.pk)))
                 progress.advance()
         wrong = [drift for drift in drifts if not drift.is_clean]
         if arguments.json:

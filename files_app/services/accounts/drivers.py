@@ -8,11 +8,14 @@ from functools import cache
 from pathlib import Path
 
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 
 from files_app.models import FileCopy, ProviderAccount
+from files_app.models.accounts import SHARED
 from files_app.observability import metrics
 from files_app.services.accounts import breakers
 from files_app.services.accounts import credentials as secrets
+from files_app.services.accounts.selection import account_by_pk
 from files_app.services.index.transactions import release_connection
 from providers.base import AccountConfig, Driver, Environment
 from providers.objects import Operation
@@ -62,7 +65,7 @@ class _Door:
         if breaker and not self._asks_anyway:
             breaker.admit()
         release_connection()
-        with metrics.provider_operation(driver_name, operation):
+        with metrics.provider_operation(driver_name, operation, self._names):
             if breaker is None:
                 yield
             else:
@@ -77,6 +80,16 @@ class _Door:
         else:
             with breakers.noting(breaker):
                 yield
+
+    def _names(self) -> tuple[str, str]:
+        """Return the names of the organization, or `shared`, and of the account, for the metrics."""
+        if self._account.organization_id is None:
+            return SHARED, self._account.name
+        try:
+            owner = account_by_pk(self._account.pk).organization
+        except (DatabaseError, InterfaceError, ProviderAccount.DoesNotExist):  # nor is it saved, perhaps
+            owner = None
+        return owner.name if owner else "", self._account.name
 
     def _breaker(self, operation: Operation) -> breakers.Breaker | None:
         """Return the breaker; None for an account that is not saved, and for a disk, which does not hang."""

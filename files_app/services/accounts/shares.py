@@ -58,6 +58,8 @@ class Place:
     def give_back(self) -> None:
         with _lock:
             holders, self._holders = self._holders, ()
+            if holders:
+                metrics.TRANSFERS.dec()
             _held.subtract(holders)
             for holder in holders:
                 if not _held[holder]:
@@ -84,6 +86,7 @@ def take_place(account: ProviderAccount, caller: Caller | None) -> Place:
             holders = tuple(share.holder for share in shares)
             _held.update(holders)
     if full is None:
+        metrics.TRANSFERS.inc()
         end_turn()  # from here on the shares limit it
         return Place(holders)
     metrics.ADMISSIONS_REFUSED.labels(full.kind).inc()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from django.db import transaction
 from django.db.models import Count, Q, Sum
 
-from files_app.models import File, FileState, Organization
+from files_app.models import AuditAction, File, FileState, Organization
+from files_app.services.index import audit
+from files_app.services.index.callers import Caller
 
 log = structlog.get_logger(__name__)
 
@@ -27,8 +29,10 @@ class Drift:
         return self.counted == self.actual
 
 
-def recount(organization: Organization, *, dry_run: bool = False) -> Drift:
+def recount(organization: Organization, *, dry_run: bool = False, caller: Caller | None = None) -> Drift:
     """Compare the counters of an organization with its rows and mend them.
+
+    caller: who asked for it, for the audit trail; None for the recount in its turn, which the log tells of.
 
     Locks the organization row first, so that no settle or delete can come between.
     """
@@ -49,7 +53,24 @@ def recount(organization: Organization, *, dry_run: bool = False) -> Drift:
             log.warning("usage_drift", organization=locked.name, counted=counted, actual=actual)
             if not dry_run:
                 Organization.objects.filter(pk=locked.pk).update(**actual)
+        if caller is not None and not dry_run:
+            _record(drift, locked.pk, caller)
     return drift
+
+
+def _record(drift: Drift, organization_id: int, caller: Caller) -> None:
+    mended = {
+        name: {"counted": drift.counted[name], "actual": actual}
+        for name, actual in drift.actual.items()
+        if drift.counted[name] != actual
+    }
+    audit.record(
+        replace(caller, organization_id=organization_id),
+        AuditAction.ORGANIZATION_RECOUNT,
+        object_type="organization",
+        object_id=drift.organization,
+        mended=mended,
+    )
 
 
 def actual_usage(organization: Organization) -> dict[str, int]:
@@ -68,7 +89,9 @@ def actual_usage(organization: Organization) -> dict[str, int]:
     }
 
 
-def recount_all(*, dry_run: bool = False) -> list[Drift]:
+def recount_all(*, dry_run: bool = False, caller: Caller | None = None) -> list[Drift]:
     """Recount every organization and return those that had drifted."""
-    drifts = [recount(organization, dry_run=dry_run) for organization in Organization.objects.all()]
+    drifts = [
+        recount(organization, dry_run=dry_run, caller=caller) for organization in Organization.objects.all()
+    ]
     return [drift for drift in drifts if not drift.is_clean]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import structlog
@@ -54,7 +54,7 @@ def check_connection(
     upload: bool = False,
     round_trip: bool = False,
     is_remembered: bool = True,
-) -> Iterator[CheckStep]:
+) -> Generator[CheckStep]:
     """Yield each step as it ends; the first one that fails is the last.
 
     upload: also store a small file, as a client's would be, and delete it. round_trip: read it back before.
@@ -76,7 +76,7 @@ class _Check:
         self._remote_id = ""
         self._content = b""
 
-    def run(self) -> Iterator[CheckStep]:
+    def run(self) -> Generator[CheckStep]:
         configured, driver = self._configure()
         yield configured
         if driver is None:

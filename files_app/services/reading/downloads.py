@@ -77,15 +77,19 @@ def require_ready(file: File) -> None:
         )
 
 
-def open_file(file: File, *, caller: Caller, byte_range: ByteRange | None = None) -> OpenedFile:
+def open_file(
+    file: File, *, caller: Caller, byte_range: ByteRange | None = None, part: str = ""
+) -> OpenedFile:
     """Open a file at its provider; the first bytes have arrived when this returns.
+
+    part: what of the content is read, such as `preview`, for the audit trail; empty for a download.
 
     It counts among the transfers until `close`. Raises ProviderError, OverloadedError, and
     FileMissingAtProviderError when the provider has the file no more. One that may lag behind the upload is
     asked again for some seconds; then that is a ProviderTimeoutError. A batch result that is not translated
     is a TooEarlyError.
     """
-    context.annotate(provider=file.account.name, driver=file.account.driver)
+    context.annotate(provider=file.account.name, driver=file.account.driver, file_id=file.file_id)
     driver = require_content(file)
     require_ready(file)
     copy = held_copy(file)
@@ -93,7 +97,7 @@ def open_file(file: File, *, caller: Caller, byte_range: ByteRange | None = None
     who = {"actor": caller.actor, "organization": caller.organization_id, "ip": caller.ip}
     try:
         with writability.worth_no_failure("content_read_not_audited", file=file.file_id, **who):
-            audit.record_file(caller, AuditAction.FILE_CONTENT, file)
+            audit.record_file(caller, AuditAction.FILE_CONTENT, file, **({"part": part} if part else {}))
         download = _asked_for(file, copy, driver, byte_range)
         try:
             opened = _opened(file, driver, download)

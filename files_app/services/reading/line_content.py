@@ -60,7 +60,7 @@ def _bytes(file: File, entry: Entry, caller: Caller) -> bytes:
         )
     byte_range = ByteRange(entry.offset, entry.offset + wanted - 1) if can_range else None
     before, content = 0 if can_range else entry.offset, bytearray()
-    with closing(open_file(file, caller=caller, byte_range=byte_range)) as opened:
+    with closing(open_file(file, caller=caller, byte_range=byte_range, part="line")) as opened:
         for chunk in opened.chunks:
             content += chunk[before:] if before < len(chunk) else b""
             before = max(0, before - len(chunk))

@@ -119,7 +119,7 @@ def _begun(file: File, caller: Caller) -> LineIndex:
 def _head(file: File, caller: Caller) -> tuple[Packer, bool]:
     can_range = require_content(file).capabilities.ranges and file.bytes > HEAD_BYTES
     byte_range = ByteRange(0, HEAD_BYTES - 1) if can_range else None
-    opened = open_file(file, caller=caller, byte_range=byte_range)
+    opened = open_file(file, caller=caller, byte_range=byte_range, part="lines")
     packer, taken = Packer(MAX_LINES), 0
     with closing(opened):
         for chunk in opened.chunks:

@@ -25,6 +25,12 @@ class Reach:
         """Whether nothing is hidden."""
         return self.organization_ids is None
 
+    @property
+    def only(self) -> int | None:
+        """The one organization in sight, where it is one: what happens is in its audit trail."""
+        ids = self.organization_ids or ()
+        return next(iter(ids)) if len(ids) == 1 else None
+
     def limit(self, rows: QuerySet[M], path: str = "organization") -> QuerySet[M]:
         """Return the rows whose organization, found at `path`, is in sight."""
         if self.organization_ids is None:

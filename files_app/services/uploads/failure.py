@@ -12,6 +12,7 @@ from files_app.exceptions import (
     TemporaryError,
 )
 from files_app.models import AuditAction, CopyState, FailureKind, File, FileCopy, FileState, Organization
+from files_app.observability import context
 from files_app.services.deletes import outbox
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller, system_caller
@@ -49,6 +50,7 @@ def abandon_upload(
     may_be_stored: the provider may have the file. With its `remote_id` it is deleted, without one it is
     searched for. Does nothing to an upload that has ended otherwise.
     """
+    context.annotate(file_id=file.file_id)
     if _fail(file, reason=reason, kind=kind, filename=filename, size=size):
         if reason:
             audit.record_file(caller, AuditAction.FILE_CREATE, file, result="failed", reason=reason[:200])

@@ -29,7 +29,7 @@ def get_file(caller: Caller, file_id: str, account_name: str | None) -> File:
         adopted = _adopted(caller, file_id, account_name)
         # Another request or a sync may have adopted it a moment ago.
         file = adopted or find_file(caller.organization_id, file_id, account_name)
-    context.annotate(provider=file.account.name, driver=file.account.driver)
+    context.annotate(provider=file.account.name, driver=file.account.driver, file_id=file.file_id)
     return file
 
 
@@ -38,7 +38,7 @@ def get_shown_file(caller: Caller, file_id: str, account_name: str | None) -> Fi
     shown = shown_file(caller.organization_id, file_id) if account_name is None else None
     if shown is None or shown.status == UNFINISHED:
         return with_fresh_status(get_file(caller, file_id, account_name), caller=caller)
-    context.annotate(provider=shown.account.name, driver=shown.account.driver)
+    context.annotate(provider=shown.account.name, driver=shown.account.driver, file_id=shown.file_id)
     return shown
 
 

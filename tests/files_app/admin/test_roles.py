@@ -6,8 +6,8 @@ import pytest
 from django.contrib.auth.models import Group
 from django.urls import reverse
 
-from files_app.admin import account_live
 from files_app.models import AuditEvent, FileState
+from files_app.services.operations import on_request
 from tests.files_app.admin.conftest import SignIn, World, body_of
 from tests.files_app.admin.test_visibility import addresses, admin_paths
 
@@ -59,7 +59,7 @@ def test_who_may_make_keys_and_accounts(own: World, sign_in: SignIn, role: str, 
 def test_who_may_test_and_sync_an_account(
     own: World, sign_in: SignIn, role: str, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(account_live, "sync_account", lambda account, on_progress: None)
+    monkeypatch.setattr(on_request, "sync_for", lambda account, caller, on_progress: None)
     client = sign_in(role, own.organization)
     for view in ("test", "sync"):
         answer = client.post(reverse(f"admin:files_app_provideraccount_{view}", args=[own.account.pk]))

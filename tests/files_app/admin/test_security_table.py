@@ -23,10 +23,10 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoDbBlocker
 
-from files_app.admin import account_live
 from files_app.models import ApiKey, AuditEvent, File, FileCopy, Organization, ProviderAccount, StaffAccess
 from files_app.services.accounts import credentials
 from files_app.services.accounts.saving import save_account
+from files_app.services.operations import on_request
 from files_app.services.tenants.staff_roles import role_of
 from tests.files_app.admin.conftest import World, body_of, world
 from tests.files_app.admin.test_visibility import admin_paths
@@ -108,7 +108,7 @@ def made(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[
 @pytest.fixture
 def cast(made: Cast, db: None, monkeypatch: pytest.MonkeyPatch) -> Cast:
     # It has a thread of its own, which would wait for this test's transaction to end.
-    monkeypatch.setattr(account_live, "sync_account", lambda account, on_progress: None)
+    monkeypatch.setattr(on_request, "sync_for", lambda account, caller, on_progress: None)
     return Cast(deepcopy(made.own), deepcopy(made.foreign), deepcopy(made.somebody), made.clients)
 
 

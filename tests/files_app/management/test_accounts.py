@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from files_app.models import File, ProviderAccount
+from files_app.models import AuditEvent, File, ProviderAccount
 from tests.fake_provider import VALID_KEY, FakeProvider, behaviours
 from tests.files_app.cast import Tenant, local_account, make_account, openai_account
 from tests.files_app.management.shell import failing, good
@@ -107,6 +107,9 @@ def test_a_provider_that_is_down_fails_the_sync_and_not_the_others(acme: Tenant,
     done = failing("accounts", "sync")
     assert "1 account of 2 could not be synced" in done.err
     assert "acme/local  0 seen" in done.out and "acme/openai  failed" in done.out
+    told = {event.object_id: event for event in AuditEvent.objects.filter(action="account.sync")}
+    assert {name: event.result for name, event in told.items()} == {"local": "ok", "openai": "failed"}
+    assert told["local"].details["seen"] == 0 and "Could not connect" in told["openai"].details["error"]
 
 
 def test_an_unknown_account_is_answered_with_those_there_are(acme: Tenant) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from files_app.observability import metrics
 from files_app.observability.metrics import Exposition
 
 
@@ -53,3 +58,13 @@ def test_one_makes_them_and_the_others_get_the_last() -> None:
     source.goes_on.set()
     scraper.join(10)
     assert source.reads == 2
+
+
+def test_what_a_killed_process_held_is_held_no_more(tmp_path: Path) -> None:
+    code = "from files_app.observability import metrics; metrics.TRANSFERS.inc(); import os; os._exit(9)"
+    environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PYTHONPATH": ":".join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=False)
+    assert list(tmp_path.glob("gauge_livesum_*.db"))
+    (tmp_path / f"gauge_livesum_{os.getpid()}.db").touch()  # this process lives
+    metrics._forget_dead_processes(tmp_path)
+    assert [path.name for path in tmp_path.glob("gauge_*")] == [f"gauge_livesum_{os.getpid()}.db"]

@@ -1,5 +1,6 @@
 """`/readyz` names what fails, and `/metrics` shows its figures to those who may see them."""
 
+import tomllib
 from datetime import timedelta
 
 import pytest
@@ -7,12 +8,15 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from files_app.models import DueTime, FileCopy, Heartbeat, Organization
+from files_app.models import DueTime, FileCopy, Heartbeat, Organization, ProviderAccount
 from files_app.observability import metrics
+from files_app.services.accounts.drivers import driver_for
 from files_app.services.operations import health, heartbeats
 from files_app.services.operations.health import BoundedCheck
 from files_app.web import probes
-from tests.files_app.cast import Tenant
+from providers.exceptions import ProviderUnavailableError
+from tests.files_app.cast import Tenant, make_account
+from tests.stack import PROJECT
 
 pytestmark = [pytest.mark.urls("tests.files_app.web.urls"), pytest.mark.django_db]
 
@@ -53,6 +57,78 @@ def test_accounts_are_named_only_with_a_token(client: Client, settings: Settings
     settings.METRICS_TOKEN = "scraper"
     counted = 'files_gateway_bytes_total{direction="in",driver="an-api",provider="tenants-own-name"} 3.0'
     assert counted in exposition(client, "scraper")
+
+
+@pytest.mark.urls("gateway.urls")
+def test_a_providers_errors_are_counted_by_account_with_a_token(
+    client: Client, settings: Settings, acme: Tenant
+) -> None:
+    account = make_account(
+        acme.organization,
+        "nobody-there",
+        "openai",
+        options={"base_url": "http://127.0.0.1:1/v1"},
+        credentials={"api_key": "sk-nobody"},
+    )
+    with pytest.raises(ProviderUnavailableError):
+        driver_for(account).list_files()
+    text = exposition(client)
+    assert "nobody-there" not in text
+    what = 'driver="openai",error="ProviderUnavailableError",operation="list"'
+    assert f"files_gateway_provider_errors_total{{{what}}}" in text
+    settings.METRICS_TOKEN = "scraper"
+    what = what.replace(",operation", ',operation="list",organization="acme",provider="nobody-there"')
+    what = what.removesuffix('="list"')
+    assert f"files_gateway_provider_errors_total{{{what}}} 1.0" in exposition(client, "scraper")
+
+
+def test_the_version_and_those_that_run_are_told(client: Client) -> None:
+    now = timezone.now()
+    for name, seconds in (("worker@one", 20), ("worker@two", 600), ("web@one", 5)):
+        Heartbeat.objects.create(name=name, seen_at=now - timedelta(seconds=seconds))
+    DueTime.objects.create(name="expire_files", begun_at=now - timedelta(seconds=30))
+    found = series(exposition(client))
+    pyproject = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    (built,) = (name for name in found if name.startswith("files_gateway_build_info"))
+    assert f'version="{pyproject["project"]["version"]}"' in built
+    assert found['files_gateway_processes{kind="worker"}'] == 1
+    assert 20 <= found['files_gateway_heartbeat_age_seconds{kind="worker"}'] < 120
+    assert 30 <= found["files_gateway_beat_age_seconds"] < 130
+    assert found['files_gateway_disk_free_bytes{folder="data"}'] > 0
+    assert found["files_gateway_transfer_places"] >= found["files_gateway_transfers"] == 0
+
+
+@pytest.mark.urls("gateway.urls")
+def test_syncs_are_told_by_account_with_a_token(client: Client, settings: Settings, acme: Tenant) -> None:
+    account = acme.accounts["local"]
+    hour_ago = timezone.now() - timedelta(hours=1)
+    ProviderAccount.objects.filter(pk=account.pk).update(
+        last_synced_at=hour_ago, last_sync_error="It is away.", list_freshness_seconds=30
+    )
+    found = series(exposition(client))
+    assert found['files_gateway_failing_syncs{driver="local"}'] == 1
+    assert 3_600 <= found['files_gateway_sync_age_seconds{driver="local"}'] < 3_700
+    settings.METRICS_TOKEN = "scraper"
+    named = 'files_gateway_failing_syncs{driver="local",organization="acme",provider="local"}'
+    assert series(exposition(client, "scraper"))[named] == 1
+    ProviderAccount.objects.filter(pk=account.pk).update(is_enabled=False)
+    probes.exposition.forget()
+    assert named not in exposition(client, "scraper")
+
+
+def test_one_full_organization_is_seen_among_many(client: Client) -> None:
+    for number in range(5):
+        Organization.objects.create(name=f"roomy-{number}", quota_bytes=10**15, used_bytes=1)
+    full = Organization.objects.create(name="full", quota_bytes=1_000, used_bytes=900, reserved_bytes=50)
+    assert series(exposition(client))["files_gateway_nearly_full_organizations"] == 1
+    Organization.objects.filter(pk=full.pk).update(used_bytes=899)
+    probes.exposition.forget()
+    assert series(exposition(client))["files_gateway_nearly_full_organizations"] == 0
+
+
+def series(text: str) -> dict[str, float]:
+    lines = [line.rpartition(" ") for line in text.splitlines() if line[0] != "#"]
+    return {name: float(value) for name, _, value in lines}
 
 
 def lags(text: str) -> dict[str, float]:

@@ -2,15 +2,19 @@
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
 from prometheus_client import REGISTRY
 from pytest_django.fixtures import Settings
 
 from files_app.observability import logs
+from tests.files_app.cast import Tenant
 
 # The end of a request looks at the database's connection, if an earlier test has opened it.
 pytestmark = [pytest.mark.urls("tests.files_app.web.urls"), pytest.mark.django_db]
@@ -131,7 +135,7 @@ def sample(name: str, **labels: str) -> float:
 
 
 def test_requests_and_bytes_are_counted_by_route(client: Client) -> None:
-    labels = {"route": "plain/<str:name>", "method": "GET", "status": "200"}
+    labels = {"route": "plain", "method": "GET", "status": "200"}
     account = {"driver": "openai", "provider": "openai-main"}
     requests = sample("files_gateway_requests_total", **labels)
     sent = sample("files_gateway_bytes_total", direction="out", **account)
@@ -143,8 +147,60 @@ def test_requests_and_bytes_are_counted_by_route(client: Client) -> None:
     assert sample("files_gateway_bytes_total", direction="in", **account) == received + 14
 
 
+def test_every_route_has_a_name() -> None:
+    def names(patterns: Iterable[URLPattern | URLResolver]) -> Iterator[tuple[str, str | None]]:
+        for each in patterns:
+            if isinstance(each, URLResolver):
+                yield from names(each.url_patterns)
+            else:
+                yield str(each.pattern), each.name
+
+    resolver = get_resolver("gateway.urls")
+    nameless = {route for route, name in names(resolver.url_patterns) if not name}
+    assert nameless == {"<path:object_id>/", "(?P<url>.*)$"}  # Django's own, which lead to nothing of ours
+
+
+@pytest.mark.urls("gateway.urls")
+def test_the_line_of_a_refusal_tells_what_the_client_was_told(
+    acme: Tenant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = acme.api.create()
+    capsys.readouterr()
+    acme.api.get(f"/files/{file['id']}")
+    acme.api.get("/files/file-nobody-has")
+    found, missing = (line for line in lines(capsys) if line["event"] == "request")
+    assert (found["file_id"], found["organization"], found["caller"]) == (file["id"], "acme", "main")
+    assert "code" not in found
+    assert (missing["status"], missing["organization"]) == (404, "acme")
+    assert (missing["code"], missing["message"]) == (
+        "invalid_request_error",
+        "No such File object: file-nobody-has",
+    )
+
+
+@pytest.mark.parametrize("key", OWN_FORMATS)
+@pytest.mark.urls("gateway.urls")
+def test_a_key_in_the_place_of_an_id_is_not_in_the_message(
+    acme: Tenant, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    acme.api.get(f"/files/{quote(key, safe='')}")
+    (line,) = (line for line in lines(capsys) if line["event"] == "request")
+    assert line["status"] in {400, 404}
+    assert line["message"]
+    assert key[:16] not in line["message"] and key[-16:] not in line["message"]
+
+
+@pytest.mark.urls("gateway.urls")
+def test_the_line_of_a_page_names_the_person(capsys: pytest.CaptureFixture[str]) -> None:
+    browser = Client()
+    browser.force_login(User.objects.create_superuser("ada"))
+    browser.get("/admin/files_app/file/")
+    (line,) = (line for line in lines(capsys) if line["event"] == "request")
+    assert line["user"] == "ada"
+
+
 def test_an_unknown_method_and_route_make_no_new_series(client: Client) -> None:
-    labels = {"route": "plain/<str:name>", "method": "OTHER", "status": "200"}
+    labels = {"route": "plain", "method": "OTHER", "status": "200"}
     before = sample("files_gateway_requests_total", **labels)
     client.generic("BREW", "/plain/a")
     assert sample("files_gateway_requests_total", **labels) == before + 1

@@ -33,12 +33,12 @@ def own_policy(request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns = [
-    path("plain/<str:name>", plain),
-    path("stream", stream),
-    path("failing", stream, {"fails": 1}),
+    path("plain/<str:name>", plain, name="plain"),
+    path("stream", stream, name="stream"),
+    path("failing", stream, {"fails": 1}, name="failing"),
     path("own-policy", own_policy),
     path("admin/", plain),
-    path("healthz", probes.healthz),
-    path("readyz", probes.readyz),
-    path("metrics", probes.metrics),
+    path("healthz", probes.healthz, name="healthz"),
+    path("readyz", probes.readyz, name="readyz"),
+    path("metrics", probes.metrics, name="metrics"),
 ]
