@@ -12,7 +12,8 @@ Secrets marked * may also be given as NAME_FILE, the path of a file that holds t
                         PROXY_COUNT, PROXY_HEADER, ADMIN_PATH
     signing in          OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET*, OIDC_NAME, OIDC_SCOPES,
                         OIDC_USERNAME_CLAIM, OIDC_ROLES_CLAIM, OIDC_ROLES, OIDC_ORGANIZATIONS_CLAIM,
-                        OIDC_ORGANIZATIONS, OIDC_SESSION_SECONDS, PASSWORD_SIGN_IN
+                        OIDC_ORGANIZATIONS, OIDC_SESSION_SECONDS, PASSWORD_SIGN_IN,
+                        SECOND_FACTOR_FOR
     logs                LOG_FORMAT, LOG_LEVEL, DEBUG
     limits              MAX_FILE_BYTES, ORGANIZATION_QUOTA_BYTES, ORGANIZATION_MAX_FILES,
                         BATCH_MAX_FILE_BYTES, BATCH_MAX_LINE_BYTES, BATCH_MAX_LINES,

@@ -3,7 +3,7 @@
 from django.core.exceptions import ImproperlyConfigured
 
 from gateway.environment import boolean, integer, text
-from gateway.sign_in_words import claim_table, issuer_url, role_table
+from gateway.sign_in_words import claim_table, issuer_url, role_names, role_table
 
 OIDC_ISSUER = issuer_url("OIDC_ISSUER", text("OIDC_ISSUER"))  # empty: nobody signs in so
 OIDC_CLIENT_ID = text("OIDC_CLIENT_ID")
@@ -17,6 +17,8 @@ OIDC_ORGANIZATIONS = claim_table("OIDC_ORGANIZATIONS", text("OIDC_ORGANIZATIONS"
 OIDC_SESSION_SECONDS = integer("OIDC_SESSION_SECONDS", 28_800, minimum=60, maximum=2_592_000)
 
 PASSWORD_SIGN_IN = boolean("PASSWORD_SIGN_IN", True)
+# Of those who sign in with a password; a provider asks for its own.
+SECOND_FACTOR_FOR = role_names("SECOND_FACTOR_FOR", text("SECOND_FACTOR_FOR"))
 
 if OIDC_ISSUER and not (OIDC_CLIENT_ID and OIDC_ROLES):
     raise ImproperlyConfigured(

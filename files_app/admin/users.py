@@ -14,8 +14,12 @@ from unfold import widgets
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from files_app.admin.base import GatewayAdmin
+from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.formatting import badge, shown_age
+from files_app.admin.requests import caller_of
 from files_app.models import StaffAccess
+from files_app.services.tenants.sign_in import factors
+from files_app.services.tenants.sign_in.sessions import end_sessions
 
 if TYPE_CHECKING:
     from django.contrib.admin import StackedInline
@@ -23,6 +27,24 @@ else:
     from unfold.admin import StackedInline
 
 admin.site.unregister([User, Group])
+
+
+def _reset_second_factor(request: HttpRequest, row: User, answers: dict[str, Any]) -> str:
+    if not factors.reset(row, caller=caller_of(request, None)):
+        return "there was none"
+    end_sessions(row)
+    return "reset, and signed out everywhere"
+
+
+RESET_SECOND_FACTOR = BulkAction(
+    name="reset_second_factor",
+    title="Reset second factor",
+    verb="Reset",
+    run=_reset_second_factor,
+    warning="Their passwords alone open the admin then, until they set up another. "
+    "Make sure who asks you for it.",
+    is_dangerous=True,
+)
 
 
 class Checkboxes:
@@ -79,7 +101,8 @@ class StaffAdmin(Checkboxes, SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # t
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     inlines = [StaffAccessInline]
-    list_display = ["username", "role", "sees", "status", "last_seen"]
+    list_display = ["username", "role", "sees", "status", "ways_in", "last_seen"]
+    actions = [as_admin_action(RESET_SECOND_FACTOR, "change")]
     list_display_links = ["username"]
     list_filter = ()
     search_fields = ["username", "email"]
@@ -96,7 +119,7 @@ class StaffAdmin(Checkboxes, SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # t
     def get_queryset(self, request: HttpRequest) -> Any:
         return (
             User.objects.prefetch_related("groups", "staff_access__organizations")
-            .select_related("staff_access")
+            .select_related("staff_access", "identity", "second_factor")
             .order_by("username")
         )
 
@@ -138,6 +161,13 @@ class StaffAdmin(Checkboxes, SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # t
         if not (row.is_active and row.is_staff):
             return badge("cannot sign in", "neutral")
         return badge("active", "ok")
+
+    @admin.display(description="Signs in with")
+    def ways_in(self, row: User) -> str:
+        """Show with what the user proves who it is."""
+        password = "password and app" if hasattr(row, "second_factor") else "password"
+        ways = [password] if row.has_usable_password() else []
+        return ", ".join(["provider", *ways] if hasattr(row, "identity") else ways) or "nothing yet"
 
     @admin.display(description="Last sign-in", ordering="last_login")
     def last_seen(self, row: User) -> SafeString:

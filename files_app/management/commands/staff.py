@@ -1,4 +1,4 @@
-"""`manage.py staff list|code|link|unlink|end-sessions`."""
+"""`manage.py staff list|code|reset-second-factor|link|unlink|end-sessions`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from files_app.management.base import GroupCommand, command_caller
 from files_app.management.output import counted, write_table
 from files_app.models import AuditAction, StaffIdentity
 from files_app.services.index import audit
-from files_app.services.tenants.sign_in import once, people
+from files_app.services.tenants.sign_in import factors, once, people
 from files_app.services.tenants.sign_in.sessions import end_sessions
 
 
@@ -21,9 +21,9 @@ class Command(GroupCommand):
     """Who signs in to the admin, and what to do for who cannot."""
 
     help = (
-        "List staff and how each signs in, and help who cannot: a code that signs in once, the link to a "
-        "person of the company's provider, the end of open sessions. Users are made in the admin, or by "
-        "their first sign-in with OpenID Connect."
+        "List staff and how each signs in, and help who cannot: a code that signs in once, the reset of a "
+        "second factor, the link to a person of the company's provider, the end of open sessions. Users are "
+        "made in the admin, or by their first sign-in with OpenID Connect."
     )
     examples = """
         manage.py staff list
@@ -47,6 +47,12 @@ class Command(GroupCommand):
             self.make_code,
             "Make a code that signs a user in once, within ten minutes, whatever else is asked of people. "
             "It is typed at /login/once/ below the admin.",
+        )
+        self._declare(
+            "reset-second-factor",
+            self.reset_second_factor,
+            "Take a user's second factor and recovery codes, and end the open sessions. Where the role needs "
+            "one, the next sign-in sets up another.",
         )
         parser = self._declare(
             "link",
@@ -74,13 +80,14 @@ class Command(GroupCommand):
         if arguments.json:
             self.write_json(rows)
             return
-        headers = ["NAME", "MAY SIGN IN", "ROLES", "PASSWORD", "COMPANY"]
+        headers = ["NAME", "MAY SIGN IN", "ROLES", "PASSWORD", "SECOND FACTOR", "COMPANY"]
         table = (
             [
                 row["name"],
                 "yes" if row["may_sign_in"] else "no",
                 ", ".join(row["roles"]) or "none",
                 "yes" if row["has_password"] else "no",
+                "yes" if row["has_second_factor"] else "no",
                 row["subject"] or "no",
             ]
             for row in rows
@@ -98,6 +105,14 @@ class Command(GroupCommand):
             return
         self.stdout.write(code)
         self.say(f"Type it at {path} of the gateway within ten minutes. It works once.")
+
+    def reset_second_factor(self, arguments: Namespace) -> None:
+        """Take a second factor."""
+        user = _user_named(arguments.name)
+        if not factors.reset(user, caller=command_caller()):
+            raise CommandError(f"{user.username} has no second factor.")
+        end_sessions(user)
+        self._done(arguments, user, f"{user.username} has no second factor any more.")
 
     def link(self, arguments: Namespace) -> None:
         """Link a user with a person of the provider."""
@@ -143,6 +158,7 @@ def _as_json(user: User) -> dict[str, Any]:
         "may_sign_in": user.is_active and user.is_staff,
         "roles": ["superuser", *roles] if user.is_superuser else roles,
         "has_password": user.has_usable_password(),
+        "has_second_factor": hasattr(user, "second_factor"),
         "issuer": identity.issuer if identity else None,
         "subject": identity.subject if identity else None,
         "last_sign_in": user.last_login.isoformat() if user.last_login else None,
