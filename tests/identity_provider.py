@@ -1,7 +1,8 @@
 """A company's OpenID Connect provider on loopback: discovery, keys, authorization, tokens, userinfo.
 
 It speaks the protocol as providers do, with RSA keys of its own: it keeps clients to their redirect address,
-PKCE and secret, and takes a code once. `person` is who sits in front of it; `spoil` changes the claims of the
+PKCE and secret, and takes a code once. `person` is who sits in front of it; where it `asks`, a page of its
+own has the link that goes back; `spoil` changes the claims of the
 next tokens, `signer` signs them with another key, `broken` makes an endpoint answer 500.
 
     with IdentityProvider() as provider:
@@ -17,6 +18,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -38,6 +40,7 @@ class IdentityProvider:
         self.extra: Claims = {}  # what userinfo tells beside the person
         self.spoil: Callable[[Claims], Claims] = lambda claims: claims
         self.broken: set[str] = set()
+        self.asks = False
         self.asked: list[str] = []
         self._codes: dict[str, dict[str, str]] = {}
         self._tokens: dict[str, Claims] = {}
@@ -122,7 +125,12 @@ class IdentityProvider:
                 if parts.path in provider.broken:
                     self._send(500, b"<h1>out of order</h1>", "text/html")
                 elif parts.path == "/authorize":
-                    self._send(302, b"", "text/plain", {"Location": provider.authorize(query)})
+                    back = provider.authorize(query)
+                    page = f'<!doctype html><title>Provider</title><a href="{escape(back)}">I am Anna</a>'
+                    if provider.asks:
+                        self._send(200, page.encode(), "text/html")
+                    else:
+                        self._send(302, b"", "text/plain", {"Location": back})
                 elif parts.path == "/keys":
                     self._json(200, {"keys": [provider.key.as_dict(private=False)]})
                 elif parts.path == "/userinfo":
@@ -131,6 +139,8 @@ class IdentityProvider:
                     self._json(200, known) if known else self._json(401, {"error": "invalid_token"})
                 elif parts.path == "/.well-known/openid-configuration":
                     self._json(200, provider.description())
+                elif parts.path == "/favicon.ico":
+                    self._send(200, b"", "image/x-icon")
                 else:
                     self._send(404, b"", "text/plain")
 
