@@ -10,6 +10,10 @@ Secrets marked * may also be given as NAME_FILE, the path of a file that holds t
     first start         BOOTSTRAP_API_KEY*, BOOTSTRAP_ADMIN_PASSWORD*
     HTTP                ALLOWED_HOSTS, CSRF_TRUSTED_ORIGINS, CORS_ALLOWED_ORIGINS, BEHIND_TLS_PROXY,
                         PROXY_COUNT, PROXY_HEADER, ADMIN_PATH
+    signing in          OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET*, OIDC_NAME, OIDC_SCOPES,
+                        OIDC_USERNAME_CLAIM, OIDC_ROLES_CLAIM, OIDC_ROLES, OIDC_ORGANIZATIONS_CLAIM,
+                        OIDC_ORGANIZATIONS, OIDC_SESSION_SECONDS, PASSWORD_SIGN_IN,
+                        SECOND_FACTOR_FOR
     logs                LOG_FORMAT, LOG_LEVEL, DEBUG
     limits              MAX_FILE_BYTES, ORGANIZATION_QUOTA_BYTES, ORGANIZATION_MAX_FILES,
                         BATCH_MAX_FILE_BYTES, BATCH_MAX_LINE_BYTES, BATCH_MAX_LINES,
@@ -66,6 +70,7 @@ from gateway.environment import (
     url_path,
 )
 from gateway.limit_settings import *  # noqa: F403
+from gateway.sign_in_settings import *  # noqa: F403 - and OIDC_CLIENT_SECRET below
 from gateway.unfold import UNFOLD as UNFOLD
 from gateway.worker_settings import *  # noqa: F403 - the rest of CELERY_*, and UPKEEP_SECONDS
 
@@ -146,6 +151,7 @@ API_KEY_PEPPERS = secret_or_generated(
     "API_KEY_PEPPERS", lambda: secrets.token_hex(32)
 )  # the first for new keys
 METRICS_TOKEN = secret("METRICS_TOKEN", least=SECRET_CHARACTERS)
+OIDC_CLIENT_SECRET = secret("OIDC_CLIENT_SECRET")  # none: a public client, which PKCE alone protects
 BOOTSTRAP_API_KEY = secret("BOOTSTRAP_API_KEY")
 BOOTSTRAP_ADMIN_PASSWORD = secret("BOOTSTRAP_ADMIN_PASSWORD")
 
@@ -311,6 +317,8 @@ CSRF_COOKIE_NAME = "__Host-csrftoken" if HAS_TLS else "csrftoken"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_AGE = 8 * 60 * 60
+# Lax, as the way back from the provider is another site's; for ten minutes, and good for nothing else.
+OIDC_COOKIE_NAME = "__Host-oidc" if HAS_TLS else "oidc"
 SECURE_HSTS_SECONDS = 31_536_000 if HAS_TLS else 0
 SILENCED_SYSTEM_CHECKS = [
     "security.W002",  # looks for Django's middleware by name; `gateway.people` has a subclass of it

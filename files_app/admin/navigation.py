@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -43,10 +45,13 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 def account_links(request: HttpRequest) -> list[dict[str, str]]:
     """Return the links of the user's own menu."""
-    return [
-        {"title": "API documentation", "link": reverse("docs")},
-        {"title": "Change password", "link": reverse("admin:password_change")},
-    ]
+    links = [{"title": "API documentation", "link": reverse("docs")}]
+    if settings.PASSWORD_SIGN_IN and isinstance(request.user, User) and request.user.has_usable_password():
+        links += [
+            {"title": "Change password", "link": reverse("admin:password_change")},
+            {"title": "Second factor", "link": reverse("admin:login_factor")},
+        ]
+    return links
 
 
 def _group(title: str, *items: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -13,19 +13,15 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
 from files_app.admin import dashboard, invitation, system, upload
+from files_app.admin.sign_in.site import SignInSite
 from files_app.admin.sign_ins import note_failure
 from files_app.exceptions import TooManyRequestsError
 from files_app.observability import context
 from files_app.services.tenants import throttle
 from files_app.web import error_pages
 
-if TYPE_CHECKING:
-    from django.contrib.admin import AdminSite as UnfoldAdminSite
-else:
-    from unfold.sites import UnfoldAdminSite
 
-
-class GatewaySite(UnfoldAdminSite):
+class GatewaySite(SignInSite):
     """The site that `django.contrib.admin.site` is."""
 
     index_title = "Overview"

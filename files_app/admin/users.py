@@ -16,13 +16,35 @@ from django.views.decorators.http import require_POST
 from unfold.forms import AdminPasswordChangeForm
 
 from files_app.admin.base import GatewayAdmin, changed_fields
+from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.formatting import badge, shown_age
 from files_app.admin.pages import page
+from files_app.admin.requests import caller_of
 from files_app.admin.staff_form import EVERY, INVITATION, NewStaffForm, StaffForm
 from files_app.services.tenants import invitations, staff_roles
 from files_app.services.tenants.grants import Grants, changes, grants_of
+from files_app.services.tenants.sign_in import factors
+from files_app.services.tenants.sign_in.sessions import end_sessions
 
 admin.site.unregister([User, Group])
+
+
+def _reset_second_factor(request: HttpRequest, row: User, answers: dict[str, Any]) -> str:
+    if not factors.reset(row, caller=caller_of(request, None)):
+        return "there was none"
+    end_sessions(row)
+    return "reset, and signed out everywhere"
+
+
+RESET_SECOND_FACTOR = BulkAction(
+    name="reset_second_factor",
+    title="Reset second factor",
+    verb="Reset",
+    run=_reset_second_factor,
+    warning="Their passwords alone open the admin then, until they set up another. "
+    "Make sure who asks you for it.",
+    is_dangerous=True,
+)
 
 
 class SuperuserOnly:
@@ -58,7 +80,8 @@ class StaffAdmin(SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # type: ignore[
     add_form = NewStaffForm
     change_password_form = AdminPasswordChangeForm
     change_form_outer_after_template = "files_app/admin/staff_sign_in.html"
-    list_display = ["username", "role", "sees", "state", "last_seen"]
+    list_display = ["username", "role", "sees", "state", "ways_in", "last_seen"]
+    actions = [as_admin_action(RESET_SECOND_FACTOR, "change")]
     list_display_links = ["username"]
     list_filter = ()
     search_fields = ["username", "email"]
@@ -85,7 +108,7 @@ class StaffAdmin(SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # type: ignore[
     def get_queryset(self, request: HttpRequest) -> Any:
         return (
             User.objects.prefetch_related("groups", "staff_access__organizations")
-            .select_related("staff_access")
+            .select_related("staff_access", "identity", "second_factor")
             .order_by("username")
         )
 
@@ -212,6 +235,13 @@ class StaffAdmin(SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # type: ignore[
         if not row.has_usable_password():
             return badge("invited", "info", "No password was chosen yet.")
         return badge("active", "ok")
+
+    @admin.display(description="Signs in with")
+    def ways_in(self, row: User) -> str:
+        """Show with what the user proves who it is."""
+        password = "password and app" if hasattr(row, "second_factor") else "password"
+        ways = [password] if row.has_usable_password() else []
+        return ", ".join(["provider", *ways] if hasattr(row, "identity") else ways) or "nothing yet"
 
     @admin.display(description="Last sign-in", ordering="last_login")
     def last_seen(self, row: User) -> SafeString:

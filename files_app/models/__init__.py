@@ -9,6 +9,7 @@ from files_app.models.organizations import ApiKey, Organization, RetiredSecret
 from files_app.models.places import AccountPlace
 from files_app.models.rates import RateCount
 from files_app.models.records import AuditAction, AuditEvent, IdempotencyRecord
+from files_app.models.sign_in import RecoveryCode, SecondFactor, StaffIdentity
 from files_app.models.staff import Heartbeat, StaffAccess
 from files_app.models.states import CopyState, FileState
 from files_app.models.upkeep import DueTime
@@ -34,8 +35,11 @@ __all__ = [
     "Organization",
     "ProviderAccount",
     "RateCount",
+    "RecoveryCode",
     "ResultPart",
     "RetiredSecret",
+    "SecondFactor",
     "SharedReason",
     "StaffAccess",
+    "StaffIdentity",
 ]

@@ -63,6 +63,16 @@ class AuditAction(models.TextChoices):
     USER_SIGN_IN = "user.sign_in"
     USER_SIGN_OUT = "user.sign_out"
     AUDIT_EXPORT = "audit.export"
+    USER_OIDC = "user.oidc_sign_in"
+    USER_LINK = "user.link"
+    USER_UNLINK = "user.unlink"
+    USER_SIGN_IN_CODE = "user.sign_in_code"
+    USER_END_SESSIONS = "user.end_sessions"
+    SECOND_FACTOR_SET = "second_factor.set"
+    SECOND_FACTOR_RESET = "second_factor.reset"
+    SECOND_FACTOR_LOCK = "second_factor.lock"
+    RECOVERY_CODE_MAKE = "recovery_code.make"
+    RECOVERY_CODE_USE = "recovery_code.use"
 
 
 #: Events that one statement removes: of millions, it would time out and nothing would ever go.

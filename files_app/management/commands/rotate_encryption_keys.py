@@ -12,13 +12,15 @@ from files_app.management.base import GatewayCommand, command_caller
 from files_app.management.output import counted, printable
 from files_app.models import ProviderAccount
 from files_app.services.accounts.rotation import Rotation, rotate_credentials
+from files_app.services.tenants.sign_in.factors import Resealed, reseal_all
 
 
 class Command(GatewayCommand):
     """Encrypt every account's credentials with the first of FIELD_ENCRYPTION_KEYS."""
 
     help = (
-        "Encrypt the credentials of every provider account with the first of FIELD_ENCRYPTION_KEYS. Put a "
+        "Encrypt the credentials of every provider account, and second factors, with the first of "
+        "FIELD_ENCRYPTION_KEYS. Put a "
         "new key in front of the list, restart every process, run this command, take the old key off the "
         "list. A run that was broken off is simply started again. Exit code 1 when an account's credentials "
         "cannot be decrypted with any key of the list."
@@ -43,24 +45,42 @@ class Command(GatewayCommand):
                 if result.rotation == Rotation.FAILED:
                     failures.append({"account": result.account.full_name, "detail": result.detail})
                 progress.advance()
+        factors = reseal_all(dry_run=arguments.dry_run)
         if arguments.json:
             numbers = {rotation.value: counts[rotation] for rotation in Rotation}
-            self.write_json({"dry_run": arguments.dry_run, **numbers, "failures": failures})
+            shown = {"rotated": factors.resealed, "unreadable": factors.unreadable}
+            self.write_json(
+                {"dry_run": arguments.dry_run, **numbers, "failures": failures, "second_factors": shown}
+            )
         else:
-            self._show(counts, failures, arguments)
+            self._show(counts, failures, factors, arguments)
         if failures:
             raise CommandError(
                 f"{counted(len(failures), 'account')} of {counts.total()} cannot be decrypted. Keep every "
                 "key on the list; add the missing one behind the first, or enter these credentials again."
             )
 
-    def _show(self, counts: Counter[Rotation], failures: list[dict[str, str]], arguments: Namespace) -> None:
+        if factors.unreadable:
+            raise CommandError(
+                f"The second factors of {', '.join(factors.unreadable)} cannot be decrypted. Keep every "
+                "key on the list and add the missing one, or `manage.py staff reset-second-factor` them."
+            )
+
+    def _show(
+        self,
+        counts: Counter[Rotation],
+        failures: list[dict[str, str]],
+        factors: Resealed,
+        arguments: Namespace,
+    ) -> None:
         would = "would be " if arguments.dry_run else ""
         rotated = counted(counts[Rotation.ROTATED], "account")
         self.stdout.write(
             f"{rotated} {would}encrypted anew, {counts[Rotation.CURRENT]} had the first key already"
         )
+        if factors.resealed:
+            self.stdout.write(f"{counted(factors.resealed, 'second factor')} {would}encrypted anew")
         for failure in failures:
             self.stdout.write(printable(f"  {failure['account']}: {failure['detail']}"))
-        if not failures and not arguments.dry_run:
+        if not failures and not factors.unreadable and not arguments.dry_run:
             self.stdout.write("Every account has the first key: the others can be taken off the list.")

@@ -72,13 +72,7 @@ def reseal(account: ProviderAccount) -> None:
 
 def is_current(account: ProviderAccount) -> bool:
     """Whether the credentials are encrypted with the first key."""
-    if not account.credentials:
-        return True
-    try:
-        Fernet(settings.FIELD_ENCRYPTION_KEYS[0]).decrypt(account.credentials.encode())
-    except InvalidToken:
-        return False
-    return True
+    return not account.credentials or can_unseal(account.credentials, with_first=True)
 
 
 def resolve(value: str) -> str:
@@ -109,6 +103,39 @@ def hint(value: str) -> str:
     if is_reference(value):
         return value
     return f"set, ends in …{value[-4:]}" if len(value) >= _MIN_HINTED_CHARACTERS else "set"
+
+
+def seal_text(plain: str, binding: str) -> str:
+    """Return a secret that belongs to no account, encrypted and bound to what `binding` names."""
+    return _cipher().encrypt(json.dumps({"bound_to": binding, "text": plain}).encode()).decode()
+
+
+def unseal_text(sealed: str, binding: str) -> str:
+    """Return what `seal_text` was given. Raises ProviderConfigurationError as `unseal` does."""
+    try:
+        plain = json.loads(_cipher().decrypt(sealed.encode()))
+    except InvalidToken:
+        raise ProviderConfigurationError(
+            f"The secret of '{binding}' cannot be decrypted: FIELD_ENCRYPTION_KEYS lacks its key."
+        ) from None
+    if plain.get("bound_to") != binding:
+        raise ProviderConfigurationError(f"The secret of '{binding}' belongs to somebody else.")
+    return str(plain["text"])
+
+
+def reseal_text(sealed: str) -> str:
+    """Return the same encrypted with the first key."""
+    return _cipher().rotate(sealed.encode()).decode()
+
+
+def can_unseal(sealed: str, *, with_first: bool = False) -> bool:
+    """Whether a key of the list fits, or the first one."""
+    cipher = Fernet(settings.FIELD_ENCRYPTION_KEYS[0]) if with_first else _cipher()
+    try:
+        cipher.decrypt(sealed.encode())
+    except InvalidToken:
+        return False
+    return True
 
 
 def _binding(account: ProviderAccount) -> str:

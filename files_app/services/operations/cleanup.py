@@ -16,6 +16,7 @@ from files_app.services.accounts.lanes import Work
 from files_app.services.deletes.tombstones import prune_tombstones
 from files_app.services.operations import heartbeats
 from files_app.services.tenants.counting.database import forget_ended
+from files_app.services.tenants.sign_in import sessions
 from files_app.services.uploads.failure import give_up_stuck
 from files_app.services.upstream.lost_answers import search_soon
 
@@ -49,14 +50,15 @@ def _sweeping(account: ProviderAccount) -> Callable[[], bool]:
 
 
 def prune_records() -> int:
-    """Remove what has served its time: old idempotency records, indexes of lines that nobody looks at and,
-    after their retention, audit events and tombstones.
+    """Remove what has served its time: old idempotency records, indexes of lines that nobody looks at,
+    expired sessions and, after their retention, audit events and tombstones.
     """
     now = timezone.now()
     kept = timedelta(seconds=settings.IDEMPOTENCY_TTL_SECONDS)
     heartbeats.forget_silent()
     LineIndex.objects.unused(now - _INDEX_KEPT).delete()
     forget_ended()
+    sessions.forget_ended()
     removed, _ = IdempotencyRecord.objects.filter(created_at__lt=now - kept).delete()
     if settings.AUDIT_RETENTION_DAYS:
         removed += AuditEvent.objects.prune(now - timedelta(days=settings.AUDIT_RETENTION_DAYS))

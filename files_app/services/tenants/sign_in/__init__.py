@@ -1,0 +1,1 @@
+"""How staff proves who it is: OpenID Connect, second factors, codes from the command line."""
