@@ -35,6 +35,7 @@ from files_app.admin.formatting import (
     state_badge,
     two_lines,
 )
+from files_app.admin.holds import HOLD, HeldFilter, MayHold
 from files_app.admin.pages import not_possible, page
 from files_app.admin.preview import image_response, preview
 from files_app.admin.requests import caller_of, reach_for
@@ -48,6 +49,7 @@ from files_app.services.deletes.expiry import set_expiry
 from files_app.services.reading import downloads
 from files_app.services.reading.batches import files_of_batch
 from files_app.services.reading.line_index import has_requests
+from files_app.services.retention.holds import holds_of
 from files_app.services.upstream.recheck import recheck_file
 from files_app.web.content import content_response
 from files_app.web.exception_handler import answer_for
@@ -146,7 +148,7 @@ def export_action(kind: str, title: str) -> Any:
 
 
 @admin.register(File)
-class FileAdmin(ReadOnlyAdmin):
+class FileAdmin(MayHold, ReadOnlyAdmin):
     """The index of files."""
 
     object_type = "file"
@@ -164,6 +166,7 @@ class FileAdmin(ReadOnlyAdmin):
         filters.PurposeFilter,
         filters.ExpiryFilter,
         filters.OriginFilter,
+        HeldFilter,
     ]
     search_fields = ["file_id"]
     search_help_text = lazy(search_help, str)()
@@ -174,6 +177,7 @@ class FileAdmin(ReadOnlyAdmin):
     actions = [
         as_admin_action(DELETE, "delete"),
         as_admin_action(SET_EXPIRY, "change"),
+        as_admin_action(HOLD, "hold"),
         as_admin_action(RETRY, "change"),
         as_admin_action(RECHECK, "change"),
         export_action("csv", "Export as CSV"),
@@ -275,9 +279,14 @@ class FileAdmin(ReadOnlyAdmin):
             "metadata": shown_json(file.metadata) if file.metadata else "",
             "can_read": is_available and self.has_content_permission(request) and has_content(file),
             "reason_unreadable": why_unreadable(file),
-            "can_delete": is_available and not file.is_withheld and self.has_delete_permission(request, file),
+            "holds": holds_of(file) if file.is_held else [],
+            "can_hold": is_available and not file.is_withheld and self.has_hold_permission(request),
+            "can_delete": is_available
+            and not file.is_withheld
+            and not file.is_held
+            and self.has_delete_permission(request, file),
             "can_change": may_change,
-            "can_expire": may_change and is_available,
+            "can_expire": may_change and is_available and not file.is_held,
             "may_see_audit": request.user.has_perm("files_app.view_auditevent"),
             "base_url": request.build_absolute_uri("/v1"),
             "waiting_states": WAITING_STATES,

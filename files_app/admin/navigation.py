@@ -34,6 +34,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         ),
         _group(
             "Control",
+            _model(request, "Legal holds", "gavel", "legalhold"),
             _model(request, "Audit", "history", "auditevent"),
             _item(request, "Staff", "group", "admin:auth_user_changelist", "auth.view_user"),
             *system,

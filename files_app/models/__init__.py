@@ -4,6 +4,7 @@ from files_app.models.accounts import ProviderAccount, SharedReason
 from files_app.models.breakers import BreakerKind, OpenBreaker
 from files_app.models.copies import FileCopy
 from files_app.models.files import DeletedReason, File, ResultPart
+from files_app.models.holds import HeldFile, LegalHold
 from files_app.models.lines import LineIndex, LinePage
 from files_app.models.organizations import ApiKey, Organization
 from files_app.models.places import AccountPlace
@@ -26,7 +27,9 @@ __all__ = [
     "FileCopy",
     "FileState",
     "Heartbeat",
+    "HeldFile",
     "IdempotencyRecord",
+    "LegalHold",
     "LineIndex",
     "LinePage",
     "OpenBreaker",

@@ -72,8 +72,12 @@ class FileQuerySet(StatefulQuerySet["File"]):
         )
 
     def expired(self) -> FileQuerySet:
-        """Return available files whose time is over; what may be somebody else's is never deleted."""
-        return self.filter(state=FileState.AVAILABLE, is_withheld=False, expires_at__lte=timezone.now())
+        """Return available files whose time is over, to be deleted.
+
+        What may be somebody else's is never deleted, and what is on hold not now.
+        """
+        over = {"is_withheld": False, "is_held": False, "expires_at__lte": timezone.now()}
+        return self.filter(state=FileState.AVAILABLE, **over)
 
     def stuck(self) -> FileQuerySet:
         """Return uploads whose lease ran out, in database time."""
@@ -144,6 +148,8 @@ class FileQuerySet(StatefulQuerySet["File"]):
             created_at=created_at,
             indexed_at=created_at,
             expires_at=remote.expires_at,
+            # In an object store the time is ours, written beside the object.
+            provider_expires_at=remote.expires_at if account.is_at_provider else None,
         )
         file.copies.create(
             account=account,
@@ -189,6 +195,8 @@ class File(StatefulModel):
     status_ask_after: before this moment, in database time, nobody asks the provider for the status again, or
     translates the result.
     is_counted: whether the bytes count against the quota (adopted files do not).
+    is_held: some legal hold is on it, so that nothing deletes it; services/retention/holds.py writes it.
+    provider_expires_at: when the provider deletes it by itself, whatever `expires_at` says; None for never.
     """
 
     organization = models.ForeignKey(
@@ -222,6 +230,8 @@ class File(StatefulModel):
     created_at = models.DateTimeField(default=timezone.now)
     indexed_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(null=True, blank=True)
+    provider_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    is_held = models.BooleanField(default=False, db_default=False, editable=False)
     state_changed_at = models.DateTimeField(default=timezone.now)
     reserved_bytes = models.BigIntegerField(default=0, editable=False)
     lease_token = models.CharField(max_length=32, blank=True, editable=False)
@@ -274,6 +284,7 @@ class File(StatefulModel):
                 condition=Q(state="available", expires_at__isnull=False),
                 name="file_expiry",
             ),
+            models.Index(fields=["organization", "id"], condition=Q(is_held=True), name="file_held"),
             models.Index(
                 fields=["lease_expires_at"], condition=Q(state="uploading"), name="file_upload_lease"
             ),

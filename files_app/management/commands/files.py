@@ -1,4 +1,4 @@
-"""`manage.py files list|show|check|upload|download|delete|verify|render|convert`."""
+"""`manage.py files list|show|check|upload|download|delete|hold|holds|release|verify|render|convert`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from files_app.management.arguments import (
 )
 from files_app.management.base import command_caller
 from files_app.management.batch_files import BatchFilesCommand
+from files_app.management.hold_files import HoldFilesCommand
 from files_app.management.local_files import (
     LocalUpload,
     check_upload,
@@ -46,11 +47,12 @@ from providers.objects import INPUT_PURPOSES
 _LISTED_ROWS = 50
 
 
-class Command(BatchFilesCommand, ResultFilesCommand, VerifyFilesCommand):
+class Command(BatchFilesCommand, ResultFilesCommand, VerifyFilesCommand, HoldFilesCommand):
     """Files of every organization, from the shell."""
 
     help = (
-        "List, show, check, upload, download, delete, verify, render and convert files of every organization."
+        "List, show, check, upload, download, delete, hold, release, verify, render and convert files of "
+        "every organization."
     )
     examples = """
         manage.py files list --organization acme --state failed
@@ -67,6 +69,7 @@ class Command(BatchFilesCommand, ResultFilesCommand, VerifyFilesCommand):
         self._declare_upload()
         self._declare_download()
         self._declare_delete()
+        self.declare_holds()
         self.declare_verify()
         self.declare_render()
         self.declare_convert()

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
-from files_app.exceptions import FileNotFoundInIndexError
+from files_app.exceptions import FileHeldError, FileNotFoundInIndexError, GatewayError
 from files_app.models import (
     AuditAction,
     CopyState,
@@ -24,6 +24,7 @@ from files_app.models import (
     Organization,
 )
 from files_app.models.copies import GIVEN_UP
+from files_app.models.states import DELETABLE_STATES
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
@@ -38,21 +39,25 @@ _BROKER_PAUSE_SECONDS = 5.0
 def delete_file(file: File, *, caller: Caller, reason: DeletedReason = DeletedReason.USER) -> None:
     """Make the file invisible, free its quota and let the provider's copies follow.
 
-    Raises FileNotFoundInIndexError when somebody else was faster, and UnsupportedOperationError.
+    Raises FileNotFoundInIndexError when somebody else was faster, FileHeldError, and
+    UnsupportedOperationError.
     """
     held = [CopyState.AVAILABLE, CopyState.LOST]
     for copy in file.copies.filter(state__in=held).select_related("account"):
         driver_for(copy.account).require(Operation.DELETE)
     with transaction.atomic():
         if not tombstone(file, reason=reason):
-            raise FileNotFoundInIndexError(file.file_id)
+            raise why_kept(file)
         audit.record_file(caller, AuditAction.FILE_DELETE, file, reason=reason.value)
 
 
 def tombstone(file: File, *, reason: DeletedReason) -> bool:
-    """Mark the file and its copies as `deleting`, inside the caller's transaction; False if it was gone."""
+    """Mark the file and its copies as `deleting`, inside the caller's transaction.
+
+    False where nothing was done: it was gone, got more time, or is on hold.
+    """
     now = timezone.now()
-    rows = File.objects.filter(pk=file.pk)
+    rows = File.objects.filter(pk=file.pk, is_held=False)
     if reason == DeletedReason.EXPIRED:
         rows = rows.filter(expires_at__lte=now)  # somebody may have given it more time meanwhile
     gone = {"deleted_reason": reason, "state_changed_at": now}
@@ -67,6 +72,12 @@ def tombstone(file: File, *, reason: DeletedReason) -> bool:
         Organization.objects.free(file.organization_id, file.bytes)
     file.state, file.deleted_reason = FileState.DELETING, reason
     return True
+
+
+def why_kept(file: File) -> GatewayError:
+    """Return why an available or lost file was not deleted."""
+    held = File.objects.filter(pk=file.pk, state__in=DELETABLE_STATES, is_held=True)
+    return FileHeldError(file.file_id) if held.exists() else FileNotFoundInIndexError(file.file_id)
 
 
 def _begin_deletes(file: File, now: datetime) -> None:

@@ -43,6 +43,7 @@ class _Settlement:
             # A sync that ran meanwhile may have taken the new file for one made elsewhere: the upload wins.
             adopted = self._own_files().filter(
                 is_adopted=True,
+                is_held=False,
                 copies__account=self._upload.account,
                 copies__remote_id=self._remote.remote_id,
             )
@@ -104,6 +105,7 @@ class _Settlement:
             "indexed_at": now,
             "state_changed_at": now,
             "expires_at": self._expiry(created_at),
+            "provider_expires_at": remote.expires_at,
             "reserved_bytes": 0,
             "lease_token": "",
             "lease_expires_at": None,

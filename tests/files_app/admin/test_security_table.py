@@ -24,7 +24,16 @@ from django.urls import reverse
 from pytest_django import DjangoDbBlocker
 
 from files_app.admin import account_live
-from files_app.models import ApiKey, AuditEvent, File, FileCopy, Organization, ProviderAccount, StaffAccess
+from files_app.models import (
+    ApiKey,
+    AuditEvent,
+    File,
+    FileCopy,
+    LegalHold,
+    Organization,
+    ProviderAccount,
+    StaffAccess,
+)
 from files_app.services.accounts import credentials
 from files_app.services.accounts.saving import save_account
 from tests.files_app.admin.conftest import World, body_of, world
@@ -36,7 +45,7 @@ PASSWORD = "a-long-enough-password"
 PEOPLE = ("Bound owner", "Owner of all", "Superuser")
 MODELS: Mapping[str, type[Model]] = {
     model._meta.model_name or "": model
-    for model in (Organization, ApiKey, ProviderAccount, File, FileCopy, AuditEvent, User)
+    for model in (Organization, ApiKey, ProviderAccount, File, FileCopy, AuditEvent, LegalHold, User)
 }
 #: Django's and unfold's own addresses, which show no rows but by the pages of the models.
 FRAMEWORK = ("(?P<app_label>", "/autocomplete/", "/jsi18n/", "/r/<", "/search/")
@@ -71,7 +80,13 @@ class Cast:
         """Return a row of the bound owner's organization and one of the other's."""
         if model == "user":
             return self.somebody, self.somebody
-        names = {"apikey": "key", "provideraccount": "account", "filecopy": "dead", "auditevent": "event"}
+        names = {
+            "apikey": "key",
+            "provideraccount": "account",
+            "filecopy": "dead",
+            "auditevent": "event",
+            "legalhold": "hold",
+        }
         name = names.get(model, model)
         return getattr(self.own, name), getattr(self.foreign, name)
 
@@ -197,6 +212,7 @@ def adds(cast: Cast, client: Client, subject: str, which: int) -> bool:
     given = {
         "organization": {"quota_bytes": "1 GiB", "max_file_bytes": "1 MiB", "max_files": "1"},
         "apikey": {"organization": organization.pk, "scopes": ["files:read"]},
+        "legalhold": {"organization": organization.pk, "reason": "why", "filename": "any"},
         "user": {"username": f"made-{which}", "password1": PASSWORD, "password2": PASSWORD},
     }
     rows = MODELS[subject]._default_manager

@@ -21,7 +21,7 @@ from files_app.models import CopyState, File, FileCopy, FileState, StaffAccess
 from tests.files_app.admin.conftest import SignIn, World, body_of, world
 from tests.files_app.rows import kept
 
-MODELS = {"organization", "apikey", "provideraccount", "file", "filecopy", "auditevent"}
+MODELS = {"organization", "apikey", "provideraccount", "file", "filecopy", "auditevent", "legalhold"}
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,7 @@ def rows_of(world: World) -> dict[str, list[int]]:
         "file": [world.file.pk, world.dead.file_id],
         "filecopy": [world.dead.pk],
         "auditevent": [world.event.pk],
+        "legalhold": [world.hold.pk],
     }
 
 
@@ -185,7 +186,9 @@ def test_pickers_offer_own_rows_only(own: World, foreign: World, sign_in: SignIn
     assert [row.name for row in form.fields["organization"].queryset] == ["ours-org"]
 
 
-@pytest.mark.parametrize("action", ["delete_files", "set_expiry", "retry_deletion", "recheck", "export_csv"])
+@pytest.mark.parametrize(
+    "action", ["delete_files", "set_expiry", "retry_deletion", "recheck", "hold_files", "export_csv"]
+)
 def test_no_action_reaches_a_foreign_file(own: World, foreign: World, sign_in: SignIn, action: str) -> None:
     client = sign_in("Owner", own.organization)
     data = {
@@ -193,6 +196,7 @@ def test_no_action_reaches_a_foreign_file(own: World, foreign: World, sign_in: S
         "_selected_action": [foreign.file.pk, foreign.dead.file_id],
         "confirmed": "1",
         "never": "on",
+        "reason": "why",
     }
     response = client.post(reverse("admin:files_app_file_changelist"), data, follow=True)
     assert b"zzforeign" not in body_of(response)
@@ -268,6 +272,7 @@ def test_deleting_an_organization_does_not_widen_what_its_staff_sees(
     client = sign_in("Owner", own.organization)
     FileCopy.objects.filter(account=own.account).delete()
     File.objects.filter(account=own.account).delete()
+    own.hold.delete()
     own.organization.delete()
     assert b"zzforeign" not in client.get(reverse("admin:files_app_file_changelist")).content
 
@@ -302,8 +307,11 @@ def assert_untouched(world: World) -> None:
     world.file.refresh_from_db()
     world.dead.refresh_from_db()
     world.account.refresh_from_db()
+    world.hold.refresh_from_db()
+    assert world.hold.is_open
     assert world.file.state == FileState.AVAILABLE
     assert world.file.expires_at is None
+    assert not world.file.is_held
     assert world.dead.state == CopyState.DEAD
     assert world.account.is_enabled
 
