@@ -85,7 +85,7 @@ def _delete(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
         raise InvalidRequestError("It may be another organization's. Confirm its account first.")
     caller = caller_of(request, file.organization_id)
     outbox.delete_file(file, caller=caller, reason=DeletedReason.ADMIN)
-    return "deleted; its provider follows"
+    return "in the trash" if file.trash_ends_at else "deleted; its provider follows"
 
 
 def _set_expiry(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
@@ -112,8 +112,8 @@ DELETE = BulkAction(
     title="Delete files",
     verb="Delete",
     run=_delete,
-    warning="Clients lose these files at once, their quota is free, and their providers delete them. "
-    "This cannot be undone.",
+    warning="Clients lose these files at once. Where their organization has a trash, they wait there for "
+    "some days; else their providers delete them, and this cannot be undone.",
     is_dangerous=True,
 )
 SET_EXPIRY = BulkAction(

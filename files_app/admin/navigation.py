@@ -24,6 +24,9 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         _group(
             "Storage",
             _model(request, "Files", "draft", "file"),
+            _item(
+                request, "Trash", "delete", "admin:files_app_trashedfile_changelist", "files_app.view_file"
+            ),
             _deletions(request),
         ),
         _group(

@@ -12,6 +12,7 @@ from files_app.models.rates import RateCount
 from files_app.models.records import AuditAction, AuditEvent, IdempotencyRecord
 from files_app.models.staff import Heartbeat, StaffAccess
 from files_app.models.states import CopyState, FileState
+from files_app.models.trash import TrashedFile
 from files_app.models.upkeep import DueTime
 
 __all__ = [
@@ -39,4 +40,5 @@ __all__ = [
     "ResultPart",
     "SharedReason",
     "StaffAccess",
+    "TrashedFile",
 ]

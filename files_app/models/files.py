@@ -79,6 +79,11 @@ class FileQuerySet(StatefulQuerySet["File"]):
         over = {"is_withheld": False, "is_held": False, "expires_at__lte": timezone.now()}
         return self.filter(state=FileState.AVAILABLE, **over)
 
+    def trash_over(self) -> FileQuerySet:
+        """Return what has been in the trash for its time, but for what is on hold or may be another's."""
+        over = {"is_withheld": False, "is_held": False, "trash_ends_at__lte": timezone.now()}
+        return self.filter(state=FileState.TRASHED, **over)
+
     def stuck(self) -> FileQuerySet:
         """Return uploads whose lease ran out, in database time."""
         return self.filter(state=FileState.UPLOADING, lease_expires_at__lt=Now())
@@ -197,6 +202,8 @@ class File(StatefulModel):
     is_counted: whether the bytes count against the quota (adopted files do not).
     is_held: some legal hold is on it, so that nothing deletes it; services/retention/holds.py writes it.
     provider_expires_at: when the provider deletes it by itself, whatever `expires_at` says; None for never.
+    trash_ends_at, is_counted_in_trash: of a trashed file, when it goes for good, and whether its bytes count
+    until then.
     """
 
     organization = models.ForeignKey(
@@ -231,6 +238,8 @@ class File(StatefulModel):
     indexed_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(null=True, blank=True)
     provider_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    trash_ends_at = models.DateTimeField(null=True, blank=True, editable=False)
+    is_counted_in_trash = models.BooleanField(default=False, db_default=False, editable=False)
     is_held = models.BooleanField(default=False, db_default=False, editable=False)
     state_changed_at = models.DateTimeField(default=timezone.now)
     reserved_bytes = models.BigIntegerField(default=0, editable=False)
@@ -284,6 +293,7 @@ class File(StatefulModel):
                 condition=Q(state="available", expires_at__isnull=False),
                 name="file_expiry",
             ),
+            models.Index(fields=["trash_ends_at"], condition=Q(state="trashed"), name="file_trash"),
             models.Index(fields=["organization", "id"], condition=Q(is_held=True), name="file_held"),
             models.Index(
                 fields=["lease_expires_at"], condition=Q(state="uploading"), name="file_upload_lease"

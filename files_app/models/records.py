@@ -18,6 +18,8 @@ class AuditAction(models.TextChoices):
     FILE_CREATE = "file.create"
     FILE_CONTENT = "file.content"
     FILE_DELETE = "file.delete"
+    FILE_RESTORE = "file.restore"
+    FILE_PURGE = "file.purge"
     FILE_EXPIRE = "file.expire"
     FILE_SET_EXPIRY = "file.set_expiry"
     FILE_HOLD = "file.hold"

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from files_app.models import DueTime
 from files_app.services.deletes.expiry import expire_files
+from files_app.services.deletes.purging import empty_trash
 from files_app.services.index.transactions import database_time
 from files_app.services.index.usage import recount_all
 from files_app.services.operations import cleanup
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 #: What is done, by its name in the database. What is for providers is only offered to the lane of providers.
 UPKEEP: Mapping[str, Callable[[], object]] = {
     "expire_files": expire_files,
+    "empty_trash": empty_trash,
     "extend_holds": extend_holds,
     "sweep_uploads": cleanup.sweep_uploads,
     "sweep_stores": cleanup.sweep_stores,

@@ -23,7 +23,7 @@ from files_app.services.reading.listing import FileFilters
 from files_app.services.retention.filters import as_filters, as_json, matching_files
 
 #: States in which there is something to keep, or to bring back.
-HOLDABLE: Final = (FileState.AVAILABLE, FileState.LOST)
+HOLDABLE: Final = (FileState.AVAILABLE, FileState.TRASHED, FileState.LOST)
 _BATCH = 1_000
 #: So long somebody waits for a hold on many files; `extend_holds` does the rest.
 _TURN_SECONDS = 20.0

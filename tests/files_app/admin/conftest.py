@@ -44,6 +44,7 @@ class World:
     dead: FileCopy
     event: AuditEvent
     hold: LegalHold
+    trashed: File
 
     @property
     def copy(self) -> FileCopy:
@@ -92,7 +93,9 @@ def world(mark: str) -> World:
         filters={"filename": f"{mark}-nothing"},
         placed_by=f"{mark}-actor",
     )
-    return World(mark, organization, account, key, file, gone.copies.get(), event, hold)
+    trashed = store(organization, b"thrown away\n", filename=f"{mark}-trash.txt")
+    force(File.objects.filter(pk=trashed.pk), state=FileState.TRASHED, is_counted_in_trash=True)
+    return World(mark, organization, account, key, file, gone.copies.get(), event, hold, trashed)
 
 
 @pytest.fixture

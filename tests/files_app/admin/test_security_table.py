@@ -33,6 +33,7 @@ from files_app.models import (
     Organization,
     ProviderAccount,
     StaffAccess,
+    TrashedFile,
 )
 from files_app.services.accounts import credentials
 from files_app.services.accounts.saving import save_account
@@ -45,7 +46,10 @@ PASSWORD = "a-long-enough-password"
 PEOPLE = ("Bound owner", "Owner of all", "Superuser")
 MODELS: Mapping[str, type[Model]] = {
     model._meta.model_name or "": model
-    for model in (Organization, ApiKey, ProviderAccount, File, FileCopy, AuditEvent, LegalHold, User)
+    for model in (
+        *(Organization, ApiKey, ProviderAccount, File, FileCopy, AuditEvent, User),
+        *(LegalHold, TrashedFile),
+    )
 }
 #: Django's and unfold's own addresses, which show no rows but by the pages of the models.
 FRAMEWORK = ("(?P<app_label>", "/autocomplete/", "/jsi18n/", "/r/<", "/search/")
@@ -86,6 +90,7 @@ class Cast:
             "filecopy": "dead",
             "auditevent": "event",
             "legalhold": "hold",
+            "trashedfile": "trashed",
         }
         name = names.get(model, model)
         return getattr(self.own, name), getattr(self.foreign, name)
