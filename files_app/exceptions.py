@@ -11,6 +11,7 @@ GatewayError                     status, message, type, param, code, should_retr
  |- FileNotFoundInIndexError     404, the same for unknown and foreign ids
  |- ConflictError                409, with Retry-After: only for a request that is still running
  |- TooEarlyError                409: what is asked for is being made
+ |- FileHeldError                409: a legal hold keeps the file; never worth a retry
  |- FileTooLargeError            413
  |- UnprocessableError           422
  |- TooManyRequestsError         429
@@ -110,6 +111,21 @@ class TooEarlyError(GatewayError):
     """What is asked for is still being made."""
 
     status = 409
+
+
+class FileHeldError(GatewayError):
+    """A legal hold keeps the file. Whose it is and why is not the client's to know."""
+
+    status = 409
+    code = "file_on_hold"
+    should_retry = False
+
+    def __init__(self, file_id: str) -> None:
+        super().__init__(
+            f"The file '{file_id}' is on legal hold: it cannot be deleted, nor can its expiry be set. Ask "
+            "the operator of the gateway, who can lift the hold.",
+            param="id",
+        )
 
 
 class FileTooLargeError(GatewayError):

@@ -25,6 +25,8 @@ UPKEEP_SECONDS = {
     "outbox": 5,  # this and the next are each worker's own
     "heartbeat": 20,
     "expire_files": 30,
+    "empty_trash": 60,
+    "extend_holds": 30,
     "sweep_uploads": 15,
     "sync_accounts": 60,
     "translate_results": 30,

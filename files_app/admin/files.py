@@ -27,6 +27,7 @@ from files_app.admin.exports import EXPORT_FORMAT, FILES, export
 from files_app.admin.fields import shown_json
 from files_app.admin.file_list import FileChangeList, FileColumns, address_with_expiry, columns_of
 from files_app.admin.file_page import failure_panel, has_content, origin_facts, timeline, why_unreadable
+from files_app.admin.holds import HOLD, HeldFilter, MayHold
 from files_app.admin.pages import not_possible, page
 from files_app.admin.paginator import SizedPaginator
 from files_app.admin.preview import image_response, preview
@@ -41,6 +42,7 @@ from files_app.services.deletes.failed import remove_failed
 from files_app.services.reading import downloads
 from files_app.services.reading.batches import files_of_batch
 from files_app.services.reading.line_index import has_requests
+from files_app.services.retention.holds import holds_of
 from files_app.services.upstream.recheck import recheck_file
 from files_app.web.content import content_response
 from files_app.web.exception_handler import answer_for
@@ -79,7 +81,7 @@ def _delete(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
         raise InvalidRequestError("It may be another organization's. Confirm its account first.")
     caller = caller_of(request, file.organization_id)
     outbox.delete_file(file, caller=caller, reason=DeletedReason.ADMIN)
-    return "deleted; its provider follows"
+    return "in the trash" if file.trash_ends_at else "deleted; its provider follows"
 
 
 def _set_expiry(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
@@ -106,8 +108,9 @@ DELETE = BulkAction(
     title="Delete files",
     verb="Delete",
     run=_delete,
-    warning="Clients lose these files at once, their quota is free, and their providers delete them. "
-    "Failed uploads, of which nothing is kept, go off the list. This cannot be undone.",
+    warning="Clients lose these files at once. Where their organization has a trash, they wait there for "
+    "some days; else their providers delete them, and this cannot be undone. Failed uploads, of which "
+    "nothing is kept, go off the list.",
     is_dangerous=True,
 )
 SET_EXPIRY = BulkAction(
@@ -142,7 +145,7 @@ def export_action(kind: str, title: str) -> Any:
 
 
 @admin.register(File)
-class FileAdmin(FileColumns, ReadOnlyAdmin):
+class FileAdmin(MayHold, FileColumns, ReadOnlyAdmin):
     """The index of files."""
 
     object_type = "file"
@@ -161,6 +164,7 @@ class FileAdmin(FileColumns, ReadOnlyAdmin):
         filters.PurposeFilter,
         filters.ExpiryFilter,
         filters.OriginFilter,
+        HeldFilter,
     ]
     search_fields = ["file_id"]
     search_help_text = lazy(search_help, str)()
@@ -172,6 +176,7 @@ class FileAdmin(FileColumns, ReadOnlyAdmin):
     actions = [
         as_admin_action(DELETE, "delete"),
         as_admin_action(SET_EXPIRY, "change"),
+        as_admin_action(HOLD, "hold"),
         as_admin_action(RETRY, "change"),
         as_admin_action(RECHECK, "change"),
         export_action("csv", "Export as CSV"),
@@ -287,10 +292,12 @@ class FileAdmin(FileColumns, ReadOnlyAdmin):
             "metadata": shown_json(file.metadata) if file.metadata else "",
             "can_read": is_available and self.has_content_permission(request) and has_content(file),
             "reason_unreadable": why_unreadable(file),
-            "can_delete": is_deletable and self.has_delete_permission(request, file),
+            "holds": holds_of(file) if file.is_held else [],
+            "can_hold": is_available and not file.is_withheld and self.has_hold_permission(request),
+            "can_delete": is_deletable and not file.is_held and self.has_delete_permission(request, file),
             "can_change": may_change,
             "can_recheck": may_change and file.state != FileState.FAILED,
-            "can_expire": may_change and is_available,
+            "can_expire": may_change and is_available and not file.is_held,
             "may_see_audit": request.user.has_perm("files_app.view_auditevent"),
             "base_url": request.build_absolute_uri("/v1"),
             "waiting_states": WAITING_STATES,

@@ -18,6 +18,7 @@ NOTHING = format_html('<span class="fg-muted">{}</span>', "\N{EN DASH}")
 STATES: dict[str, tuple[str, str]] = {
     FileState.UPLOADING: ("info", "Bytes are moving now."),
     FileState.AVAILABLE: ("ok", "Clients can see and download it."),
+    FileState.TRASHED: ("neutral", "Deleted by its organization; its provider still has it."),
     FileState.DELETING: ("warning", "Invisible to clients; the provider has yet to delete it."),
     FileState.DELETED: ("neutral", "Gone, also at the provider."),
     FileState.FAILED: ("critical", "The upload did not succeed; nothing is kept."),

@@ -26,6 +26,9 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         _group(
             "Storage",
             _model(request, "Files", "draft", "file"),
+            _item(
+                request, "Trash", "delete", "admin:files_app_trashedfile_changelist", "files_app.view_file"
+            ),
             _deletions(request),
         ),
         _group(
@@ -36,6 +39,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         ),
         _group(
             "Control",
+            _model(request, "Legal holds", "gavel", "legalhold"),
             _model(request, "Audit", "history", "auditevent"),
             _item(request, "Staff", "group", "admin:auth_user_changelist", "auth.view_user"),
             *system,

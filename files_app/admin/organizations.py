@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import F, FloatField
 from django.db.models.functions import Cast, NullIf
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from unfold import widgets
 
 from files_app.admin.base import GatewayAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
@@ -20,12 +22,13 @@ from files_app.admin.formatting import badge, shown_age
 from files_app.admin.meters import meter
 from files_app.admin.requests import caller_of, reach_for
 from files_app.models import Organization
-from files_app.models.organizations import RATE_LIMITS
+from files_app.models.organizations import MAX_TRASH_DAYS, RATE_LIMITS
 from files_app.services.index import usage
 from files_app.services.operations import overview
 from files_app.services.operations.overview import CRITICAL_PERCENT, WARNING_PERCENT
 from files_app.words import short_bytes
 
+TRASH = ["trash_days", "trash_is_free"]
 _TAKEN = (
     Cast(F("used_bytes") + F("reserved_bytes"), FloatField())
     * 100
@@ -66,20 +69,41 @@ class FullnessFilter(ChoiceFilter):
         return queryset.alias(taken=_TAKEN).filter(taken__gte=float(value))
 
 
+class DaysField(forms.IntegerField):
+    """A number of days; nothing is none."""
+
+    def to_python(self, value: Any) -> int:
+        """Return the number."""
+        return super().to_python(value) or 0
+
+
 class OrganizationForm(ModelForm):
     """The limits as people write them."""
 
     class Meta:
         model = Organization
-        fields = ["name", "is_active", "quota_bytes", "max_file_bytes", "max_files", *RATE_LIMITS]
-        labels = {"is_active": "Active", "max_files": "Number of files"}
+        fields = ["name", "is_active", "quota_bytes", "max_file_bytes", "max_files", *TRASH, *RATE_LIMITS]
+        labels = {
+            "is_active": "Active",
+            "max_files": "Number of files",
+            "trash_is_free": "The trash does not count",
+        }
         help_texts = {
+            "trash_is_free": "What waits there leaves the quota; restored, it has to fit in again.",
             "max_files": "How many files it may have. 0: as many as fit into the quota.",
             **dict.fromkeys(RATE_LIMITS, RATE_HELP),
         }
 
     quota_bytes = SizeField(label="Quota", help_text="What all files together may hold, such as 100 GiB.")
     max_file_bytes = SizeField(label="Largest file", help_text="Such as 512 MiB. A provider may allow less.")
+    trash_days = DaysField(
+        label="Days in the trash",
+        required=False,
+        min_value=0,
+        max_value=MAX_TRASH_DAYS,
+        widget=widgets.UnfoldAdminIntegerFieldWidget,
+        help_text="How long staff may restore what was deleted. 0 or empty: deleted files go at once.",
+    )
     bytes_per_minute = SizeField(required=False, help_text=f"Such as 10 GiB. {RATE_HELP}")
 
 
@@ -122,6 +146,7 @@ class OrganizationAdmin(GatewayAdmin):
     fieldsets = [
         (None, {"fields": ["name", "is_active"]}),
         ("Limits", {"fields": ["quota_bytes", "max_file_bytes", "max_files"]}),
+        ("Trash", {"fields": [*TRASH]}),
         ("Rates, of all keys together", {"fields": list(RATE_LIMITS)}),
     ]
     actions = [as_admin_action(RECOUNT, "change")]

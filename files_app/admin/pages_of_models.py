@@ -1,5 +1,5 @@
 """Registers the page of every model."""
 
-from files_app.admin import accounts, audit, deletions, files, keys, organizations, users
+from files_app.admin import accounts, audit, deletions, files, holds, keys, organizations, trash, users
 
-__all__ = ["accounts", "audit", "deletions", "files", "keys", "organizations", "users"]
+__all__ = ["accounts", "audit", "deletions", "files", "holds", "keys", "organizations", "trash", "users"]

@@ -133,7 +133,8 @@ _ERRORS = {
     401: "No valid API key.",
     403: "The key lacks a scope, the account is switched off, or the quota is used up.",
     404: "The organization has no such file.",
-    409: "The first request with this Idempotency-Key is still running, or the content is still being made.",
+    409: "The first request with this Idempotency-Key is still running, the content is still being made, or "
+    "the file is on legal hold.",
     413: "The file is over a limit.",
     416: "No byte of the file is in the range.",
     422: "The Idempotency-Key was used for another request.",
@@ -231,7 +232,7 @@ delete_file = extend_schema(
     parameters=[_FILE_ID, _PROVIDER, *_ANSWER_HEADERS],
     responses={
         200: OpenApiResponse(serializers.FileDeletedSerializer, "Gone here; the provider follows."),
-        **_errors(*_AT_PROVIDER),
+        **_errors(*_AT_PROVIDER, 409),
     },
 )
 

@@ -4,6 +4,7 @@ from files_app.models.accounts import ProviderAccount, SharedReason
 from files_app.models.breakers import BreakerKind, OpenBreaker
 from files_app.models.copies import FileCopy
 from files_app.models.files import DeletedReason, FailureKind, File, ResultPart
+from files_app.models.holds import HeldFile, LegalHold
 from files_app.models.lines import LineIndex, LinePage
 from files_app.models.organizations import ApiKey, Organization, RetiredSecret
 from files_app.models.places import AccountPlace
@@ -12,6 +13,7 @@ from files_app.models.records import AuditAction, AuditEvent, IdempotencyRecord
 from files_app.models.sign_in import RecoveryCode, SecondFactor, StaffIdentity
 from files_app.models.staff import Heartbeat, StaffAccess
 from files_app.models.states import CopyState, FileState
+from files_app.models.trash import TrashedFile
 from files_app.models.upkeep import DueTime
 
 __all__ = [
@@ -28,7 +30,9 @@ __all__ = [
     "FileCopy",
     "FileState",
     "Heartbeat",
+    "HeldFile",
     "IdempotencyRecord",
+    "LegalHold",
     "LineIndex",
     "LinePage",
     "OpenBreaker",
@@ -42,4 +46,5 @@ __all__ = [
     "SharedReason",
     "StaffAccess",
     "StaffIdentity",
+    "TrashedFile",
 ]

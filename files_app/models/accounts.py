@@ -144,6 +144,11 @@ class ProviderAccount(models.Model):
         return self.organization_id is None
 
     @property
+    def is_at_provider(self) -> bool:
+        """Whether a provider's API keeps the files, by its own rules, and not a store of the gateway's."""
+        return self.driver_class.capabilities.storage == "provider"
+
+    @property
     def namespace(self) -> str:
         """The segment of storage keys that belongs to the owner; empty for an account that all share."""
         return "" if self.organization_id is None else namespace_of(self.organization_id)

@@ -89,8 +89,17 @@ class FileQuerySet(StatefulQuerySet["File"]):
         )
 
     def expired(self) -> FileQuerySet:
-        """Return available files whose time is over; what may be somebody else's is never deleted."""
-        return self.filter(state=FileState.AVAILABLE, is_withheld=False, expires_at__lte=timezone.now())
+        """Return available files whose time is over, to be deleted.
+
+        What may be somebody else's is never deleted, and what is on hold not now.
+        """
+        over = {"is_withheld": False, "is_held": False, "expires_at__lte": timezone.now()}
+        return self.filter(state=FileState.AVAILABLE, **over)
+
+    def trash_over(self) -> FileQuerySet:
+        """Return what has been in the trash for its time, but for what is on hold or may be another's."""
+        over = {"is_withheld": False, "is_held": False, "trash_ends_at__lte": timezone.now()}
+        return self.filter(state=FileState.TRASHED, **over)
 
     def stuck(self) -> FileQuerySet:
         """Return uploads whose lease ran out, in database time."""
@@ -161,6 +170,8 @@ class FileQuerySet(StatefulQuerySet["File"]):
             created_at=created_at,
             indexed_at=created_at,
             expires_at=remote.expires_at,
+            # In an object store the time is ours, written beside the object.
+            provider_expires_at=remote.expires_at if account.is_at_provider else None,
         )
         file.copies.create(
             account=account,
@@ -209,6 +220,10 @@ class File(StatefulModel):
     api_key, uploaded_by: who uploaded it: a key, else the name of the staff user or command. Neither has what
     was found at a provider.
     failure_kind: of a failed upload, whose turn it is; empty where an earlier version wrote the row.
+    is_held: some legal hold is on it, so that nothing deletes it; services/retention/holds.py writes it.
+    provider_expires_at: when the provider deletes it by itself, whatever `expires_at` says; None for never.
+    trash_ends_at, is_counted_in_trash: of a trashed file, when it goes for good, and whether its bytes count
+    until then.
     """
 
     organization = models.ForeignKey(
@@ -246,6 +261,10 @@ class File(StatefulModel):
     created_at = models.DateTimeField(default=timezone.now)
     indexed_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(null=True, blank=True)
+    provider_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    trash_ends_at = models.DateTimeField(null=True, blank=True, editable=False)
+    is_counted_in_trash = models.BooleanField(default=False, db_default=False, editable=False)
+    is_held = models.BooleanField(default=False, db_default=False, editable=False)
     state_changed_at = models.DateTimeField(default=timezone.now)
     reserved_bytes = models.BigIntegerField(default=0, editable=False)
     lease_token = models.CharField(max_length=32, blank=True, editable=False)
@@ -304,6 +323,8 @@ class File(StatefulModel):
                 condition=Q(state="available", expires_at__isnull=False),
                 name="file_expiry",
             ),
+            models.Index(fields=["trash_ends_at"], condition=Q(state="trashed"), name="file_trash"),
+            models.Index(fields=["organization", "id"], condition=Q(is_held=True), name="file_held"),
             models.Index(
                 fields=["lease_expires_at"], condition=Q(state="uploading"), name="file_upload_lease"
             ),

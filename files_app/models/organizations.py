@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.conf import settings
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+MAX_TRASH_DAYS = 366
 NAME_VALIDATOR = RegexValidator(
     r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
     "Use 1 to 64 letters, digits, dots, hyphens or underscores, beginning with a letter or digit.",
@@ -70,6 +71,12 @@ class OrganizationQuerySet(models.QuerySet["Organization"]):
         """Take `amount` bytes and one file off what is used."""
         self.filter(pk=pk).update(used_bytes=F("used_bytes") - amount, file_count=F("file_count") - 1)
 
+    def recount_one(self, pk: int, amount: int) -> bool:
+        """Count a file again that was not counted for a while; False when it has no room now."""
+        fits = Q(used_bytes__lte=F("quota_bytes") - F("reserved_bytes") - amount)
+        rows = self.filter(_HAS_ROOM_FOR_A_FILE, fits, pk=pk)
+        return rows.update(used_bytes=F("used_bytes") + amount, file_count=F("file_count") + 1) == 1
+
     def take_back(self, pk: int, amount: int) -> None:
         """Count a file again that had been taken off; it exists, whether or not the quota still has room."""
         self.filter(pk=pk).update(used_bytes=F("used_bytes") + amount, file_count=F("file_count") + 1)
@@ -95,6 +102,8 @@ class Organization(RateLimited):
     """A tenant. The three counters change only through `OrganizationQuerySet` and the recount.
 
     max_files: how many files it may have; 0 for no limit.
+    trash_days: how long what is deleted can be restored; 0 for not at all. trash_is_free: what waits there
+    does not count against the quota.
     """
 
     name = models.CharField(max_length=64, unique=True, validators=[NAME_VALIDATOR])
@@ -102,6 +111,10 @@ class Organization(RateLimited):
     quota_bytes = models.PositiveBigIntegerField(default=default_quota_bytes)
     max_file_bytes = models.PositiveBigIntegerField(default=default_max_file_bytes)
     max_files = models.PositiveBigIntegerField(default=default_max_files)
+    trash_days = models.PositiveSmallIntegerField(
+        default=0, db_default=0, validators=[MaxValueValidator(MAX_TRASH_DAYS)]
+    )
+    trash_is_free = models.BooleanField(default=False, db_default=False)
     used_bytes = models.BigIntegerField(default=0, editable=False)
     reserved_bytes = models.BigIntegerField(default=0, editable=False)
     file_count = models.BigIntegerField(default=0, editable=False)

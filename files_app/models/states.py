@@ -14,10 +14,14 @@ from django.utils import timezone
 
 
 class FileState(models.TextChoices):
-    """What a file is for its organization. Only an available one can be seen by clients."""
+    """What a file is for its organization. Only an available one can be seen by clients.
+
+    trashed: deleted by its organization, and still at its provider: staff may restore it.
+    """
 
     UPLOADING = "uploading"
     AVAILABLE = "available"
+    TRASHED = "trashed"
     DELETING = "deleting"
     DELETED = "deleted"
     FAILED = "failed"
@@ -47,7 +51,8 @@ Transitions = Mapping[str, frozenset[str]]
 #: file already.
 FILE_TRANSITIONS: Transitions = {
     FileState.UPLOADING: frozenset({FileState.AVAILABLE, FileState.FAILED}),
-    FileState.AVAILABLE: frozenset({FileState.DELETING, FileState.LOST}),
+    FileState.AVAILABLE: frozenset({FileState.TRASHED, FileState.DELETING, FileState.LOST}),
+    FileState.TRASHED: frozenset({FileState.AVAILABLE, FileState.DELETING}),
     FileState.LOST: frozenset({FileState.AVAILABLE, FileState.DELETING}),
     FileState.DELETING: frozenset({FileState.DELETED}),
     FileState.DELETED: frozenset(),

@@ -101,6 +101,7 @@ def file_record(file: File) -> dict[str, Any]:
         "failure": file.failure,
         "deleted_reason": file.deleted_reason,
         "is_adopted": file.is_adopted,
+        "is_held": file.is_held,
     }
     return shown
 

@@ -1,4 +1,4 @@
-"""Any order of uploads, failures, deletes, expiries and sweeps leaves index, quota and provider as one."""
+"""Any order of uploads, failures, deletes, restores, holds and sweeps leaves index, quota, providers one."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from files_app.models import File, FileCopy
+from files_app.exceptions import FileHeldError, QuotaExceededError
+from files_app.models import File, FileCopy, HeldFile, LegalHold
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.selection import forget_recent_accounts
-from files_app.services.deletes import delivery, expiry, outbox
+from files_app.services.deletes import delivery, expiry, outbox, purging, trash
+from files_app.services.index.callers import system_caller
 from files_app.services.operations import cleanup
+from files_app.services.retention import holds
 from files_app.services.tenants.keys import forget_cached_keys
 from files_app.services.tenants.throttle import forget_counts
 from providers.transports.http import HTTPTransport
@@ -59,16 +62,23 @@ _names = count()
 
 
 class FilesMachine(RuleBasedStateMachine):
-    """The model: which files are there, by account; what it allows is checked after every step."""
+    """The model: which files are there, by account; what it allows is checked after every step.
+
+    trash: files that clients have deleted and that are restored or purged, each with whether it counts.
+    held: ids of what nothing may delete.
+    """
 
     fake: FakeProvider
     files = Bundle("files")
+    trashed = Bundle("trashed")
 
     def __init__(self) -> None:
         super().__init__()
         forget_cached_keys()
         forget_recent_accounts()
         forget_counts()
+        HeldFile.objects.all().delete()
+        LegalHold.objects.all().delete()
         FileCopy.objects.all().delete()
         File.objects.all().delete()
         self.fake.reset()
@@ -77,6 +87,9 @@ class FilesMachine(RuleBasedStateMachine):
         self.remote = openai_account(organization, self.fake, "remote", base_url=self._own_url())
         self.disk = local_account(organization, "disk")
         self.model: dict[str, tuple[str, bytes]] = {}
+        self.trash: dict[str, tuple[str, bytes, bool]] = {}
+        self.held: set[str] = set()
+        self.caller = system_caller(organization.pk)
 
     def _own_url(self) -> str:
         """Return the endpoint; what earlier machines had there is another upstream for good."""
@@ -86,7 +99,15 @@ class FilesMachine(RuleBasedStateMachine):
         return self.fake.url("openai")
 
     def _free(self) -> int:
-        return QUOTA_BYTES - sum(len(content) for _, content in self.model.values())
+        return QUOTA_BYTES - sum(len(content) for content in self._counted())
+
+    def _counted(self) -> list[bytes]:
+        in_trash = [content for _, content, counts in self.trash.values() if counts]
+        return [content for _, content in self.model.values()] + in_trash
+
+    @rule(days=st.sampled_from([0, 7, 7]), is_free=st.booleans())
+    def set_trash(self, days: int, is_free: bool) -> None:
+        self.tenant.set_limits(trash_days=days, trash_is_free=is_free)
 
     @rule(target=files, account=st.sampled_from(ACCOUNTS), size=st.integers(1, 1_500))
     def upload(self, account: str, size: int) -> str:
@@ -116,22 +137,81 @@ class FilesMachine(RuleBasedStateMachine):
         reply = self.tenant.api.upload_body(cut, length=len(form), account=account)
         assert reply.status in {400, 403}
 
-    @rule(file_id=consumes(files))
-    def delete(self, file_id: str) -> None:
+    @rule(target=trashed, file_id=consumes(files))
+    def delete(self, file_id: str) -> str:
         is_there = file_id in self.model
         reply = self.tenant.api.delete(f"/files/{file_id or 'file-never'}")
+        if is_there and file_id in self.held:
+            assert (reply.status, reply.error["code"]) == (409, "file_on_hold")
+            return file_id
         assert reply.status == (200 if is_there else 404)
+        organization = self.tenant.fresh()
+        if is_there and organization.trash_days:
+            self.trash[file_id] = (*self.model[file_id], not organization.trash_is_free)
         self.model.pop(file_id, None)
+        return file_id
+
+    @rule(target=files, file_id=consumes(trashed))
+    def restore(self, file_id: str) -> str:
+        file = File.objects.filter(file_id=file_id).first()
+        if file is None or file_id not in self.trash:
+            return file_id
+        account, content, counts = self.trash[file_id]
+        if not counts and len(content) > self._free():
+            with pytest.raises(QuotaExceededError):
+                trash.restore(file, caller=self.caller)
+            return file_id
+        trash.restore(file, caller=self.caller)
+        self.model[file_id] = account, content
+        del self.trash[file_id]
+        return file_id
+
+    @rule(file_id=trashed, is_over=st.booleans())
+    def purge(self, file_id: str, is_over: bool) -> None:
+        """Let a file's days in the trash be over, or staff delete it."""
+        if file_id not in self.trash:
+            return
+        if is_over:
+            past = timezone.now() - timedelta(seconds=1)
+            File.objects.filter(file_id=file_id).update(trash_ends_at=past)
+            purging.empty_trash()
+        elif file_id in self.held:
+            with pytest.raises(FileHeldError):
+                purging.purge(File.objects.get(file_id=file_id), caller=self.caller)
+        else:
+            purging.purge(File.objects.get(file_id=file_id), caller=self.caller)
+        if file_id not in self.held:
+            del self.trash[file_id]
+
+    @rule(file_id=st.one_of(files, trashed))
+    def hold(self, file_id: str) -> None:
+        if file_id in self.model or file_id in self.trash:
+            holds.hold_files([File.objects.get(file_id=file_id)], reason="case", caller=self.caller)
+            self.held.add(file_id)
+
+    @rule(file_id=st.one_of(files, trashed))
+    def lift(self, file_id: str) -> None:
+        """Lift every hold on a file; a copy in the trash whose time is over then goes with the next round."""
+        for hold in LegalHold.objects.open().filter(held__file__file_id=file_id):
+            holds.lift(hold, caller=self.caller)
+        self.held.discard(file_id)
+        File.objects.filter(file_id=file_id, state="trashed").update(
+            trash_ends_at=timezone.now() + timedelta(days=7)
+        )
 
     @rule(file_id=consumes(files))
     def expire(self, file_id: str) -> None:
         past = timezone.now() - timedelta(seconds=1)
-        File.objects.filter(file_id=file_id).update(expires_at=past)
+        rows = File.objects.filter(file_id=file_id, state="available")
+        rows.update(expires_at=past)
         if file_id in self.model:
             assert self.tenant.api.get(f"/files/{file_id}").status == 404
             assert file_id not in self._shown()
         expiry.expire_files()
-        self.model.pop(file_id, None)
+        if file_id in self.held and file_id in self.model:
+            assert rows.update(expires_at=None) == 1  # it is there; so that the model need not know of it
+        else:
+            self.model.pop(file_id, None)
 
     @rule()
     def deliver(self) -> None:
@@ -162,6 +242,7 @@ class FilesMachine(RuleBasedStateMachine):
             for each in driver.list_files().files
         }
         expected = {file_id: digest(content) for file_id, (_, content) in self.model.items()}
+        expected |= {file_id: digest(content) for file_id, (_, content, _) in self.trash.items()}
         assert {**held, **on_disk} == expected
 
     @rule(file_id=files)
@@ -178,8 +259,13 @@ class FilesMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_quota_counts_the_model(self) -> None:
-        used = sum(len(content) for _, content in self.model.values())
-        assert counters(self.tenant.organization) == (used, 0, len(self.model))
+        counted = self._counted()
+        assert counters(self.tenant.organization) == (sum(map(len, counted)), 0, len(counted))
+
+    @invariant()
+    def what_is_held_is_there(self) -> None:
+        held = File.objects.filter(is_held=True, state__in=["available", "trashed"])
+        assert set(held.values_list("file_id", flat=True)) == self.held
 
     def _shown(self) -> set[str]:
         """Page through the list, two at a time."""

@@ -119,11 +119,15 @@ def on_disk(tenant: Tenant) -> list[Path]:
     return [path for path in root.rglob("*") if path.is_file()]
 
 
+def _is_held(row: File) -> bool:
+    return row.state == "available" or (row.state == "trashed" and row.is_counted_in_trash)
+
+
 def counters(organization: Organization) -> tuple[int, int, int]:
     """Return used bytes, reserved bytes and number of files, after checking them against the rows."""
     organization.refresh_from_db()
     rows = list(File.objects.for_organization(organization))
-    counted = [row for row in rows if row.state == "available" and row.is_counted]
+    counted = [row for row in rows if row.is_counted and _is_held(row)]
     assert organization.used_bytes == sum(row.bytes for row in counted)
     assert organization.reserved_bytes == sum(row.reserved_bytes for row in rows)
     assert organization.file_count == len(counted)

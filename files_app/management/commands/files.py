@@ -1,4 +1,4 @@
-"""`manage.py files list|show|check|upload|download|delete|verify|render|convert`."""
+"""`manage.py files list|show|check|upload|download|delete|restore|purge|hold|...`: see its --help."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from files_app.management.arguments import (
 )
 from files_app.management.base import command_caller
 from files_app.management.batch_files import BatchFilesCommand
+from files_app.management.hold_files import HoldFilesCommand
 from files_app.management.local_files import (
     LocalUpload,
     check_upload,
@@ -34,6 +35,7 @@ from files_app.management.local_files import (
 from files_app.management.output import counted, printable, write_facts, write_json_list, write_table
 from files_app.management.references import named_file, organization_named, selected_files
 from files_app.management.result_files import ResultFilesCommand
+from files_app.management.trash_files import TrashFilesCommand
 from files_app.management.verify_files import VerifyFilesCommand
 from files_app.models import DeletedReason, File, FileState
 from files_app.models.states import DELETABLE_STATES
@@ -46,11 +48,12 @@ from providers.objects import INPUT_PURPOSES
 _LISTED_ROWS = 50
 
 
-class Command(BatchFilesCommand, ResultFilesCommand, VerifyFilesCommand):
+class Command(BatchFilesCommand, ResultFilesCommand, VerifyFilesCommand, HoldFilesCommand, TrashFilesCommand):
     """Files of every organization, from the shell."""
 
     help = (
-        "List, show, check, upload, download, delete, verify, render and convert files of every organization."
+        "List, show, check, upload, download, delete, restore, purge, hold, release, verify, render and "
+        "convert files of every organization."
     )
     examples = """
         manage.py files list --organization acme --state failed
@@ -67,6 +70,8 @@ class Command(BatchFilesCommand, ResultFilesCommand, VerifyFilesCommand):
         self._declare_upload()
         self._declare_download()
         self._declare_delete()
+        self.declare_trash()
+        self.declare_holds()
         self.declare_verify()
         self.declare_render()
         self.declare_convert()
@@ -269,7 +274,8 @@ class Command(BatchFilesCommand, ResultFilesCommand, VerifyFilesCommand):
         parser = self.subcommand(
             "delete",
             self.delete,
-            text="Delete files. They are gone for clients at once; the worker tells the providers.",
+            text="Delete files. They are gone for clients at once; the worker tells the providers, where the "
+            "organization has a trash when their days there are over.",
             examples="""
                 manage.py files delete file-abc123
                 manage.py files delete file-abc123 file-def456 --yes
@@ -314,6 +320,8 @@ def _delete(file: File, *, dry_run: bool) -> tuple[bool, str]:
         delete_file(file, caller=command_caller(file.organization_id), reason=DeletedReason.ADMIN)
     except (GatewayError, ProviderError) as exc:
         return False, exc.message
+    if file.trash_ends_at is not None:
+        return True, f"in the trash until {file.trash_ends_at:%Y-%m-%d %H:%M} UTC"
     return True, f"deleted; {file.account.full_name} follows"
 
 

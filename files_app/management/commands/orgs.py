@@ -181,6 +181,8 @@ def _as_json(row: Organization) -> dict[str, Any]:
         "quota_bytes": row.quota_bytes,
         "max_file_bytes": row.max_file_bytes,
         "max_files": row.max_files,
+        "trash_days": row.trash_days,
+        "trash_is_free": row.trash_is_free,
         **{name: getattr(row, name) for name in RATE_LIMITS},
         "created_at": row.created_at,
     }

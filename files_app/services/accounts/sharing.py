@@ -15,7 +15,15 @@ from django.db.models import Q
 from django.utils import timezone
 
 from files_app.exceptions import InvalidRequestError
-from files_app.models import AccountPlace, AuditAction, File, FileCopy, ProviderAccount, SharedReason
+from files_app.models import (
+    AccountPlace,
+    AuditAction,
+    File,
+    FileCopy,
+    LegalHold,
+    ProviderAccount,
+    SharedReason,
+)
 from files_app.services.accounts.disk_segments import lacks_segment
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.places import are_at_one_vendor, are_equal, place_account, rivals
@@ -164,6 +172,7 @@ def confirm_exclusive(account: ProviderAccount, *, caller: Caller) -> int:
         shared_since=None, shared_reason="", confirmed_at=account.confirmed_at
     )
     shown = File.objects.filter(account=account, is_withheld=True).update(is_withheld=False)
+    LegalHold.objects.filter(organization=account.organization).update(examined_pk=0)  # they look again
     audit.record(
         caller, AuditAction.ACCOUNT_CONFIRM, object_type="account", object_id=account.name, shown=shown
     )

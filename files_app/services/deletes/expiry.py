@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from files_app.exceptions import FileNotFoundInIndexError, InvalidRequestError
+from files_app.exceptions import InvalidRequestError
 from files_app.models import AuditAction, DeletedReason, File, FileState
 from files_app.services.deletes import outbox
 from files_app.services.index import audit
@@ -28,15 +28,15 @@ def expire_files(limit: int = 500) -> int:
 def set_expiry(file: File, expires_at: datetime | None, *, caller: Caller) -> None:
     """Let the gateway delete the file at that time; None keeps it until somebody deletes it.
 
-    What a provider itself does after its own time is not changed. Raises InvalidRequestError and
-    FileNotFoundInIndexError.
+    What a provider itself does after its own time is not changed. Raises InvalidRequestError, FileHeldError
+    and FileNotFoundInIndexError.
     """
     if expires_at is not None and expires_at <= timezone.now():
         raise InvalidRequestError("The expiry has to be in the future: to remove a file now, delete it.")
     with transaction.atomic():
-        available = File.objects.filter(pk=file.pk, state=FileState.AVAILABLE)
+        available = File.objects.filter(pk=file.pk, state=FileState.AVAILABLE, is_held=False)
         if not available.update(expires_at=expires_at):
-            raise FileNotFoundInIndexError(file.file_id)
+            raise outbox.why_kept(file)
         until = expires_at.isoformat() if expires_at else "never"
         audit.record_file(caller, AuditAction.FILE_SET_EXPIRY, file, expires_at=until)
     file.expires_at = expires_at

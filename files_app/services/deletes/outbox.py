@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
-from files_app.exceptions import FileNotFoundInIndexError
+from files_app.exceptions import FileHeldError, FileNotFoundInIndexError, GatewayError
 from files_app.models import (
     AuditAction,
     CopyState,
@@ -24,7 +24,9 @@ from files_app.models import (
     Organization,
 )
 from files_app.models.copies import GIVEN_UP
+from files_app.models.states import DELETABLE_STATES
 from files_app.services.accounts.drivers import driver_for
+from files_app.services.deletes import trash
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
 from files_app.services.index.transactions import database_time
@@ -38,35 +40,74 @@ _BROKER_PAUSE_SECONDS = 5.0
 def delete_file(file: File, *, caller: Caller, reason: DeletedReason = DeletedReason.USER) -> None:
     """Make the file invisible, free its quota and let the provider's copies follow.
 
-    Raises FileNotFoundInIndexError when somebody else was faster, and UnsupportedOperationError.
+    Where the organization has a trash, an available file goes there first, and its provider keeps it.
+
+    Raises FileNotFoundInIndexError when somebody else was faster, FileHeldError, and
+    UnsupportedOperationError.
     """
     held = [CopyState.AVAILABLE, CopyState.LOST]
-    for copy in file.copies.filter(state__in=held).select_related("account"):
+    organization = None
+    for copy in file.copies.filter(state__in=held).select_related("account", "file__organization"):
         driver_for(copy.account).require(Operation.DELETE)
+        organization = copy.file.organization
     with transaction.atomic():
+        if organization is not None and trash.put(file, organization, reason=reason):
+            until = file.trash_ends_at.isoformat() if file.trash_ends_at else ""
+            audit.record_file(
+                caller, AuditAction.FILE_DELETE, file, reason=reason.value, in_trash_until=until
+            )
+            return
         if not tombstone(file, reason=reason):
-            raise FileNotFoundInIndexError(file.file_id)
+            raise why_kept(file)
         audit.record_file(caller, AuditAction.FILE_DELETE, file, reason=reason.value)
 
 
 def tombstone(file: File, *, reason: DeletedReason) -> bool:
-    """Mark the file and its copies as `deleting`, inside the caller's transaction; False if it was gone."""
+    """Mark the file and its copies as `deleting`, inside the caller's transaction.
+
+    False where nothing was done: it was gone, got more time, or is on hold.
+    """
     now = timezone.now()
-    rows = File.objects.filter(pk=file.pk)
+    rows = File.objects.filter(pk=file.pk, is_held=False)
     if reason == DeletedReason.EXPIRED:
         rows = rows.filter(expires_at__lte=now)  # somebody may have given it more time meanwhile
     gone = {"deleted_reason": reason, "state_changed_at": now}
     was_available = rows.to(FileState.DELETING, origin=FileState.AVAILABLE, **gone)
     if not was_available and not rows.to(FileState.DELETING, origin=FileState.LOST, **gone):
         return False
-    LineIndex.objects.remove(file)
-    _begin_deletes(file, now)
-    if (
-        was_available and file.is_counted
-    ):  # copies first, then the counters: the order in which a settle locks them
-        Organization.objects.free(file.organization_id, file.bytes)
+    _follow(file, now, is_counted=bool(was_available) and file.is_counted)
     file.state, file.deleted_reason = FileState.DELETING, reason
     return True
+
+
+def tombstone_trashed(file: File, *, is_over: bool = False) -> bool:
+    """Do as `tombstone` does to a file in the trash; False where it was restored, or is on hold.
+
+    is_over: only if its time in the trash is. Why it was deleted is known since then.
+    """
+    now = timezone.now()
+    rows = File.objects.trash_over() if is_over else File.objects.filter(is_held=False, is_withheld=False)
+    # What it counts for may have changed since it was read, with a restore and another delete between.
+    rows = rows.filter(pk=file.pk, is_counted_in_trash=file.is_counted_in_trash)
+    if not rows.to(FileState.DELETING, origin=FileState.TRASHED, state_changed_at=now, trash_ends_at=None):
+        return False
+    _follow(file, now, is_counted=file.is_counted and file.is_counted_in_trash)
+    file.state = FileState.DELETING
+    return True
+
+
+def _follow(file: File, now: datetime, *, is_counted: bool) -> None:
+    """Do what follows from a tombstone: what was indexed of it goes, its copies do, its bytes are free."""
+    LineIndex.objects.remove(file)
+    _begin_deletes(file, now)
+    if is_counted:  # copies first, then the counters: the order in which a settle locks them
+        Organization.objects.free(file.organization_id, file.bytes)
+
+
+def why_kept(file: File) -> GatewayError:
+    """Return why an available or lost file was not deleted."""
+    held = File.objects.filter(pk=file.pk, state__in=DELETABLE_STATES, is_held=True)
+    return FileHeldError(file.file_id) if held.exists() else FileNotFoundInIndexError(file.file_id)
 
 
 def _begin_deletes(file: File, now: datetime) -> None:

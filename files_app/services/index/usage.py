@@ -76,8 +76,10 @@ def _record(drift: Drift, organization_id: int, caller: Caller) -> None:
 def actual_usage(organization: Organization) -> dict[str, int]:
     """Return the counters as the rows say."""
     files = File.objects.for_organization(organization)
-    held = Q(state=FileState.AVAILABLE, is_counted=True)
-    sums = files.filter(Q(state=FileState.AVAILABLE) | Q(state=FileState.UPLOADING)).aggregate(
+    in_trash = Q(state=FileState.TRASHED, is_counted_in_trash=True)
+    held = (Q(state=FileState.AVAILABLE) | in_trash) & Q(is_counted=True)
+    states = (FileState.AVAILABLE, FileState.TRASHED, FileState.UPLOADING)
+    sums = files.filter(state__in=states).aggregate(
         used=Sum("bytes", filter=held),
         count=Count("pk", filter=held),
         reserved=Sum("reserved_bytes", filter=Q(state=FileState.UPLOADING)),

@@ -298,8 +298,9 @@ def usage_history(organization: Organization, *, days: int = DAYS) -> list[Usage
     came = _bytes_by_day(
         counted.exclude(state__in=[FileState.UPLOADING, FileState.FAILED]), "indexed_at", first
     )
-    gone = [FileState.DELETING, FileState.DELETED, FileState.LOST]
-    went = _bytes_by_day(counted.filter(state__in=gone), "state_changed_at", first)
+    gone = Q(state__in=[FileState.DELETING, FileState.DELETED, FileState.LOST])
+    in_trash = Q(state=FileState.TRASHED, is_counted_in_trash=False)
+    went = _bytes_by_day(counted.filter(gone | in_trash), "state_changed_at", first)
     used, history = organization.used_bytes, []
     for number in range(days):
         day = today - timedelta(days=number)

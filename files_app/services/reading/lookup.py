@@ -86,6 +86,7 @@ def shown_file(organization_id: int, file_id: str) -> ListedFile | None:
 _HIDDEN_COLUMNS = (
     *("api_key", "failure", "deleted_reason", "is_adopted", "is_withheld", "indexed_at"),
     *("state_changed_at", "reserved_bytes", "lease_token", "lease_expires_at"),
+    *("is_held", "trash_ends_at", "is_counted_in_trash"),
 )
 
 

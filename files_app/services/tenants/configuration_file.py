@@ -173,6 +173,8 @@ class OrganizationSerializer(RatesSerializer):
     quota_bytes = CountField(required=False, validators=Organization.quota_bytes.field.validators)
     max_file_bytes = CountField(required=False, validators=Organization.max_file_bytes.field.validators)
     max_files = CountField(required=False, validators=Organization.max_files.field.validators)
+    trash_days = CountField(required=False, validators=Organization.trash_days.field.validators)
+    trash_is_free = TruthField(required=False)
     active = TruthField(source="is_active", required=False)
     api_keys = ListField(child=KeySerializer(), required=False)
     provider_accounts = ListField(child=AccountSerializer(), required=False)

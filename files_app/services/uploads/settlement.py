@@ -37,6 +37,7 @@ _AT_REST: Final[dict[str, Any]] = {"reserved_bytes": 0, "lease_token": "", "leas
 _SAID_OF_FILE = (
     *("file_id", "filename", "purpose", "content_type", "bytes", "sha256", "uri", "batch", "status"),
     *("status_details", "created_at", "indexed_at", "state_changed_at", "expires_at"),
+    "provider_expires_at",
 )
 _SAID_OF_COPY = ("remote_id", "is_shared_remote", "state_changed_at")
 
@@ -69,6 +70,7 @@ class _Settlement:
             # A sync that ran meanwhile may have taken the new file for one made elsewhere: the upload wins.
             adopted = self._own_files().filter(
                 is_adopted=True,
+                is_held=False,
                 copies__account=self._upload.account,
                 copies__remote_id=self._remote.remote_id,
             )
@@ -129,6 +131,7 @@ class _Settlement:
             "indexed_at": now,
             "state_changed_at": now,
             "expires_at": self._expiry(created_at),
+            "provider_expires_at": remote.expires_at,
         }
 
     def _expiry(self, created_at: datetime) -> datetime | None:

@@ -50,7 +50,12 @@ def convert_results(files: FileQuerySet, *, caller: Caller, dry_run: bool = Fals
     A worker translates them then. A result that is no answer in a known form stays what it is.
     """
     native = files.filter(
-        state=FileState.AVAILABLE, purpose="batch_output", result_part="", is_adopted=True, is_withheld=False
+        state=FileState.AVAILABLE,
+        purpose="batch_output",
+        result_part="",
+        is_adopted=True,
+        is_withheld=False,
+        is_held=False,
     )
     for pk in native.order_by("account").values_list("account", flat=True).distinct():
         account = ProviderAccount.objects.select_related("organization").get(pk=pk)
@@ -121,4 +126,4 @@ def _remove(member: _Member, caller: Caller) -> None:
     """Take a row out of the index. Its object stays, as a part of the result, and goes with that."""
     file = member.copy.file
     audit.record_file(caller, AuditAction.FILE_CONVERT, file, result=Conversion.REMOVED.value)
-    File.objects.filter(pk=file.pk).delete()
+    File.objects.filter(pk=file.pk, is_held=False).delete()

@@ -78,6 +78,7 @@ def old_enough(account: ProviderAccount, now: datetime) -> FileCopyQuerySet:
     return FileCopy.objects.filter(
         account=account,
         state=CopyState.AVAILABLE,
+        file__state=FileState.AVAILABLE,  # what is in the trash is never lost
         file__indexed_at__lt=before,
         state_changed_at__lt=before,
     )
@@ -140,8 +141,8 @@ def mark_lost(copy: FileCopy) -> bool:
     """Write down that the provider has the file no more, and free its quota; False if it was gone anyway."""
     file = copy.file
     changed = File.objects.filter(pk=file.pk).to(FileState.LOST, deleted_reason=DeletedReason.LOST)
-    FileCopy.objects.filter(pk=copy.pk).to(CopyState.LOST)
     if changed:
+        FileCopy.objects.filter(pk=copy.pk).to(CopyState.LOST)
         if file.is_counted:
             Organization.objects.free(file.organization_id, file.bytes)
         audit.record_file(system_caller(file.organization_id), AuditAction.FILE_LOST, file)

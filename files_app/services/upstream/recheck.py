@@ -39,7 +39,7 @@ def recheck_file(file: File, *, caller: Caller) -> str:
 
 def _missed(copy: FileCopy) -> str:
     """Judge a copy that its provider was just found to lack, and return how that went in words."""
-    if copy.state == CopyState.LOST:
+    if copy.state == CopyState.LOST or copy.file.state == FileState.TRASHED:
         return "has it no more"
     if copy.is_young:
         return "does not show it; it is too young to be called lost, since reads may lag behind uploads"

@@ -152,5 +152,8 @@ def _update(copy: FileCopy, remote: RemoteFile) -> bool:
     row = File.objects.filter(pk=file.pk)
     is_updated = file.status != remote.status and row.take_status(remote)
     if remote.expires_at is not None and file.expires_at != remote.expires_at and file.is_adopted:
-        is_updated = bool(row.update(expires_at=remote.expires_at)) or is_updated
+        values = {"expires_at": remote.expires_at}
+        if copy.account.is_at_provider:
+            values["provider_expires_at"] = remote.expires_at
+        is_updated = bool(row.update(**values)) or is_updated
     return is_updated

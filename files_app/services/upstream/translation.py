@@ -174,7 +174,7 @@ def _settled(file: File, remote_id: str, found: Translated, digests: dict[Result
     if not _errors_of(file, remote_id).exists():
         _index_errors(file, remote_id, found, errors)
     else:
-        live = _errors_of(file, remote_id).filter(state=FileState.AVAILABLE)
+        live = _errors_of(file, remote_id).filter(state__in=(FileState.AVAILABLE, FileState.TRASHED))
         File.objects.filter(pk__in=list(live.values_list("pk", flat=True))).update(**values)
     return True
 

@@ -17,6 +17,7 @@ from files_app.models import (
     File,
     FileCopy,
     FileState,
+    LegalHold,
     Organization,
     ProviderAccount,
     StaffAccess,
@@ -42,6 +43,8 @@ class World:
     file: File
     dead: FileCopy
     event: AuditEvent
+    hold: LegalHold
+    trashed: File
 
     @property
     def copy(self) -> FileCopy:
@@ -84,7 +87,15 @@ def world(mark: str) -> World:
         caller, "file.recheck", object_type="file", object_id=file.file_id, finding=f"{mark}-finding"
     )
     event = AuditEvent.objects.filter(action="file.recheck").latest("pk")
-    return World(mark, organization, account, key, file, gone.copies.get(), event)
+    hold = LegalHold.objects.create(
+        organization=organization,
+        reason=f"{mark}-reason",
+        filters={"filename": f"{mark}-nothing"},
+        placed_by=f"{mark}-actor",
+    )
+    trashed = store(organization, b"thrown away\n", filename=f"{mark}-trash.txt")
+    force(File.objects.filter(pk=trashed.pk), state=FileState.TRASHED, is_counted_in_trash=True)
+    return World(mark, organization, account, key, file, gone.copies.get(), event, hold, trashed)
 
 
 @pytest.fixture

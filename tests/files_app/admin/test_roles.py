@@ -48,6 +48,23 @@ def test_who_may_delete_files(own: World, sign_in: SignIn, role: str, state: Fil
     assert own.file.state == state
 
 
+@pytest.mark.parametrize(
+    ("role", "placed", "lifted"), [("Read-only", 0, False), ("Operator", 1, False), ("Owner", 1, True)]
+)
+def test_who_may_place_a_legal_hold_and_who_may_lift_it(
+    own: World, sign_in: SignIn, role: str, placed: int, lifted: bool
+) -> None:
+    client = sign_in(role, own.organization)
+    data = {"action": "hold_files", "_selected_action": [own.file.pk], "confirmed": "1", "reason": "case 17"}
+    client.post(reverse("admin:files_app_file_changelist"), data)
+    assert own.file.held_by.count() == placed
+    address = reverse("admin:files_app_legalhold_change", args=[own.hold.pk])
+    assert client.get(address).status_code == 200
+    assert client.post(address).status_code == (302 if lifted else 403)
+    own.hold.refresh_from_db()
+    assert own.hold.is_open is not lifted
+
+
 @pytest.mark.parametrize(("role", "expected"), [("Read-only", 403), ("Operator", 403), ("Owner", 200)])
 def test_who_may_make_keys_and_accounts(own: World, sign_in: SignIn, role: str, expected: int) -> None:
     client = sign_in(role, own.organization)

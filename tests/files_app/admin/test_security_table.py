@@ -23,7 +23,17 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoDbBlocker
 
-from files_app.models import ApiKey, AuditEvent, File, FileCopy, Organization, ProviderAccount, StaffAccess
+from files_app.models import (
+    ApiKey,
+    AuditEvent,
+    File,
+    FileCopy,
+    LegalHold,
+    Organization,
+    ProviderAccount,
+    StaffAccess,
+    TrashedFile,
+)
 from files_app.services.accounts import credentials
 from files_app.services.accounts.saving import save_account
 from files_app.services.operations import on_request
@@ -37,7 +47,10 @@ PASSWORD = "a-long-enough-password"
 PEOPLE = ("Bound owner", "Owner of all", "Superuser")
 MODELS: Mapping[str, type[Model]] = {
     model._meta.model_name or "": model
-    for model in (Organization, ApiKey, ProviderAccount, File, FileCopy, AuditEvent, User)
+    for model in (
+        *(Organization, ApiKey, ProviderAccount, File, FileCopy, AuditEvent, User),
+        *(LegalHold, TrashedFile),
+    )
 }
 #: Django's and unfold's own addresses, which show no rows but by the pages of the models.
 FRAMEWORK = ("(?P<app_label>", "/autocomplete/", "/jsi18n/", "/r/<", "/search/")
@@ -72,7 +85,14 @@ class Cast:
         """Return a row of the bound owner's organization and one of the other's."""
         if model == "user":
             return self.somebody, self.somebody
-        names = {"apikey": "key", "provideraccount": "account", "filecopy": "dead", "auditevent": "event"}
+        names = {
+            "apikey": "key",
+            "provideraccount": "account",
+            "filecopy": "dead",
+            "auditevent": "event",
+            "legalhold": "hold",
+            "trashedfile": "trashed",
+        }
         name = names.get(model, model)
         return getattr(self.own, name), getattr(self.foreign, name)
 
@@ -200,6 +220,7 @@ def adds(cast: Cast, client: Client, subject: str, which: int) -> bool:
         "organization": {"quota_bytes": "1 GiB", "max_file_bytes": "1 MiB", "max_files": "1"},
         "apikey": {"organization": organization.pk, "scopes": ["files:read"]},
         "user": {"username": f"made-{which}", "role": "Owner", "sight": "every", "sign_in": "generated"},
+        "legalhold": {"organization": organization.pk, "reason": "why", "filename": "any"},
     }
     rows = MODELS[subject]._default_manager
     before = rows.count()

@@ -21,7 +21,16 @@ from files_app.models import CopyState, File, FileCopy, FileState, StaffAccess
 from tests.files_app.admin.conftest import SignIn, World, body_of, world
 from tests.files_app.rows import kept
 
-MODELS = {"organization", "apikey", "provideraccount", "file", "filecopy", "auditevent"}
+MODELS = {
+    "organization",
+    "apikey",
+    "provideraccount",
+    "file",
+    "filecopy",
+    "auditevent",
+    "legalhold",
+    "trashedfile",
+}
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +84,8 @@ def rows_of(world: World) -> dict[str, list[int]]:
         "file": [world.file.pk, world.dead.file_id],
         "filecopy": [world.dead.pk],
         "auditevent": [world.event.pk],
+        "legalhold": [world.hold.pk],
+        "trashedfile": [world.trashed.pk],
     }
 
 
@@ -154,15 +165,15 @@ def test_no_list_search_filter_or_export_shows_another_organization(
 def test_facets_count_own_files_only(own: World, foreign: World, sign_in: SignIn) -> None:
     client = sign_in("Read-only", own.organization)
     counts = client.get(reverse("admin:files_app_file_facets")).json()
-    assert counts["state"] == {"available": 1, "deleting": 1}
+    assert counts["state"] == {"available": 1, "deleting": 1, "trashed": 1}
     assert set(counts["account"]) == {str(own.account.pk)}
 
 
 def test_facets_of_one_user_are_not_answered_to_another(own: World, foreign: World, sign_in: SignIn) -> None:
     address = reverse("admin:files_app_file_facets")
     everything = sign_in("Read-only", sees_all=True).get(address).json()
-    assert sum(everything["state"].values()) == 4
-    assert sum(sign_in("Read-only", own.organization).get(address).json()["state"].values()) == 2
+    assert sum(everything["state"].values()) == 6
+    assert sum(sign_in("Read-only", own.organization).get(address).json()["state"].values()) == 3
 
 
 def test_the_overview_counts_own_figures_only(own: World, foreign: World, sign_in: SignIn) -> None:
@@ -171,7 +182,7 @@ def test_the_overview_counts_own_figures_only(own: World, foreign: World, sign_i
     assert [row.name for row in figures.organizations] == ["ours-org"]
     assert figures.deletions.dead == 1
     assert [share.name for share in figures.accounts] == ["ours-account"]
-    assert sum(day.uploads for day in figures.days) == 2
+    assert sum(day.uploads for day in figures.days) == 3
 
 
 def test_pickers_offer_own_rows_only(own: World, foreign: World, sign_in: SignIn) -> None:
@@ -185,7 +196,9 @@ def test_pickers_offer_own_rows_only(own: World, foreign: World, sign_in: SignIn
     assert [row.name for row in form.fields["organization"].queryset] == ["ours-org"]
 
 
-@pytest.mark.parametrize("action", ["delete_files", "set_expiry", "retry_deletion", "recheck", "export_csv"])
+@pytest.mark.parametrize(
+    "action", ["delete_files", "set_expiry", "retry_deletion", "recheck", "hold_files", "export_csv"]
+)
 def test_no_action_reaches_a_foreign_file(own: World, foreign: World, sign_in: SignIn, action: str) -> None:
     client = sign_in("Owner", own.organization)
     data = {
@@ -193,9 +206,20 @@ def test_no_action_reaches_a_foreign_file(own: World, foreign: World, sign_in: S
         "_selected_action": [foreign.file.pk, foreign.dead.file_id],
         "confirmed": "1",
         "never": "on",
+        "reason": "why",
     }
     response = client.post(reverse("admin:files_app_file_changelist"), data, follow=True)
     assert b"zzforeign" not in body_of(response)
+    assert_untouched(foreign)
+
+
+@pytest.mark.parametrize("action", ["restore_files", "purge_files"])
+def test_no_action_reaches_a_foreign_file_in_the_trash(
+    own: World, foreign: World, sign_in: SignIn, action: str
+) -> None:
+    client = sign_in("Owner", own.organization)
+    data = {"action": action, "_selected_action": [foreign.trashed.pk], "confirmed": "1"}
+    client.post(reverse("admin:files_app_trashedfile_changelist"), data)
     assert_untouched(foreign)
 
 
@@ -227,7 +251,7 @@ def test_nothing_can_be_uploaded_for_a_foreign_organization(
     )
     response = client.put(address, b"bytes", content_type="text/plain")
     assert response.status_code == 400
-    assert foreign.organization.files.count() == 2
+    assert foreign.organization.files.count() == 3
 
 
 def test_a_key_cannot_be_made_for_a_foreign_organization(own: World, foreign: World, sign_in: SignIn) -> None:
@@ -268,6 +292,7 @@ def test_deleting_an_organization_does_not_widen_what_its_staff_sees(
     client = sign_in("Owner", own.organization)
     FileCopy.objects.filter(account=own.account).delete()
     File.objects.filter(account=own.account).delete()
+    own.hold.delete()
     own.organization.delete()
     assert b"zzforeign" not in client.get(reverse("admin:files_app_file_changelist")).content
 
@@ -302,8 +327,13 @@ def assert_untouched(world: World) -> None:
     world.file.refresh_from_db()
     world.dead.refresh_from_db()
     world.account.refresh_from_db()
+    world.hold.refresh_from_db()
+    assert world.hold.is_open
+    world.trashed.refresh_from_db()
+    assert world.trashed.state == FileState.TRASHED
     assert world.file.state == FileState.AVAILABLE
     assert world.file.expires_at is None
+    assert not world.file.is_held
     assert world.dead.state == CopyState.DEAD
     assert world.account.is_enabled
 

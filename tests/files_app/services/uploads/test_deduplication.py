@@ -10,9 +10,11 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from files_app.models import FileCopy, Organization, ProviderAccount
-from files_app.services.deletes import delivery
+from files_app.exceptions import ConflictError
+from files_app.models import File, FileCopy, Organization, ProviderAccount
+from files_app.services.deletes import delivery, purging, trash
 from files_app.services.deletes.delivery import deliver
+from files_app.services.index.callers import system_caller
 from tests.fake_provider import VALID_KEY, FakeProvider
 from tests.files_app.cast import Tenant, counters, deliver_deletes, make_account
 from tests.files_app.forms import expiry_parts, file_part, purpose_part
@@ -119,3 +121,20 @@ def test_an_upload_does_not_count_on_a_file_that_is_being_deleted(
     assert deliver(copy.pk) == "deleted"
     assert other.api.create(parts=parts, account="together")["id"] != file_id
     assert len(fake.store("together")) == 1
+
+
+def test_what_comes_again_stands_for_what_is_in_the_trash(acme: Tenant, fake: FakeProvider) -> None:
+    acme.set_limits(trash_days=7)
+    at_together(acme.organization, fake, "together")
+    upload = {"content": batch_file(), "purpose": "batch", "filename": "a.jsonl", "account": "together"}
+    file_id = acme.api.create(**upload)["id"]
+    acme.api.delete(f"/files/{file_id}")
+    trashed = File.objects.get()
+    assert acme.api.create(**upload)["id"] == file_id
+    caller = system_caller(acme.organization.pk)
+    with pytest.raises(ConflictError):
+        trash.restore(trashed, caller=caller)
+    purging.purge(trashed, caller=caller)
+    deliver_deletes()
+    assert [stored.remote_id for stored in fake.store("together")] == [file_id]
+    assert acme.api.get(f"/files/{file_id}").status == 200
