@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('files_app', '0021_unlisted'),
+        ('files_app', '0030_heartbeat_started'),
     ]
 
     operations = [

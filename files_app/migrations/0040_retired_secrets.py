@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('files_app', '0021_unlisted'),
+        ('files_app', '0035_uploaders'),
     ]
 
     operations = [
