@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
+import files_app.admin.pages_of_models  # noqa: F401 - else no page is registered
 from benchmarks.growth.fill import Size, fill
 from files_app.admin.search import PARTS_INDEX, search_files
 from files_app.models import AuditEvent, File, FileCopy, Organization
