@@ -17,7 +17,8 @@ from tests.faults.gateway import Gateway, Tenant, sha256_at
 from tests.faults.wire import Wire, form, upload_head
 from tests.processes import wait_until
 
-CONTENT = bytes(range(256)) * 1200  # more than one read of the server, less than a socket's buffer
+CONTENT = bytes(range(256)) * 4800  # more than is read whole before anything is written
+SMALL = bytes(range(256)) * 40
 BODY = form(CONTENT)
 FILE_START = BODY.index(CONTENT)
 FILE_END = FILE_START + len(CONTENT)
@@ -83,11 +84,19 @@ def test_a_kill_at_any_byte_of_an_upload_leaves_nothing(gateway: Gateway, where:
     assert tenant.upload(CONTENT, "again.txt").status_code == 200
 
 
-@pytest.mark.parametrize("after_body_bytes", [0, 1, 300, 70_000, 200_000, len(CONTENT)])
-def test_a_kill_while_the_provider_reads_leaves_nothing(gateway: Gateway, after_body_bytes: int) -> None:
+@pytest.mark.parametrize(
+    ("content", "after_body_bytes"),
+    [
+        *((CONTENT, after) for after in (0, 1, 300, 70_000, 200_000, len(CONTENT))),
+        *((SMALL, after) for after in (0, len(SMALL))),
+    ],
+)
+def test_a_kill_while_the_provider_reads_leaves_nothing(
+    gateway: Gateway, content: bytes, after_body_bytes: int
+) -> None:
     tenant = gateway.tenant()
     gateway.fake.script({"method": "POST", "path": "/files$"}, behaviours.pause(after_body_bytes))
-    upload = in_background(tenant.upload, CONTENT)
+    upload = in_background(tenant.upload, content)
     gateway.fake.wait_until_paused()
     crash(gateway)
     gateway.fake.release()

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 
 from files_app.exceptions import FileHeldError, QuotaExceededError
 from files_app.models import File, FileCopy, HeldFile, LegalHold
+from files_app.services.accounts.breakers import forget_breakers
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.selection import forget_recent_accounts
 from files_app.services.deletes import delivery, expiry, outbox, purging, trash
@@ -123,6 +124,7 @@ class FilesMachine(RuleBasedStateMachine):
 
     @rule(fault=st.sampled_from(sorted(UPLOAD_FAULTS)), size=st.integers(1, 300))
     def upload_that_the_provider_fails(self, fault: str, size: int) -> None:
+        forget_breakers()  # behind three drops in a row the next upload would not be tried
         self.fake.script({"method": "POST"}, UPLOAD_FAULTS[fault])
         reply = self.tenant.api.upload(b"f" * size, "evals", f"{next(_names)}.txt", account="remote")
         assert reply.status >= 400

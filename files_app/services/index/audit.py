@@ -8,10 +8,15 @@ from django.utils import timezone
 
 from files_app.models import AuditAction, AuditEvent, File
 from files_app.services.index.callers import Caller
-from files_app.services.index.statements import Statement, all_of
+from files_app.services.index.statements import Run, Statement, all_of, together
 
 
-def record(
+def record(caller: Caller, action: AuditAction, **facts: Any) -> None:
+    """Append one event; `facts` are those of `event`."""
+    together(event(caller, action, **facts))
+
+
+def event(
     caller: Caller,
     action: AuditAction,
     *,
@@ -20,9 +25,9 @@ def record(
     account_name: str = "",
     result: str = "ok",
     **details: Any,
-) -> None:
-    """Append one event. `details` must hold no secret."""
-    _INSERT.insert(
+) -> Run:
+    """Return what appends one event, to be run with others. `details` must hold no secret."""
+    return _INSERT.with_values(
         created_at=timezone.now(),
         organization_id=caller.organization_id or None,
         actor_type=caller.actor_type,
@@ -42,16 +47,8 @@ _COLUMNS = [field.attname for field in AuditEvent._meta.concrete_fields if not f
 _INSERT = Statement(lambda: AuditEvent(**all_of(AuditEvent, *_COLUMNS)).save(force_insert=True))
 
 
-def record_file(
-    caller: Caller, action: AuditAction, file: File, *, result: str = "ok", **details: Any
-) -> None:
-    """Append one event about a file."""
+def record_file(caller: Caller, action: AuditAction, file: File, **facts: Any) -> None:
+    """Append one event about a file; `facts` are those of `event`."""
     record(
-        caller,
-        action,
-        object_type="file",
-        object_id=file.file_id,
-        account_name=file.account.name,
-        result=result,
-        **details,
+        caller, action, object_type="file", object_id=file.file_id, account_name=file.account.name, **facts
     )

@@ -9,13 +9,11 @@ To compile a statement costs several times what running it does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, NoReturn, Self
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, NoReturn, Self
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.utils import CursorWrapper
 from django.db.models.expressions import Expression
 
 #: Fields whose values are not what the database takes.
@@ -33,6 +31,21 @@ class Parameter(Expression):
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         return "%s", [self]
+
+
+class LastInserted(Expression):
+    """The primary key of the row of `model` that was inserted last here; on SQLite of whatever table."""
+
+    def __init__(self, model: type[models.Model]) -> None:
+        super().__init__(output_field=models.BigIntegerField())
+        self._model = model
+
+    def as_sqlite(self, compiler: Any, connection: Any) -> Any:
+        return "last_insert_rowid()", []
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> Any:
+        options = self._model._meta
+        return "currval(pg_get_serial_sequence(%s, %s))", [f'"{options.db_table}"', options.pk.column]
 
 
 def parameter(name: str, field: models.Field[Any, Any]) -> Any:
@@ -63,10 +76,13 @@ class Statement:
         self._ask = ask
         self._written: dict[str, tuple[str, tuple[Any, ...]]] = {}
 
+    def with_values(self, **values: Any) -> Run:
+        """Return the statement with what one run of it says."""
+        return Run(self, values)
+
     def change(self, **values: Any) -> int:
         """Run an update and return how many rows it changed."""
-        with self._run(values) as cursor:
-            return int(cursor.rowcount)
+        return together(self.with_values(**values))[0].changed
 
     def insert(self, **values: Any) -> int:
         """Run an insert of one row and return its primary key."""
@@ -74,23 +90,54 @@ class Statement:
 
     def row(self, **values: Any) -> tuple[Any, ...]:
         """Run a query for one row and return it as the database gives it."""
-        with self._run(values) as cursor:
-            row: tuple[Any, ...] = cursor.fetchone()
-        return row
+        return together(self.with_values(**values))[0].row
 
-    @contextmanager
-    def _run(self, values: dict[str, Any]) -> Iterator[CursorWrapper]:
-        database = connections[DEFAULT_DB_ALIAS]  # what `connection` looks up at each use
-        written = self._written.get(database.vendor)
-        if written is None:
-            written = self._written[database.vendor] = _written(self._ask, database)
-        sql, parameters = written
-        with database.cursor() as cursor:
-            cursor.execute(sql, [_bound(each, values, database) for each in parameters])
-            yield cursor
+    def written(self, database: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
+        """Return SQL and parameters, of which some are a Parameter."""
+        found = self._written.get(database.vendor)
+        if found is None:
+            found = self._written[database.vendor] = _written(self._ask, database)
+        return found
 
 
-def _bound(parameter: Any, values: dict[str, Any], database: BaseDatabaseWrapper) -> Any:
+class Run(NamedTuple):
+    """A statement that shall be run."""
+
+    statement: Statement
+    values: Mapping[str, Any]
+
+    def bound(self, database: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
+        """Return the SQL and what goes to the database in the places of its parameters."""
+        sql, parameters = self.statement.written(database)
+        return sql, [_bound(each, self.values, database) for each in parameters]
+
+
+class Outcome(NamedTuple):
+    """changed: how many rows. row: the first that the database gave, empty where it gave none."""
+
+    changed: int
+    row: tuple[Any, ...] = ()
+
+
+def together(*runs: Run) -> list[Outcome]:
+    """Run statements one behind the other, whatever comes of each, in one round trip where there are any."""
+    database = connections[DEFAULT_DB_ALIAS]  # what `connection` looks up at each use
+    bound = [run.bound(database) for run in runs]
+    with database.cursor() as cursor:
+        if database.vendor != "postgresql":
+            return [_outcome(cursor.execute(sql, values) or cursor) for sql, values in bound]
+        cursor.execute("; ".join(sql for sql, _ in bound), [each for _, values in bound for each in values])
+        outcomes = [_outcome(cursor)]
+        while cursor.nextset():
+            outcomes.append(_outcome(cursor))
+    return outcomes
+
+
+def _outcome(cursor: Any) -> Outcome:
+    return Outcome(int(cursor.rowcount), (cursor.fetchone() or ()) if cursor.description else ())
+
+
+def _bound(parameter: Any, values: Mapping[str, Any], database: BaseDatabaseWrapper) -> Any:
     """Return what goes to the database in the place of a parameter."""
     if type(parameter) is not Parameter:
         return parameter

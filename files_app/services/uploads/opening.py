@@ -12,13 +12,14 @@ from django.utils import timezone
 from files_app.exceptions import TemporaryError
 from files_app.models import File, FileCopy, ProviderAccount
 from files_app.services.accounts.selection import forget_recent_accounts
+from files_app.services.index.callers import Caller
 from files_app.services.index.ids import new_file_id
 from files_app.services.index.leases import lease_end
 from files_app.services.index.recent import recent_organization
-from files_app.services.index.statements import Statement, all_of, parameter
+from files_app.services.index.statements import LastInserted, Statement, all_of, parameter, together
 from files_app.services.uploads.request import UploadObserver, UploadRequest
-from files_app.services.uploads.reservation import reserve
-from files_app.services.uploads.running import require_place
+from files_app.services.uploads.reservation import require_reserved, reserving
+from files_app.services.uploads.running import require_place, running_uploads
 
 
 def open_upload(
@@ -51,12 +52,10 @@ def open_upload(
         reserved_bytes=reserved_bytes,
         lease_token=secrets.token_hex(16),
     )
-    copy = FileCopy(file=file, account=account, created_at=now, state_changed_at=now)
+    copy = FileCopy(account=account, created_at=now, state_changed_at=now)
     try:
         with transaction.atomic():
-            reserve(file.organization_id, reserved_bytes)
-            require_place(request.caller)
-            _insert(file, copy)
+            _write(file, copy, request.caller)
             observer.begun(file)
     except IntegrityError as exc:
         # Accounts are remembered for some seconds: this one, or its owner, was removed meanwhile.
@@ -66,12 +65,20 @@ def open_upload(
     return file, copy
 
 
-def _insert(file: File, copy: FileCopy) -> None:
-    """Write both rows, and their keys into the instances."""
+def _write(file: File, copy: FileCopy, caller: Caller) -> None:
+    """Reserve, write both rows, and their keys into the instances."""
     lease = timedelta(seconds=settings.LEASE_SECONDS)
-    file.pk = _INSERT_FILE.insert(lease=lease, **{name: getattr(file, name) for name in _FILE_COLUMNS})
-    copy.file_id = file.pk
-    copy.pk = _INSERT_COPY.insert(**{name: getattr(copy, name) for name in _COPY_COLUMNS})
+    reserved, *running, file_row, copy_row = together(
+        reserving(file.organization_id, file.reserved_bytes),
+        *running_uploads(caller),
+        _INSERT_FILE.with_values(lease=lease, **{name: getattr(file, name) for name in _FILE_COLUMNS}),
+        _INSERT_COPY.with_values(**{name: getattr(copy, name) for name in _COPY_COLUMNS}),
+    )
+    # What is refused now is undone with the transaction.
+    require_reserved(file.organization_id, file.reserved_bytes, reserved)
+    require_place(caller, running)
+    file.pk = copy.file_id = file_row.row[0]
+    copy.pk = copy_row.row[0]
     file._state.adding = copy._state.adding = False
 
 
@@ -80,7 +87,7 @@ _FILE_COLUMNS = (
     *("organization_id", "account_id", "api_key_id", "uploaded_by", "file_id", "filename", "bytes"),
     *("metadata", "created_at", "indexed_at", "state_changed_at", "reserved_bytes", "lease_token"),
 )
-_COPY_COLUMNS = ("file_id", "account_id", "created_at", "state_changed_at")
+_COPY_COLUMNS = ("account_id", "created_at", "state_changed_at")
 
 
 _INSERT_FILE = Statement(
@@ -89,4 +96,6 @@ _INSERT_FILE = Statement(
         lease_expires_at=lease_end(parameter("lease", models.DurationField())),
     ).save(force_insert=True)
 )
-_INSERT_COPY = Statement(lambda: FileCopy(**all_of(FileCopy, *_COPY_COLUMNS)).save(force_insert=True))
+_INSERT_COPY = Statement(
+    lambda: FileCopy(file_id=LastInserted(File), **all_of(FileCopy, *_COPY_COLUMNS)).save(force_insert=True)
+)

@@ -11,7 +11,7 @@ from django.db import models, transaction
 from files_app.exceptions import QuotaExceededError, TemporaryError
 from files_app.models import File, FileState, Organization
 from files_app.services.index.leases import UPLOAD, Lease, keeper, lease_end
-from files_app.services.index.statements import Statement, of, parameter
+from files_app.services.index.statements import Outcome, Run, Statement, of, parameter, together
 from files_app.services.index.transactions import persistently, release_connection
 from files_app.words import readable_bytes
 from providers.objects import MiB
@@ -29,7 +29,17 @@ class UploadLeaseLostError(TemporaryError):
 
 def reserve(organization_id: int, amount: int) -> None:
     """Reserve `amount` bytes, inside the caller's transaction. Raises QuotaExceededError."""
-    if not _RESERVE.change(id=organization_id, amount=amount):
+    require_reserved(organization_id, amount, *together(reserving(organization_id, amount)))
+
+
+def reserving(organization_id: int, amount: int) -> Run:
+    """Return what reserves `amount` bytes, to be run with others."""
+    return _RESERVE.with_values(id=organization_id, amount=amount)
+
+
+def require_reserved(organization_id: int, amount: int, outcome: Outcome) -> None:
+    """Raise QuotaExceededError where `amount` did not fit."""
+    if not outcome.changed:
         raise quota_exceeded(organization_id, amount)
 
 

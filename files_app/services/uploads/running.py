@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from files_app.models import File
 from files_app.models.files import FileQuerySet
 from files_app.services.index.callers import Caller
-from files_app.services.index.statements import Statement, of
+from files_app.services.index.statements import Outcome, Run, Statement, of
 from files_app.services.tenants.throttle import no_place
 
 
-def require_place(caller: Caller) -> None:
-    """Raise NoPlaceError where the caller's key or organization has as many uploads running as it may.
+def running_uploads(caller: Caller) -> list[Run]:
+    """Return the questions how many uploads run, one for each of the caller's limits.
 
-    Inside the transaction that begins one, behind what locks the organization's row: so parallel ones count
-    one after the other.
+    To be asked in the transaction that begins one, behind what locks the organization's row: so parallel ones
+    count one after the other.
     """
-    for limit in caller.limits.uploads_at_once:
-        uploads = _OF_KEY if limit.holder == "key" else _OF_ORGANIZATION
-        [running] = uploads.row(organization_id=caller.organization_id, api_key_id=caller.api_key_id)
-        if running >= limit.most:
+    values = {"organization_id": caller.organization_id, "api_key_id": caller.api_key_id}
+    limits = caller.limits.uploads_at_once
+    return [
+        (_OF_KEY if limit.holder == "key" else _OF_ORGANIZATION).with_values(**values) for limit in limits
+    ]
+
+
+def require_place(caller: Caller, running: Sequence[Outcome]) -> None:
+    """Raise NoPlaceError where the caller's key or organization has as many uploads running as it may."""
+    for limit, counted in zip(caller.limits.uploads_at_once, running, strict=True):
+        if counted.row[0] >= limit.most:
             raise no_place(limit.holder, limit.most)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -13,7 +15,7 @@ from files_app.exceptions import TemporaryError
 from files_app.models import AuditAction, CopyState, File, FileCopy, FileState, Organization
 from files_app.models.files import FileQuerySet, believed
 from files_app.services.index import audit
-from files_app.services.index.statements import Statement, all_of, of, parameter
+from files_app.services.index.statements import Run, Statement, all_of, of, parameter, together
 from files_app.services.index.transactions import database_time
 from files_app.services.uploads.failure import abandon_upload
 from files_app.services.uploads.request import RunningUpload
@@ -57,6 +59,10 @@ _SETTLE_USAGE = Statement(
 )
 
 
+class _NotAsExpectedError(Exception):
+    """A settle has to be looked at step by step."""
+
+
 class _Settlement:
     def __init__(self, upload: RunningUpload, checks: UploadChecks, remote: RemoteFile) -> None:
         self._upload = upload
@@ -80,37 +86,73 @@ class _Settlement:
                 return twin
             raise
 
-    @transaction.atomic
     def _settle_once(self) -> File:
-        upload, remote = self._upload, self._remote
-        file, values = upload.file, self._settled_values()
-        is_ours = _SETTLE_FILE.change(pk=file.pk, held_token=upload.lease_token, **values)
-        if not is_ours and not self._was_settled():
+        values = self._settled_values()
+        if not self._remote.deduplicated:
+            with suppress(_NotAsExpectedError), transaction.atomic():
+                return self._settle_at_once(values)
+        with transaction.atomic():
+            return self._settle_with_care(values)
+
+    def _settle_at_once(self, values: Mapping[str, Any]) -> File:
+        """Say everything in one round trip, and undo it where anything is not as nearly always."""
+        said = together(
+            self._of_file(values), self._of_copy(values), self._of_usage(values), self._event(values)
+        )
+        if any(outcome.changed != 1 for outcome in said):
+            raise _NotAsExpectedError
+        return self._told(values)
+
+    def _settle_with_care(self, values: Mapping[str, Any]) -> File:
+        upload = self._upload
+        [file] = together(self._of_file(values))
+        if not file.changed and not self._was_settled():
             raise UploadLeaseLostError
-        if remote.deduplicated and self._is_going():
+        if self._remote.deduplicated and self._is_going():
             raise TemporaryError(
                 f"{upload.driver.label} has these bytes, but is just deleting them. Send the file again."
             )
-        for name, value in (values | _AT_REST | {"state": FileState.AVAILABLE}).items():
+        [copy] = together(self._of_copy(values))
+        if copy.changed:
+            [usage] = together(self._of_usage(values))
+            if not usage.changed:
+                raise quota_exceeded(upload.file.organization_id, values["bytes"])
+            together(self._event(values))
+        return self._told(values)
+
+    def _told(self, values: Mapping[str, Any]) -> File:
+        """Bring the instance up to what its row says, and tell who takes part."""
+        file = self._upload.file
+        for name, value in {**values, **_AT_REST, "state": FileState.AVAILABLE}.items():
             setattr(file, name, value)
-        changed = _SETTLE_COPY.change(
-            pk=upload.copy.pk,
-            remote_id=remote.remote_id,
-            is_shared_remote=remote.deduplicated,
-            state_changed_at=file.state_changed_at,
-        )
-        if changed:
-            if not _SETTLE_USAGE.change(id=file.organization_id, bytes=file.bytes):
-                raise quota_exceeded(file.organization_id, file.bytes)
-            audit.record_file(
-                upload.request.caller,
-                AuditAction.FILE_CREATE,
-                file,
-                bytes=file.bytes,
-                purpose=file.purpose,
-            )
-        upload.observer.settled(file)
+        self._upload.observer.settled(file)
         return file
+
+    def _of_file(self, values: Mapping[str, Any]) -> Run:
+        upload = self._upload
+        return _SETTLE_FILE.with_values(pk=upload.file.pk, held_token=upload.lease_token, **values)
+
+    def _of_copy(self, values: Mapping[str, Any]) -> Run:
+        return _SETTLE_COPY.with_values(
+            pk=self._upload.copy.pk,
+            remote_id=self._remote.remote_id,
+            is_shared_remote=self._remote.deduplicated,
+            state_changed_at=values["state_changed_at"],
+        )
+
+    def _of_usage(self, values: Mapping[str, Any]) -> Run:
+        return _SETTLE_USAGE.with_values(id=self._upload.file.organization_id, bytes=values["bytes"])
+
+    def _event(self, values: Mapping[str, Any]) -> Run:
+        return audit.event(
+            self._upload.request.caller,
+            AuditAction.FILE_CREATE,
+            object_type="file",
+            object_id=values["file_id"],
+            account_name=self._upload.account.name,
+            bytes=values["bytes"],
+            purpose=values["purpose"],
+        )
 
     def _settled_values(self) -> dict[str, Any]:
         now, checks, remote = timezone.now(), self._checks, self._remote
