@@ -81,12 +81,20 @@ def _redacted(field: str, value: Any) -> Any:
         return value
     if is_secret_field(field):
         return MASK
+    if isinstance(value, str):
+        return _cleaned(field, value)
     if isinstance(value, dict):
         return {key: _redacted(str(key), item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_redacted("", item) for item in value]
-    masked = mask(value if isinstance(value, str) else str(value))
-    return masked if field in MULTILINE_FIELDS else masked.translate(LINE_BREAKS)
+    return _cleaned(field, str(value))
+
+
+def _cleaned(field: str, value: str) -> str:
+    masked = mask(value)
+    if field in MULTILINE_FIELDS or masked.isprintable():  # no line break is
+        return masked
+    return masked.translate(LINE_BREAKS)
 
 
 class ReporterFilter(SafeExceptionReporterFilter):

@@ -22,12 +22,12 @@ from files_app.web.errors import ErrorAnswer
 from providers.exceptions import ProviderConfigurationError
 from providers.objects import Capabilities
 
-VERSION_HEADER = "anthropic-version"
+_VERSION_HEADER = "HTTP_ANTHROPIC_VERSION"  # as WSGI writes it: Django's `headers` are made for each request
 
 
 def speaks_anthropic(request: HttpRequest) -> bool:
     """Whether a request is in Anthropic's dialect."""
-    return VERSION_HEADER in request.headers
+    return _VERSION_HEADER in request.META
 
 
 class AnthropicFileViewSet(FileViewSet):

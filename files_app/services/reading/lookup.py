@@ -97,13 +97,20 @@ _CONDITION = {"file_id": (), "uri": ("",)}
 @cache
 def _lookup_sql(column: str) -> str:
     """Return the SQL of the lookup; its parameters are organization, state, value and `_CONDITION`."""
-    return _sql(_marked(column).defer(*_HIDDEN_COLUMNS)[:_MAX_SAME_ID].query, column)
+    files = _marked(column).defer(*_HIDDEN_COLUMNS)[:_MAX_SAME_ID]
+    return _sql(files.query, [0, "STATE", "VALUE", *_CONDITION[column]])
 
 
 @cache
 def _shown_sql() -> str:
     """Return the SQL of the COLUMNS; its parameters are the same."""
-    return _sql(_marked("file_id").values_list(*COLUMNS)[:2].query, "file_id")
+    return _sql(_marked("file_id").values_list(*COLUMNS)[:2].query, [0, "STATE", "VALUE"])
+
+
+@cache
+def _copy_sql() -> str:
+    """Return the SQL of the copy that serves; its parameters are file and state."""
+    return _sql(FileCopy.objects.filter(file_id=0, state="STATE").order_by("pk")[:1].query, [0, "STATE"])
 
 
 def _marked(column: str) -> FileQuerySet:
@@ -114,19 +121,18 @@ def _marked(column: str) -> FileQuerySet:
     return files
 
 
-def _sql(query: Query, column: str) -> str:
+def _sql(query: Query, expected: list[object]) -> str:
     sql, parameters = query.sql_with_params()
-    if list(parameters) != [0, "STATE", "VALUE", *_CONDITION[column]]:
+    if list(parameters) != expected:
         raise AssertionError("the ORM has put the parameters of the lookup into another order")
     return str(sql)
 
 
 def held_copy(file: File) -> FileCopy:
     """Return the copy that serves the file's bytes. Raises FileNotFoundInIndexError."""
-    copy = file.copies.filter(state=CopyState.AVAILABLE).order_by("pk").first()
-    if copy is None:
-        raise FileNotFoundInIndexError(file.file_id)
-    return copy
+    for copy in FileCopy.objects.raw(_copy_sql(), [file.pk, CopyState.AVAILABLE.value]):
+        return copy
+    raise FileNotFoundInIndexError(file.file_id)
 
 
 def content_id(file: File, copy: FileCopy) -> str:
