@@ -94,7 +94,7 @@ RATE_LIMITS = tuple(field.name for field in RateLimited._meta.local_fields)
 class Organization(RateLimited):
     """A tenant. The three counters change only through `OrganizationQuerySet` and the recount.
 
-    max_files: how many files it may have; 0 for no limit.
+    max_files: how many files it may have; 0 for no limit. is_demo: `manage.py demo` made it up.
     """
 
     name = models.CharField(max_length=64, unique=True, validators=[NAME_VALIDATOR])
@@ -105,6 +105,7 @@ class Organization(RateLimited):
     used_bytes = models.BigIntegerField(default=0, editable=False)
     reserved_bytes = models.BigIntegerField(default=0, editable=False)
     file_count = models.BigIntegerField(default=0, editable=False)
+    is_demo = models.BooleanField(default=False, db_default=False, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = OrganizationQuerySet.as_manager()
