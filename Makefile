@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 COOL_DOWN ?= 7 days
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install --require-hashes
 
-.PHONY: run dev demo test check format lint types lock audit sbom bench growth starve soak cluster cluster-test clients screenshots help
+.PHONY: run dev demo docs test check format lint types lock audit sbom bench growth starve soak cluster cluster-test clients screenshots help
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make demo     fill an empty gateway with made-up data for a look around; ARGS=--remove takes it away"
 	@echo "make test     run all tests; ARGS='tests/files_app/services/uploads -x' runs some"
 	@echo "make check    format, lint, types, test: what CI runs"
+	@echo "make docs     build the documentation's site in site/; a link that leads nowhere fails it"
 	@echo "make lock     write requirements.lock and requirements-dev.lock; ARGS='--upgrade' renews what no file pins"
 	@echo "make audit    look for known vulnerabilities in what the locks name"
 	@echo "make sbom     write sbom.cdx.json (CycloneDX): what a running gateway consists of"
@@ -57,6 +58,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -n 4 --durations=10 $(ARGS)
+
+docs: $(VENV)/.installed-dev
+	@$(BIN)/mkdocs build --quiet --strict --site-dir site $(ARGS)
 
 check: format lint types test
 
