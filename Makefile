@@ -7,14 +7,16 @@ BIN := $(VENV)/bin
 COOL_DOWN ?= 7 days
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install --require-hashes
 
-.PHONY: run dev test check format lint types lock audit sbom bench growth starve soak cluster cluster-test clients screenshots help
+.PHONY: run dev demo docs test check format lint types lock audit sbom bench growth starve soak cluster cluster-test clients screenshots help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run      start web server and worker on http://127.0.0.1:8000 (PORT, DATA_DIR)"
 	@echo "make dev      the same, restarted on every change, with readable logs"
+	@echo "make demo     fill an empty gateway with made-up data for a look around; ARGS=--remove takes it away"
 	@echo "make test     run all tests; ARGS='tests/files_app/services/uploads -x' runs some"
 	@echo "make check    format, lint, types, test: what CI runs"
+	@echo "make docs     build the documentation's site in site/; a link that leads nowhere fails it"
 	@echo "make lock     write requirements.lock and requirements-dev.lock; ARGS='--upgrade' renews what no file pins"
 	@echo "make audit    look for known vulnerabilities in what the locks name"
 	@echo "make sbom     write sbom.cdx.json (CycloneDX): what a running gateway consists of"
@@ -24,6 +26,7 @@ help:
 	@echo "make soak     kill and check at random: SEED, ROUNDS (20 for each database), SECONDS (600 of all together)"
 	@echo "make cluster  start what a larger installation has, on this machine: PORT, BROKER (redis, rabbitmq)"
 	@echo "make cluster-test  let clients work while its parts are killed, frozen and rolled, and count"
+	@echo "make screenshots  take the pictures of the documentation, of the demo, with Chromium"
 	@echo "make clients  count which refusals reach which clients (Node, npm, Go, a JDK 17 and nginx are needed)"
 
 $(BIN)/python:
@@ -51,8 +54,14 @@ dev: $(VENV)/.installed-dev
 	@LOG_FORMAT=console $(BIN)/watchfiles --sigint-timeout 15 \
 		'$(BIN)/python manage.py run' gateway files_app providers templates
 
+demo: $(VENV)/.installed
+	@$(BIN)/python manage.py demo $(ARGS)
+
 test: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -n 4 --durations=10 $(ARGS)
+
+docs: $(VENV)/.installed-dev
+	@$(BIN)/mkdocs build --quiet --strict --site-dir site $(ARGS)
 
 check: format lint types test
 
@@ -109,4 +118,4 @@ clients: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.refusals $(ARGS)
 
 screenshots: $(VENV)/.installed-dev
-	@SCREENSHOTS_DIR=docs/images $(BIN)/python -m pytest tests/files_app/admin/browser -k "not accessible" -q $(ARGS)
+	@$(BIN)/python -m tests.screenshots docs/images

@@ -101,7 +101,7 @@ RATE_LIMITS = tuple(field.name for field in RateLimited._meta.local_fields)
 class Organization(RateLimited):
     """A tenant. The three counters change only through `OrganizationQuerySet` and the recount.
 
-    max_files: how many files it may have; 0 for no limit.
+    max_files: how many files it may have; 0 for no limit. is_demo: `manage.py demo` made it up.
     trash_days: how long what is deleted can be restored; 0 for not at all. trash_is_free: what waits there
     does not count against the quota.
     """
@@ -118,6 +118,7 @@ class Organization(RateLimited):
     used_bytes = models.BigIntegerField(default=0, editable=False)
     reserved_bytes = models.BigIntegerField(default=0, editable=False)
     file_count = models.BigIntegerField(default=0, editable=False)
+    is_demo = models.BooleanField(default=False, db_default=False, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = OrganizationQuerySet.as_manager()

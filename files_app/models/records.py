@@ -95,6 +95,12 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
         """Refuse; retention goes through `prune`."""
         raise TypeError("Audit events are append-only; retention is AuditEvent.objects.prune().")
 
+    def forget_demo(self, organization: Organization) -> None:
+        """Remove the made-up trail of a demo's organization; of any other there is no way."""
+        if not organization.is_demo:
+            raise TypeError("Audit events are append-only.")
+        self.filter(organization=organization)._raw_delete(using=self.db)
+
     def prune(self, before: Any) -> int:
         """Remove events older than `before`, some thousands in each statement, and return how many."""
         removed = 0

@@ -26,8 +26,8 @@ _STARTED_AT = timezone.now()
 #: Hosts come and go; so long after the last beat nobody asks for one any more.
 _FORGOTTEN_AFTER = timedelta(days=1)
 LACK_FIX = (
-    "Give that process the variable or file, and restart it: references are read there, and what this "
-    "shell has does not count."
+    "Give that process the file, or the variable (in its environment, or in .env beside manage.py), and "
+    "restart it: references are read there, and what this shell has does not count."
 )
 
 

@@ -111,7 +111,8 @@ def _resolved(value: str) -> str:
     try:
         return resolve(value)
     except ProviderConfigurationError as exc:
-        raise ValidationError(str(exc)) from None
+        where = " Set it here and where the gateway runs: .env beside manage.py is read by both."
+        raise ValidationError(f"{exc}{where if value.startswith('env:') else ''}") from None
 
 
 class SecretField(TextField):
