@@ -29,6 +29,7 @@ from files_app.admin.account_live import connection_lines, in_place, refused_syn
 from files_app.admin.base import GatewayAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.filters import ChoiceFilter, OrganizationFilter
+from files_app.admin.folders import folders_link
 from files_app.admin.formatting import NOTHING, badge, label_of, shown_age, two_lines
 from files_app.admin.pages import page
 from files_app.admin.requests import caller_of, decides_for_tenants, reach_for
@@ -266,6 +267,7 @@ class ProviderAccountAdmin(GatewayAdmin):
             and decides_for_tenants(request),
             "can_sync": row.organization_id is not None and is_exclusive(row),
             "start_test": request.GET.get("test") == "1",
+            "folders_link": folders_link(row),
             "file_count_link": f"{reverse('admin:files_app_file_changelist')}?account={row.pk}",
         }
 
