@@ -27,7 +27,7 @@ from files_app.admin.exports import export
 from files_app.admin.fields import shown_json
 from files_app.admin.file_list import FileChangeList, FileColumns, address_with_expiry, columns_of
 from files_app.admin.file_page import failure_panel, has_content, origin_facts, timeline, why_unreadable
-from files_app.admin.folders import folders_of_chosen, folders_page
+from files_app.admin.folders import folders_of_chosen
 from files_app.admin.pages import not_possible, page
 from files_app.admin.paginator import SizedPaginator
 from files_app.admin.preview import image_response, preview
@@ -187,7 +187,6 @@ class FileAdmin(FileColumns, ReadOnlyAdmin):
 
         return [
             path("facets/", view(require_safe(self.facets)), name="files_app_file_facets"),
-            path("folders/<int:pk>/", view(require_safe(self.folders)), name="files_app_file_folders"),
             path("export/", view(require_safe(self.export_matching)), name="files_app_file_export"),
             path("<int:pk>/preview/", view(require_POST(self.preview)), name="files_app_file_preview"),
             path("<int:pk>/image/", view(require_safe(self.image)), name="files_app_file_image"),
@@ -256,10 +255,6 @@ class FileAdmin(FileColumns, ReadOnlyAdmin):
         every_state = {filters.StateFilter.parameter_name: filters.ALL_STATES}
         bare = without(request, *(facet.parameter_name for facet in facets), **every_state)
         return facets, self.get_changelist_instance(bare).get_queryset(bare)
-
-    def folders(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Show the files of a bucket as folders."""
-        return folders_page(request, pk, self.opts)
 
     def export_matching(self, request: HttpRequest) -> StreamingHttpResponse:
         """Answer with all files that match the list's filters."""

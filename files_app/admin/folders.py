@@ -38,7 +38,7 @@ def folders_link(account: ProviderAccount, **question: str) -> str:
     """Return the address of an account's folders; empty where it has none."""
     if not has_folders(account):
         return ""
-    address = reverse("admin:files_app_file_folders", args=[account.pk])
+    address = reverse("admin:files_app_provideraccount_folders", args=[account.pk])
     return f"{address}?{urlencode(question)}" if question else address
 
 

@@ -86,7 +86,7 @@ def test_a_folder_with_many_files_is_leapt_over(
 
 
 def test_a_page_leads_into_folders_and_to_files(root: Client, bucket: ProviderAccount) -> None:
-    page = reverse("admin:files_app_file_folders", args=[bucket.pk])
+    page = reverse("admin:files_app_provideraccount_folders", args=[bucket.pk])
     body = body_of(root.get(page, {"prefix": "b/"})).decode()
     assert "prefix=b%2F2025%2F" in body and "2025-old/" in body
     top = File.objects.get(filename="top.txt")
@@ -97,14 +97,14 @@ def test_a_page_leads_into_folders_and_to_files(root: Client, bucket: ProviderAc
 
 @pytest.mark.parametrize("prefix", ["no-slash", "b\x00/", "b/\n/", "x" * 2000 + "/"])
 def test_what_is_no_folder_is_not_there(root: Client, bucket: ProviderAccount, prefix: str) -> None:
-    page = reverse("admin:files_app_file_folders", args=[bucket.pk])
+    page = reverse("admin:files_app_provideraccount_folders", args=[bucket.pk])
     assert root.get(page, {"prefix": prefix}).status_code == 404
     assert root.get(page, {"at": "elsewhere\x00"}).status_code == 200
 
 
 def test_a_provider_without_folders_has_no_such_page(root: Client, own: World, fake: FakeProvider) -> None:
     account = openai_account(own.organization, fake)
-    assert root.get(reverse("admin:files_app_file_folders", args=[account.pk])).status_code == 404
+    assert root.get(reverse("admin:files_app_provideraccount_folders", args=[account.pk])).status_code == 404
 
 
 def test_nobody_sees_another_organizations_folders(
@@ -114,8 +114,10 @@ def test_nobody_sees_another_organizations_folders(
     put(shared, own.organization, "b/org-1/mine.txt")
     put(shared, foreign.organization, "b/org-2/theirs.txt")
     stranger = sign_in("Owner", foreign.organization)
-    assert stranger.get(reverse("admin:files_app_file_folders", args=[bucket.pk])).status_code == 404
-    page = reverse("admin:files_app_file_folders", args=[shared.pk])
+    assert (
+        stranger.get(reverse("admin:files_app_provideraccount_folders", args=[bucket.pk])).status_code == 404
+    )
+    page = reverse("admin:files_app_provideraccount_folders", args=[shared.pk])
     body = body_of(stranger.get(page, {"prefix": "b/"})).decode()
     assert "org-2/" in body and "org-1/" not in body
     assert sign_in(None, own.organization).get(page).status_code == 403
