@@ -153,10 +153,17 @@ class Operations:
 
     def _pages(self) -> dict[str, Callable[[], object]]:
         name = File.objects.for_organization(self._owner).live().newest_first()[5].filename
+        account = self._owner.provider_accounts.get()
         files: dict[str, Query] = {
             "newest": {},
-            "sorted by size": {"o": "5"},
-            "sorted by size, largest first": {"o": "-5"},
+            "every state": {"state": "all"},
+            "sorted by size, largest first": {"o": "5"},
+            "sorted by size": {"o": "-5"},
+            "sorted by expiry": {"o": "8", "expiry": "some"},
+            "of a key": {"by": "key-1"},
+            "of a person who is not there": {"by": "person-nobody"},
+            "of a day": {"since": "2026-06-01", "until": "2026-06-01"},
+            "search by request": {"q": "req_none"},
             "largest organization": {"organization": self._owner.pk},
             "an average organization": {"organization": self._owner.pk + 1},
             "state failed": {"state": "failed"},
@@ -172,6 +179,7 @@ class Operations:
             f"admin, files: {what}": ("files_app/file/", query) for what, query in files.items()
         }
         pages |= {
+            "admin, folders of a bucket": (f"files_app/provideraccount/{account.pk}/folders/", {}),
             "admin, facets": ("files_app/file/facets/", {}),
             "admin, facets of a state": ("files_app/file/facets/", {"state": "failed"}),
             "admin, overview": ("", {}),

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpRespons
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from files_app.admin.account_facts import account_status, facts_of, open_breakers
 from files_app.admin.account_form import (
@@ -29,6 +29,7 @@ from files_app.admin.base import GatewayAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.fields import OwnerField
 from files_app.admin.filters import ChoiceFilter, OrganizationFilter
+from files_app.admin.folders import folders_link, folders_page
 from files_app.admin.formatting import NOTHING, badge, label_of, shown_age, two_lines
 from files_app.admin.pages import page
 from files_app.admin.requests import caller_of, decides_for_tenants, reach_for
@@ -135,8 +136,13 @@ class ProviderAccountAdmin(GatewayAdmin):
     change_form_outer_before_template = "files_app/admin/account_panel.html"
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the connection test, the sync and the confirmation."""
+        """Add the connection test, the sync, the confirmation and the folders."""
         return [
+            path(
+                "<int:pk>/folders/",
+                self.admin_site.admin_view(require_safe(self.folders)),
+                name="files_app_provideraccount_folders",
+            ),
             path(
                 "<int:pk>/test/",
                 self.admin_site.admin_view(require_POST(self.test_connection)),
@@ -278,6 +284,7 @@ class ProviderAccountAdmin(GatewayAdmin):
             and decides_for_tenants(request),
             "can_sync": row.organization_id is not None and is_exclusive(row),
             "start_test": request.GET.get("test") == "1",
+            "folders_link": folders_link(row),
             "file_count_link": f"{reverse('admin:files_app_file_changelist')}?account={row.pk}",
         }
 
@@ -316,6 +323,10 @@ class ProviderAccountAdmin(GatewayAdmin):
         except InvalidRequestError as exc:
             messages.error(request, exc.message)
         return redirect(reverse("admin:files_app_provideraccount_change", args=[pk]))
+
+    def folders(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Show the files of a bucket as folders."""
+        return folders_page(request, pk, self.opts)
 
     def _operable(self, request: HttpRequest, pk: int) -> ProviderAccount:
         if not self.has_operate_permission(request):

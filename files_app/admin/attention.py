@@ -15,6 +15,8 @@ from files_app.services.operations.attention import Item, Trouble, attention
 from files_app.services.operations.findings import Finding, Level
 
 _ACCOUNT_TROUBLES = frozenset({Trouble.SILENT, Trouble.CREDENTIALS, Trouble.SYNC, Trouble.SHARED})
+#: Findings of the background that `attention` has account by account.
+_TOLD_BY_ACCOUNT = frozenset({"sync", "deletions"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def lines_of(request: HttpRequest, findings: Iterable[Finding]) -> list[Line]:
             (Verb("System", reverse("admin:system")),),
         )
         for finding in findings
-        if finding.fix
+        if finding.fix and finding.area not in _TOLD_BY_ACCOUNT
     ]
     items = [item for item in attention(reach_for(request)) if _may_see(request, item)]
     rest = [Line(item.is_critical, item.subject, item.detail, tuple(_verbs(request, item))) for item in items]
@@ -69,6 +71,8 @@ def _verbs(request: HttpRequest, item: Item) -> Iterator[Verb]:
             yield from _quota_verbs(request, item)
         case Trouble.DEAD:
             yield from _dead_verbs(request, item)
+        case Trouble.LATE:
+            yield Verb("Look", f"{_deletions()}?account={item.account.pk if item.account else ''}")
         case Trouble.UNCONFIRMED:
             yield Verb("Look", f"{_deletions()}?state={CopyState.UNCONFIRMED}")
         case _:

@@ -76,6 +76,11 @@ class FileChangeList(ChangeList):
         return next((spec.value() for spec in self.filter_specs if isinstance(spec, StateFilter)), None)
 
     @property
+    def has_sizes(self) -> bool:
+        """Whether the bytes of the rows are anywhere: of a failed upload nothing is kept."""
+        return self.tab not in {FileState.FAILED, FileState.UPLOADING}
+
+    @property
     def empty_words(self) -> str:
         """What to say of a tab without any row; empty where something else was asked for too."""
         asked = set(self.filter_params) - {StateFilter.parameter_name}
@@ -160,10 +165,10 @@ class FileColumns:
     @admin.display(description="Reason")
     def reason(self, row: File) -> SafeString:
         """Show why the upload failed."""
-        return two_lines(
-            failure_badge(row),
-            format_html('<span class="fg-reason" title="{}">{}</span>', row.failure, row.failure),
-        )
+        if not row.failure:
+            return NOTHING
+        told = format_html('<span class="fg-reason" title="{}">{}</span>', row.failure, row.failure)
+        return two_lines(failure_badge(row), told) if row.failure_kind else told
 
     @admin.display(description="State")
     def shown_state(self, row: File) -> SafeString:
@@ -199,5 +204,4 @@ def file_state(row: File) -> SafeString:
 
 def failure_badge(row: File) -> SafeString:
     """Return the badge of why an upload failed."""
-    label = row.get_failure_kind_display() if row.failure_kind else "failed"
-    return badge(label, "critical" if row.failure_kind in _ALARMING else "warning")
+    return badge(row.get_failure_kind_display(), "critical" if row.failure_kind in _ALARMING else "warning")

@@ -27,6 +27,7 @@ from files_app.admin.exports import EXPORT_FORMAT, FILES, export
 from files_app.admin.fields import shown_json
 from files_app.admin.file_list import FileChangeList, FileColumns, address_with_expiry, columns_of
 from files_app.admin.file_page import failure_panel, has_content, origin_facts, timeline, why_unreadable
+from files_app.admin.folders import folders_of_chosen
 from files_app.admin.holds import HOLD, HeldFilter, MayHold
 from files_app.admin.pages import not_possible, page
 from files_app.admin.paginator import SizedPaginator
@@ -230,6 +231,7 @@ class FileAdmin(MayHold, FileColumns, ReadOnlyAdmin):
         context = {
             "export_url": reverse("admin:files_app_file_export"),
             "can_upload": self._can_upload(request),
+            "folders_url": folders_of_chosen(request),
         }
         return super().changelist_view(request, {**context, **(extra_context or {})})
 

@@ -16,11 +16,10 @@ from files_app.words import short_bytes
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One line: of what there are how many, and where they are listed."""
+    """One line: what it counts, how much of it there is in words, and where it is listed."""
 
     name: str
-    number: str
-    what: str
+    text: str
     link: str
 
 
@@ -39,14 +38,15 @@ def _files(key: ApiKey) -> Use:
     found = stored.values("pk", "bytes")[: MAX_COUNTED + 1].aggregate(rows=Count("*"), size=Sum("bytes"))
     size = short_bytes(int(found["size"] or 0))
     more = "more than " if found["rows"] > MAX_COUNTED else ""
-    return Use("Files", _capped(found["rows"]), f"stored, {more}{size}", _listed("file", by=f"key-{key.pk}"))
+    text = f"{_capped(found['rows'])} stored, {more}{size}"
+    return Use("Files", text, _listed("file", by=f"key-{key.pk}"))
 
 
 def _failures(key: ApiKey) -> Use:
     failed = File.objects.filter(api_key=key, state=FileState.FAILED).newest_first()
     number = failed.values("pk")[: MAX_COUNTED + 1].count()
     link = _listed("file", by=f"key-{key.pk}", state=FileState.FAILED.value)
-    return Use("Uploads", _capped(number), "failed", link)
+    return Use("Failed uploads", _capped(number), link)
 
 
 def _events(key: ApiKey) -> Use:
@@ -55,9 +55,9 @@ def _events(key: ApiKey) -> Use:
     newest = since.order_by("-created_at").values("pk", "actor", "actor_type")[:MAX_COUNTED]
     mine = Q(actor=key.name, actor_type=AuditEvent.Actor.API_KEY)
     found = newest.aggregate(rows=Count("pk"), mine=Count("pk", filter=mine))
-    what = "events"
+    text = f"{found['mine']:,}"
     if found["rows"] == MAX_COUNTED:
-        what = f"of the organization's last {MAX_COUNTED:,} events"
+        text += f" of the organization's last {MAX_COUNTED:,}"
     link = _listed(
         "auditevent",
         q=key.name,
@@ -65,7 +65,7 @@ def _events(key: ApiKey) -> Use:
         actor_type=AuditEvent.Actor.API_KEY.value,
         since=f"{key.created_at:%Y-%m-%d}",
     )
-    return Use("Activity", f"{found['mine']:,}", what, link)
+    return Use("Events", text, link)
 
 
 def _capped(number: int) -> str:

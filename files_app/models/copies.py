@@ -108,6 +108,7 @@ class FileCopy(StatefulModel):
                 name="one_file_of_a_remote_id",
             )
         ]
+        # Keys of object stores have one more on PostgreSQL, `copy_by_key`: see services/reading/folders.py.
         indexes: ClassVar = [
             models.Index(fields=["account", "remote_id"], name="copy_remote_id"),
             models.Index(fields=["remote_id"], name="copy_anywhere"),

@@ -223,7 +223,7 @@ def _totals(changelist: ChangeList) -> tuple[str, str, str]:
     if counted := getattr(changelist, "counted", None):
         note = f"What counts against quotas. The first {count:,} can be paged to; filters reach the rest."
         return f"{counted[0]:,}", words.short_bytes(counted[1]), note
-    size = getattr(paginator, "size", None)
+    size = getattr(paginator, "size", None) if getattr(changelist, "has_sizes", False) else None
     if not is_capped:
         return f"{count:,}", "" if size is None else words.short_bytes(size), ""
     note = f"Only the first {count:,} were counted; filters narrow the list."

@@ -24,7 +24,7 @@ from files_app.models import (
     ProviderAccount,
 )
 from files_app.services.accounts.disk_segments import without_segment
-from files_app.services.operations import heartbeats
+from files_app.services.operations import heartbeats, lateness
 from files_app.services.operations.findings import shortened
 from files_app.services.operations.overview import CRITICAL_PERCENT, WARNING_PERCENT, usage_of
 from files_app.services.tenants.staff import Reach
@@ -43,6 +43,7 @@ class Trouble(StrEnum):
     SECRETS = "secrets"
     SILENT = "silent"
     CREDENTIALS = "credentials"
+    LATE = "late"
     SYNC = "sync"
     QUOTA = "quota"
     DEAD = "dead"
@@ -69,13 +70,11 @@ class Item:
 
 def attention(reach: Reach) -> list[Item]:
     """Return what needs attention, the worst first."""
-    refused = list(_refused_credentials(reach))
-    known = {item.account.pk for item in refused if item.account}
     items = [
         *_secrets(reach),
         *_silent(reach),
-        *refused,
-        *(item for item in _failing_syncs(reach) if item.account and item.account.pk not in known),
+        *_of_accounts(reach),
+        *_late_deletes(reach),
         *_full_organizations(reach),
         *_dead(reach),
         *_shared(reach),
@@ -83,6 +82,15 @@ def attention(reach: Reach) -> list[Item]:
     ]
     order = list(Trouble)
     return sorted(items, key=lambda item: (not item.is_critical, order.index(item.trouble)))
+
+
+def _of_accounts(reach: Reach) -> Iterator[Item]:
+    """Yield one item an account, however many of its syncs and uploads say the same."""
+    told: set[int] = set()
+    for item in [*_refused_credentials(reach), *_failing_syncs(reach), *_late_syncs(reach)]:
+        if item.account is not None and item.account.pk not in told:
+            told.add(item.account.pk)
+            yield item
 
 
 def _accounts(reach: Reach) -> QuerySet[ProviderAccount]:
@@ -118,7 +126,7 @@ def _silent(reach: Reach) -> Iterator[Item]:
 
 def _waiting(reach: Reach, accounts: list[int]) -> Counter[int]:
     """Count the deletes that wait at these accounts, each to a thousand and one."""
-    states = [CopyState.DELETING, CopyState.DEAD]
+    states = [CopyState.DELETING, CopyState.DEAD, CopyState.UNCONFIRMED]
     held = reach.limit(FileCopy.objects.filter(state__in=states), "file__organization").order_by()
     return Counter(
         {pk: held.filter(account=pk).values("pk")[: _COUNTED + 1].count() for pk in accounts[:MOST]}
@@ -152,8 +160,27 @@ def _refused_credentials(reach: Reach) -> Iterator[Item]:
 def _failing_syncs(reach: Reach) -> Iterator[Item]:
     failing = _accounts(reach).filter(is_enabled=True).exclude(last_sync_error="")
     for account in failing.order_by("pk")[:MOST]:
-        detail = f"the sync fails, the last good one was {age(account.last_synced_at)}: "
-        yield Item(Trouble.SYNC, False, account.full_name, f"{detail}{account.last_sync_error}", account)
+        detail = (
+            f"the sync fails, the last good one was {age(account.last_synced_at)}: {account.last_sync_error}"
+        )
+        yield Item(Trouble.SYNC, False, account.full_name, detail, account)
+
+
+def _late_syncs(reach: Reach) -> Iterator[Item]:
+    late = {each.account_pk: each for each in lateness.late_syncs()}
+    for account in _accounts(reach).filter(pk__in=late).order_by("pk")[:MOST]:
+        detail = f"the sync that was due {age(late[account.pk].since)} is not done"
+        yield Item(Trouble.SYNC, False, account.full_name, detail, account)
+
+
+def _late_deletes(reach: Reach) -> Iterator[Item]:
+    """Yield accounts where nobody delivers what is due: that is about the worker, so not for tenants."""
+    for late in lateness.late_deletes()[:MOST] if reach.sees_all else ():
+        account = ProviderAccount.objects.defer("credentials").get(pk=late.account_pk)
+        detail = (
+            f"{late.count:,} deletions are late, the oldest was due {age(late.since)}: see that a worker runs"
+        )
+        yield Item(Trouble.LATE, True, late.account, detail, account, waiting=late.count)
 
 
 def _full_organizations(reach: Reach) -> Iterator[Item]:

@@ -25,6 +25,7 @@ class LateAt:
     account: str
     count: int
     since: datetime
+    account_pk: int
 
 
 def is_late() -> Q:
@@ -39,7 +40,7 @@ def late_deletes() -> list[LateAt]:
     late = FileCopy.objects.filter(is_late()).order_by()
     rows = list(late.values_list("account").annotate(Count("pk"), Min("next_attempt_at")))
     names = _full_names([pk for pk, _, _ in rows])
-    found = [LateAt(names[pk], count, since) for pk, count, since in rows]
+    found = [LateAt(names[pk], count, since, pk) for pk, count, since in rows]
     return sorted(found, key=lambda each: each.since)
 
 
@@ -54,7 +55,9 @@ def late_syncs() -> list[LateAt]:
         list_freshness_seconds__isnull=False,
     ).select_related("organization")
     due = [(account, due_at(account)) for account in candidates]
-    found = [LateAt(account.full_name, 1, at) for account, at in due if at and now - at > LATE_SYNC]
+    found = [
+        LateAt(account.full_name, 1, at, account.pk) for account, at in due if at and now - at > LATE_SYNC
+    ]
     return sorted(found, key=lambda each: each.since)
 
 

@@ -74,11 +74,11 @@ NAMES = (
     ("user_data", ("invoice-{n}.pdf", "call-transcript-{n}.txt", "survey-answers-{day}.csv")),
     ("vision", ("shelf-photo-{n}.jpg", "floor-plan-{n}.png")),
 )
-ERRORS = (
-    "OpenAI did not answer in time.",
-    "The batch file is not valid: line 812: 'custom_id' was used before, in line 17",
-    "The file is too large: the limit for a file of purpose 'batch' at Groq is 100 MiB.",
-)
+ERRORS = {
+    "OpenAI did not answer in time.": "unavailable",
+    "The batch file is not valid: line 812: 'custom_id' was used before, in line 17": "invalid",
+    "The file is too large: the limit for a file of purpose 'batch' at Groq is 100 MiB.": "too_large",
+}
 
 
 def build(*, files: int = 420, seed: int = 7) -> None:
@@ -142,7 +142,8 @@ def _keys(organizations: dict[str, Organization]) -> dict[str, ApiKey]:
             scopes=["files:read"],
             expires_at=timezone.now() + timedelta(days=3 + 40 * place),
         )
-        ApiKey.objects.filter(pk=key.pk).update(last_used_at=timezone.now() - timedelta(minutes=7 * place))
+        used = {"last_used_at": timezone.now() - timedelta(minutes=7 * place), "last_used_ip": "10.20.3.17"}
+        ApiKey.objects.filter(pk=key.pk).update(**used)
         keys[organization.name] = key
     return keys
 
@@ -162,6 +163,8 @@ def _files(
         rows.append(_file(dice, place, organizations[name], dice.choice(usable), keys[name]))
     File.objects.bulk_create(rows)
     FileCopy.objects.bulk_create([_copy(file) for file in rows])
+    failed = [file for file in rows if file.state == FileState.FAILED]
+    AuditEvent.objects.bulk_create([_end_of(dice, file) for file in failed])
 
 
 def _file(
@@ -174,6 +177,7 @@ def _file(
     )
     states = [FileState.AVAILABLE, FileState.DELETED, FileState.FAILED, FileState.LOST]
     state = dice.choices(states, [88, 7, 4, 1])[0]
+    why = dice.choice(list(ERRORS)) if state == FileState.FAILED else ""
     is_own_id = account.driver in {"local", "bedrock"}
     file_id = new_file_id() if is_own_id else f"file-{dice.getrandbits(96):024x}"
     return File(
@@ -189,11 +193,30 @@ def _file(
         metadata={"team": dice.choice(["search", "support", "risk"])} if dice.random() < 0.4 else {},
         state=state,
         deleted_reason={FileState.DELETED: "user", FileState.LOST: "lost"}.get(state, ""),
-        failure=dice.choice(ERRORS) if state == FileState.FAILED else "",
+        failure=why,
+        failure_kind=ERRORS.get(why, ""),
         created_at=when,
         indexed_at=when,
         state_changed_at=when + timedelta(minutes=1),
         expires_at=timezone.now() + timedelta(days=dice.uniform(0.2, 29)) if dice.random() < 0.3 else None,
+    )
+
+
+def _end_of(dice: random.Random, file: File) -> AuditEvent:
+    """Return the event of an upload that failed."""
+    return AuditEvent(
+        created_at=file.state_changed_at,
+        organization=file.organization,
+        actor_type=AuditEvent.Actor.API_KEY,
+        actor="production",
+        action="file.create",
+        object_type="file",
+        object_id=file.file_id,
+        account_name=file.account.name,
+        result="failed",
+        ip=f"10.20.{dice.randint(0, 9)}.{dice.randint(2, 250)}",
+        request_id=f"req_{dice.getrandbits(128):032x}",
+        details={"reason": file.failure},
     )
 
 
@@ -246,7 +269,7 @@ def _event(
         result="failed" if failed else "ok",
         ip=f"10.20.{dice.randint(0, 9)}.{dice.randint(2, 250)}",
         request_id=f"req_{dice.getrandbits(128):032x}",
-        details={"reason": dice.choice(ERRORS)} if failed else {"bytes": dice.randint(10**4, 10**8)},
+        details={"reason": dice.choice(list(ERRORS))} if failed else {"bytes": dice.randint(10**4, 10**8)},
     )
 
 
@@ -260,6 +283,7 @@ def _deletions(
         file = _file(dice, 10_000 + place, organizations["northwind"], account, None)
         gone = FileState.FAILED if state == CopyState.UNCONFIRMED else FileState.DELETING
         file.state, file.deleted_reason, file.failure = gone, DeletedReason.USER, ""
+        file.failure_kind = ""
         file.save()
         since, soon = timezone.now() - timedelta(hours=2 * place + 1), timezone.now() + timedelta(minutes=4)
         FileCopy.objects.create(

@@ -180,14 +180,14 @@ def test_the_page_of_a_key_leads_to_what_came_with_it(root: Client, acme: Tenant
     other.api.create(b"theirs")
     ApiKey.objects.filter(pk=acme.key.pk).update(last_used_ip="192.0.2.44")
     page = root.get(reverse("admin:files_app_apikey_change", args=[acme.key.pk]))
-    files, uploads, activity = page.context["use"]
-    assert (files.number, files.what, uploads.number, activity.number) == ("1", "stored, 2 KiB", "0", "1")
+    files, failures, events = page.context["use"]
+    assert (files.text, failures.text, events.text) == ("1 stored, 2 KiB", "0", "1")
     assert b"192.0.2.44" in page.content
     listed = root.get(files.link).context["cl"].result_list
     assert [row.filename for row in listed] == ["mine.txt"]
-    assert root.get(uploads.link).status_code == 200
-    events = root.get(activity.link).context["cl"].result_list
-    assert [(event.action, event.organization_id) for event in events] == [
+    assert root.get(failures.link).status_code == 200
+    rows = root.get(events.link).context["cl"].result_list
+    assert [(event.action, event.organization_id) for event in rows] == [
         ("file.create", acme.organization.pk)
     ]
 

@@ -288,7 +288,7 @@ def opens(client: Client, subject: str, page: str, cast: Cast, which: int) -> bo
     where = address(subject, page, cast.rows(subject)[which].pk)
     if page == "confirm":
         return client.post(where).status_code == 302
-    answer = client.get(where) if page == "image" else client.post(where)
+    answer = client.get(where) if page in {"image", "folders"} else client.post(where)
     body_of(answer)
     return answer.status_code in {200, 415}
 

@@ -21,6 +21,7 @@ from files_app.admin.search import PARTS_INDEX, search_files
 from files_app.models import AuditEvent, File, FileCopy, Organization
 from files_app.services.deletes import expiry, queue, tombstones
 from files_app.services.index.usage import actual_usage
+from files_app.services.reading.folders import list_folder
 from files_app.services.reading.listing import FileFilters, FileSelection, PageQuery, page_of
 from files_app.services.reading.lookup import find_file
 from files_app.services.tenants.staff import EVERYTHING
@@ -178,6 +179,13 @@ def changelist(model: Any, query: dict[str, str]) -> Callable[[], Any]:
 )
 def test_a_list_of_the_admin_reads_an_index(model: Any, query: dict[str, str], index: str) -> None:
     check(changelist(model, query), index)
+
+
+@pytest.mark.usefixtures("full_index")
+@pytest.mark.parametrize("prefix", ["", "bucket/", "bucket/2026/"])
+def test_a_folder_reads_its_stretch_of_keys(prefix: str) -> None:
+    copies = FileCopy.objects.filter(account=some_file().account_id)
+    check(lambda: list_folder(copies, prefix), "copy_by_key")
 
 
 @pytest.mark.usefixtures("full_index")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 from tests.browsers import browser as browser
@@ -19,7 +20,7 @@ PHONE = (390, 844)
 PICTURES = os.environ.get("SCREENSHOTS_DIR", "")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The web server alone: a worker would ask the providers of the demo, which do not exist."""
     stack = Stack(
@@ -110,3 +111,13 @@ def picture() -> Callable[[Page, str], None]:
             page.screenshot(path=f"{PICTURES}/{name}.png")
 
     return take
+
+
+def serious_findings(page: Page) -> list[str]:
+    """Return what axe finds serious or critical, with where."""
+    return [
+        f"{finding['id']}: {node['target']} {node.get('failureSummary', '')[:300]}"
+        for finding in Axe().run(page).response["violations"]
+        if finding["impact"] in {"serious", "critical"}
+        for node in finding["nodes"]
+    ]

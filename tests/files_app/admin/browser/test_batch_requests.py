@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.files_app.admin.browser.conftest import PHONE, WIDE, OpenPage
-from tests.files_app.admin.browser.test_admin import FILES, open_file, serious_findings
+from tests.files_app.admin.browser.conftest import PHONE, WIDE, OpenPage, serious_findings
+from tests.files_app.admin.browser.test_admin import FILES, open_file
 from tests.files_app.admin.demo import HOSTILE_ERROR
 
 Picture = Callable[[Page, str], None]
