@@ -8,9 +8,11 @@ from datetime import date, datetime
 from typing import Any
 
 from django import template
+from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.cache import cache
 from django.db.models import Max, Min
+from django.utils.text import capfirst
 
 from files_app import words
 from files_app.admin import formatting
@@ -36,6 +38,13 @@ register.simple_tag(meter)
 def copy_button(text: str, label: str = "Copy") -> dict[str, str]:
     """Return a button that copies a text."""
     return {"text": text, "label": label}
+
+
+@register.filter
+def list_title(opts: Any) -> str:
+    """Return what the admin calls a model's rows."""
+    registered = admin.site._registry.get(opts.model)
+    return getattr(registered, "all_of_them", "") or capfirst(str(opts.verbose_name_plural))
 
 
 @register.simple_tag

@@ -19,7 +19,7 @@ PHONE = (390, 844)
 PICTURES = os.environ.get("SCREENSHOTS_DIR", "")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The web server alone: a worker would ask the providers of the demo, which do not exist."""
     stack = Stack(
