@@ -7,6 +7,7 @@ from datetime import datetime
 from django.utils import timezone
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
+_DECIMAL_UNITS = ("KB", "MB", "GB", "TB", "PB")
 _STEPS = ((60, "s"), (3_600, "min"), (86_400, "h"), (86_400 * 60, "d"), (86_400 * 730, "months"))
 _SECONDS_IN = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "months": 30.44 * 86_400, "years": 365.25 * 86_400}
 
@@ -35,13 +36,19 @@ def readable_seconds(seconds: int) -> str:
 
 
 def exact_bytes(size: int) -> str:
-    """Return a size in the largest unit that says it exactly: `100 GiB`, `1000 bytes`."""
+    """Return a size exactly, in the unit in which it is shortest: `100 GiB`, `10 MB`, `1001 bytes`."""
+    binary, decimal = _largest(size, 1024, _UNITS), _largest(size, 1000, _DECIMAL_UNITS)
+    value, unit = min(binary, decimal, key=lambda found: found[0])
+    return f"{value} {unit}"
+
+
+def _largest(size: int, step: int, units: tuple[str, ...]) -> tuple[int, str]:
     unit = "bytes"
-    for bigger in _UNITS:
-        if size == 0 or size % 1024:
+    for bigger in units:
+        if size == 0 or size % step:
             break
-        size, unit = size // 1024, bigger
-    return f"{size} {unit}"
+        size, unit = size // step, bigger
+    return size, unit
 
 
 def age(moment: datetime | None) -> str:

@@ -243,6 +243,7 @@ MIDDLEWARE = [
     "gateway.people.CsrfViewMiddleware",
     "gateway.people.AuthenticationMiddleware",
     "gateway.people.MessageMiddleware",
+    "gateway.people.TimeZoneMiddleware",
     "gateway.people.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",  # last, as its documentation asks
 ]

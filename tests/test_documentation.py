@@ -325,5 +325,5 @@ def _is_test(name: str) -> bool:
 
 
 def test_the_readmes_figures_are_those_that_were_measured() -> None:
-    _, _, rest = README.read_text().partition(f"{figures.BEGIN}\n")
+    _, _, rest = (PROJECT / "README.md").read_text().partition(f"{figures.BEGIN}\n")
     assert rest.partition(f"\n{figures.END}")[0] == figures.table(), "write it: python -m benchmarks.figures"

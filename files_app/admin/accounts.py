@@ -51,7 +51,7 @@ from providers.registry import DRIVERS, driver_class
 class EnabledFilter(ChoiceFilter):
     """By whether the account is used."""
 
-    title = "status"
+    title = "state"
     parameter_name = "enabled"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -356,7 +356,7 @@ class ProviderAccountAdmin(GatewayAdmin):
             else badge("shared", "info", "Every organization uses it.")
         )
 
-    @admin.display(description="Status")
+    @admin.display(description="State")
     def status(self, row: ProviderAccount) -> SafeString:
         """Show whether it is used and works."""
         return account_status(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.admin import ShowFacets
@@ -11,6 +12,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.text import capfirst
 
 from files_app.admin.exports import EXPORT_FORMAT
@@ -34,11 +36,13 @@ class GatewayAdmin(UnfoldAdmin):
     """Shows the rows of organizations in sight, and writes every change into the audit trail.
 
     organization_path: where a row's organization is. object_type: what the audit trail calls a row.
+    list_title, row_name: what people call all rows and one, where that is not the model's name.
     """
 
     organization_path: ClassVar[str] = "organization"
     object_type: ClassVar[str] = ""
     list_title: ClassVar[str] = ""
+    row_name: ClassVar[str] = ""
     empty_title: ClassVar[str] = ""
     empty_text: ClassVar[str] = ""
     empty_link: ClassVar[str] = ""
@@ -59,8 +63,22 @@ class GatewayAdmin(UnfoldAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Call the list by its name, not `Select ... to change`."""
-        title = self.list_title or capfirst(str(self.opts.verbose_name_plural))
-        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+        return super().changelist_view(request, {"title": self.all_of_them, **(extra_context or {})})
+
+    @property
+    def all_of_them(self) -> str:
+        """What the list is called."""
+        return self.list_title or capfirst(str(self.opts.verbose_name_plural))
+
+    @property
+    def one_of_them(self) -> str:
+        """What a row is called."""
+        return self.row_name or str(self.opts.verbose_name)
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Call the form as the button does that leads to it."""
+        title = f"New {self.one_of_them}"
+        return super().add_view(request, form_url, {"title": title, **(extra_context or {})})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return reach_for(request).limit(super().get_queryset(request), self.organization_path)
@@ -119,10 +137,16 @@ class GatewayAdmin(UnfoldAdmin):
         """Answer for a row that is not there, or not for this user: nobody learns which."""
         return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Let the days and months of filters be UTC's, as those of the charts that lead here are."""
+        with timezone.override(UTC):
+            return super().get_changelist_instance(request)
+
     def matching(self, request: HttpRequest) -> QuerySet[Any]:
         """Return all rows that match the filters and the search of the list's address."""
         changelist = self.get_changelist_instance(without(request, EXPORT_FORMAT))
-        return changelist.get_queryset(request)
+        rows: QuerySet[Any] = changelist.get_queryset(request)
+        return rows
 
     def audit_id(self, row: Any) -> str:
         """Return what the audit trail calls the row."""

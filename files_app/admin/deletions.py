@@ -149,7 +149,7 @@ class DeletionAdmin(ReadOnlyAdmin):
         """Show the file's name and its id at the provider."""
         return two_lines(row.file.filename or "unnamed", identifier(row.remote_id or row.file.file_id))
 
-    @admin.display(description="Provider")
+    @admin.display(description="Account")
     def provider(self, row: FileCopy) -> SafeString:
         """Show who has to delete, and whose file it was."""
         return two_lines(row.account.name, row.file.organization.name)

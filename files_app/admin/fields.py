@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django import forms
@@ -45,8 +45,16 @@ class OwnerField(ModelChoiceField):
         return None if value == SHARED else super().clean(value)
 
 
+def show_default_rates(form: forms.Form | ModelForm, of: Mapping[str, int]) -> None:
+    """Show in each empty field what holds while it is empty. of: settings, by the names of columns."""
+    for name, value in of.items():
+        shown = exact_bytes(value) if name.startswith("bytes") else f"{value:,}"
+        if name in form.fields:
+            form.fields[name].widget.attrs["placeholder"] = shown if value else "no limit"
+
+
 class SizeField(forms.CharField):
-    """A number of bytes, written as people do: `100 GiB`. Every unit is binary."""
+    """A number of bytes, written as people do: `100 GiB`; `10 MB` is 10,000,000, `10 M` as `10 MiB`."""
 
     widget = widgets.UnfoldAdminTextInputWidget
 
@@ -63,8 +71,10 @@ class SizeField(forms.CharField):
         text = str(str(super().to_python(value))).replace(",", "").removesuffix("ytes")
         found = _SIZE.fullmatch(text)
         if found is None:
-            raise forms.ValidationError("Write a size such as 100 GiB, 512 MiB or 1048576.")
-        size = round(float(found[1]) * 1024 ** _POWERS[(found[2] or "")[:1].upper()])
+            raise forms.ValidationError("Write a size such as 100 GiB, 10 MB or 1048576.")
+        unit = (found[2] or "").upper()
+        step = 1000 if len(unit) == 2 and unit.endswith("B") else 1024
+        size = round(float(found[1]) * step ** _POWERS[unit[:1]])
         if size > MAX_SIZE:
             raise forms.ValidationError(f"At most {short_bytes(MAX_SIZE)}.")
         return size

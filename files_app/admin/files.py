@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
@@ -17,21 +16,22 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import lazy
 from django.views.decorators.http import require_POST, require_safe
-from unfold import widgets
 
 from files_app.admin import filters
 from files_app.admin.base import ReadOnlyAdmin, without
 from files_app.admin.batch_requests import RequestPages
 from files_app.admin.bulk import BulkAction, as_admin_action
+from files_app.admin.expiry import ExpiryForm
 from files_app.admin.exports import EXPORT_FORMAT, FILES, export
 from files_app.admin.fields import shown_json
 from files_app.admin.file_list import FileChangeList, FileColumns, address_with_expiry, columns_of
 from files_app.admin.file_page import failure_panel, has_content, origin_facts, timeline, why_unreadable
 from files_app.admin.folders import folders_of_chosen
+from files_app.admin.formatting import exact
 from files_app.admin.holds import HOLD, HeldFilter, MayHold
 from files_app.admin.pages import not_possible, page
 from files_app.admin.paginator import SizedPaginator
-from files_app.admin.preview import image_response, preview
+from files_app.admin.preview import image_response, pdf_response, preview
 from files_app.admin.requests import caller_of, reach_for
 from files_app.admin.search import search_files, search_help
 from files_app.exceptions import FileNotFoundInIndexError, GatewayError, InvalidRequestError
@@ -48,26 +48,11 @@ from files_app.services.upstream.recheck import recheck_file
 from files_app.web.content import content_response
 from files_app.web.exception_handler import answer_for
 from files_app.web.representation import file_record
+from files_app.web.security_headers import FRAMING_POLICY
 from providers.exceptions import ProviderConfigurationError, ProviderError
 
 FACETS_CACHE_SECONDS = 30
 WAITING_STATES = (CopyState.DELETING, CopyState.DEAD)
-
-
-class ExpiryForm(forms.Form):
-    """When the selected files shall expire."""
-
-    expires_at = forms.SplitDateTimeField(
-        label="Expires at (UTC)", required=False, widget=widgets.UnfoldAdminSplitDateTimeWidget
-    )
-    never = forms.BooleanField(label="Never", required=False, widget=widgets.UnfoldBooleanSwitchWidget)
-
-    def clean(self) -> dict[str, Any]:
-        """Ask for a time or for `never`."""
-        cleaned: dict[str, Any] = super().clean() or {}
-        if bool(cleaned.get("expires_at")) == bool(cleaned.get("never")) and not self.errors:
-            self.add_error("expires_at", "Choose a time, or never.")
-        return cleaned
 
 
 def _delete(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
@@ -88,7 +73,7 @@ def _delete(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
 def _set_expiry(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
     expires_at = answers["expires_at"]
     set_expiry(file, expires_at, caller=caller_of(request, file.organization_id))
-    return f"expires {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "never expires"
+    return f"expires {exact(expires_at)}" if expires_at else "never expires"
 
 
 def _retry_deletion(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
@@ -195,6 +180,7 @@ class FileAdmin(MayHold, FileColumns, ReadOnlyAdmin):
             path("export/", view(require_safe(self.export_matching)), name="files_app_file_export"),
             path("<int:pk>/preview/", view(require_POST(self.preview)), name="files_app_file_preview"),
             path("<int:pk>/image/", view(require_safe(self.image)), name="files_app_file_image"),
+            path("<int:pk>/pdf/", view(require_safe(self.pdf)), name="files_app_file_pdf"),
             path("<int:pk>/download/", view(require_POST(self.download)), name="files_app_file_download"),
             *RequestPages(self._readable, self.opts).urls(view),
             *super().get_urls(),
@@ -275,7 +261,9 @@ class FileAdmin(MayHold, FileColumns, ReadOnlyAdmin):
 
     def show(self, request: HttpRequest, row: File) -> HttpResponse:
         """Show everything that is known of a file."""
-        return page(request, "file.html", row.filename or row.file_id, self._facts(request, row))
+        response = page(request, "file.html", row.filename or row.file_id, self._facts(request, row))
+        response.headers["Content-Security-Policy"] = FRAMING_POLICY
+        return response
 
     def _facts(self, request: HttpRequest, file: File) -> dict[str, Any]:
         may_change = self.has_change_permission(request, file)
@@ -302,6 +290,7 @@ class FileAdmin(MayHold, FileColumns, ReadOnlyAdmin):
             "can_expire": may_change and is_available and not file.is_held,
             "may_see_audit": request.user.has_perm("files_app.view_auditevent"),
             "base_url": request.build_absolute_uri("/v1"),
+            "link": request.build_absolute_uri(request.path),
             "waiting_states": WAITING_STATES,
         }
 
@@ -328,10 +317,18 @@ class FileAdmin(MayHold, FileColumns, ReadOnlyAdmin):
 
     def image(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         """Answer with a picture for the preview."""
+        return self._drawn(request, pk, image_response)
+
+    def pdf(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        """Answer with a PDF for the preview."""
+        return self._drawn(request, pk, pdf_response)
+
+    def _drawn(self, request: HttpRequest, pk: int, respond: Any) -> HttpResponseBase:
         try:
-            return image_response(request, self._readable(request, pk))
+            answer: HttpResponseBase = respond(request, self._readable(request, pk))
         except (GatewayError, ProviderError, ProviderConfigurationError) as exc:
-            return HttpResponse(answer_for(exc).message, content_type="text/plain", status=404)
+            answer = HttpResponse(answer_for(exc).message, content_type="text/plain", status=404)
+        return answer
 
     def download(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         """Stream a file to the browser, as an attachment."""

@@ -103,7 +103,7 @@ class OrganizationFilter(NumberFilter):
 class AccountFilter(NumberFilter):
     """By provider account, of those that the organizations in sight may use."""
 
-    title = "provider"
+    title = "account"
     parameter_name = "account"
     column = "account_id"
 

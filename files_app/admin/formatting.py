@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -34,8 +35,9 @@ def shown_size(size: int) -> SafeString:
 
 
 def exact(moment: datetime) -> str:
-    """Return a moment to the second: `2026-11-23 18:31:02 UTC`."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    """Return a moment to the second, in the viewer's time zone: `2026-11-23 18:31:02 UTC`."""
+    local = timezone.localtime(moment)
+    return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
 
 
 def shown_age(moment: datetime | None) -> SafeString:

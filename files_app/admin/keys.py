@@ -18,7 +18,7 @@ from unfold import widgets
 from files_app.admin import key_rotation
 from files_app.admin.base import GatewayAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
-from files_app.admin.fields import RATE_HELP, ModelForm, SizeField
+from files_app.admin.fields import RATE_HELP, ModelForm, SizeField, show_default_rates
 from files_app.admin.filters import ChoiceFilter, OrganizationFilter
 from files_app.admin.formatting import NOTHING, badge, shown_age, two_lines
 from files_app.admin.key_use import use_of
@@ -27,6 +27,7 @@ from files_app.admin.requests import caller_of, reach_for
 from files_app.exceptions import InvalidRequestError
 from files_app.models import ApiKey
 from files_app.models.organizations import RATE_LIMITS, Scope, all_scopes
+from files_app.services.index.limits import default_key_rates
 from files_app.services.tenants import keys
 from files_app.services.tenants.key_rotation import end_overlap, keys_starting, rotate_key, working_secret
 from files_app.services.tenants.rates import set_rates
@@ -35,7 +36,7 @@ from files_app.services.tenants.rates import set_rates
 class KeyStatusFilter(ChoiceFilter):
     """By whether a key works."""
 
-    title = "status"
+    title = "state"
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -82,6 +83,10 @@ class KeyForm(ModelForm):
 
     bytes_per_minute = SizeField(required=False, help_text=f"Such as 10 GiB. {RATE_HELP}")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        show_default_rates(self, default_key_rates())
+
     def clean(self) -> dict[str, Any]:
         """Refuse the name of a key that still works."""
         cleaned: dict[str, Any] = super().clean() or {}
@@ -104,6 +109,10 @@ class RatesForm(ModelForm):
         widgets = dict.fromkeys(RATE_LIMITS, widgets.UnfoldAdminIntegerFieldWidget)
 
     bytes_per_minute = SizeField(required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        show_default_rates(self, default_key_rates())
 
 
 def _revoke(request: HttpRequest, row: ApiKey, answers: dict[str, Any]) -> str:
@@ -253,7 +262,7 @@ class ApiKeyAdmin(GatewayAdmin):
         """Show the name and the part of the key that may be shown."""
         return two_lines(row.name, format_html("<code>{}…{}</code>", row.prefix, row.last_four))
 
-    @admin.display(description="Status")
+    @admin.display(description="State")
     def status(self, row: ApiKey) -> SafeString:
         """Show whether it works."""
         if working_secret(row) is None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import F, FloatField
 from django.db.models.functions import Cast, NullIf
 from django.http import HttpRequest, HttpResponse
@@ -16,17 +17,23 @@ from unfold import widgets
 from files_app.admin.base import GatewayAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.charts import usage_chart
-from files_app.admin.fields import RATE_HELP, ModelForm, SizeField
+from files_app.admin.fields import RATE_HELP, ModelForm, SizeField, show_default_rates
 from files_app.admin.filters import ChoiceFilter
 from files_app.admin.formatting import badge, shown_age
 from files_app.admin.meters import meter
 from files_app.admin.requests import caller_of, reach_for
 from files_app.models import Organization
-from files_app.models.organizations import MAX_TRASH_DAYS, RATE_LIMITS
+from files_app.models.organizations import (
+    MAX_TRASH_DAYS,
+    RATE_LIMITS,
+    default_max_file_bytes,
+    default_quota_bytes,
+)
 from files_app.services.index import usage
+from files_app.services.index.limits import default_rates
 from files_app.services.operations import overview
 from files_app.services.operations.overview import CRITICAL_PERCENT, WARNING_PERCENT
-from files_app.words import short_bytes
+from files_app.words import exact_bytes, short_bytes
 
 TRASH = ["trash_days", "trash_is_free"]
 _TAKEN = (
@@ -39,7 +46,7 @@ _TAKEN = (
 class ActiveFilter(ChoiceFilter):
     """By whether keys of the organization are accepted."""
 
-    title = "status"
+    title = "state"
     parameter_name = "active"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -94,8 +101,16 @@ class OrganizationForm(ModelForm):
             **dict.fromkeys(RATE_LIMITS, RATE_HELP),
         }
 
-    quota_bytes = SizeField(label="Quota", help_text="What all files together may hold, such as 100 GiB.")
-    max_file_bytes = SizeField(label="Largest file", help_text="Such as 512 MiB. A provider may allow less.")
+    quota_bytes = SizeField(
+        label="Quota",
+        help_text="What all files together may hold, such as 100 GiB.",
+        initial=default_quota_bytes,
+    )
+    max_file_bytes = SizeField(
+        label="Largest file",
+        help_text="Such as 512 MiB. A provider may allow less.",
+        initial=default_max_file_bytes,
+    )
     trash_days = DaysField(
         label="Days in the trash",
         required=False,
@@ -105,6 +120,19 @@ class OrganizationForm(ModelForm):
         help_text="How long staff may restore what was deleted. 0 or empty: deleted files go at once.",
     )
     bytes_per_minute = SizeField(required=False, help_text=f"Such as 10 GiB. {RATE_HELP}")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        show_default_rates(self, default_rates())
+
+
+def _over(row: Organization, changed: Collection[str]) -> Iterator[str]:
+    """Yield which limits that were changed are below what is used already."""
+    if "quota_bytes" in changed and row.used_bytes > row.quota_bytes:
+        used, quota = short_bytes(row.used_bytes), exact_bytes(row.quota_bytes)
+        yield f"{row.name} uses {used}, which is more than its quota of {quota} now"
+    if "max_files" in changed and 0 < row.max_files < row.file_count:
+        yield f"{row.name} has {row.file_count:,} files, which is more than the {row.max_files:,} of now"
 
 
 def _recount(request: HttpRequest, row: Organization, answers: dict[str, Any]) -> str:
@@ -135,7 +163,7 @@ class OrganizationAdmin(GatewayAdmin):
     organization_path = "pk"
     object_type = "organization"
     empty_title = "No organization yet"
-    empty_text = "An organization is a tenant: it owns API keys, files and a quota. Create the first one."
+    empty_text = "An organization owns API keys, files and a quota. Create the first one."
     form = OrganizationForm
     list_display = ["shown_name", "usage", "used", "quota", "files", "created"]
     list_display_links = ["shown_name"]
@@ -177,6 +205,12 @@ class OrganizationAdmin(GatewayAdmin):
             context = {"usage": overview.usage_of(row), "chart": usage_chart(history), "subtitle": None}
             extra_context = {**context, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, extra_context)
+
+    def save_model(self, request: HttpRequest, obj: Organization, form: Any, change: bool) -> None:
+        """Save, and say so where the limits are below what is used already."""
+        super().save_model(request, obj, form, change)
+        for problem in _over(obj, form.changed_data):
+            messages.warning(request, f"{problem}. Nothing is deleted; uploads are refused until it is less.")
 
     def organization_id_of(self, row: Any) -> int | None:
         """Return the organization itself."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
@@ -29,7 +30,7 @@ class GatewaySite(SignInSite):
     def get_urls(self) -> list[URLPattern | URLResolver]:
         pages: list[URLPattern | URLResolver] = [
             path("upload/", self.admin_view(upload.upload_page), name="upload"),
-            path("upload/send/", self.admin_view(upload.receive), name="upload_send"),
+            path("upload/send/", self._for_scripts(upload.receive), name="upload_send"),
             path("invitation/", invitation.invitation, name="invitation"),
             path("system/", self.admin_view(system.system_page), name="system"),
         ]
@@ -41,6 +42,17 @@ class GatewaySite(SignInSite):
         if is_let_in:
             context.annotate(user=request.user.get_username())
         return is_let_in
+
+    def _for_scripts(self, view: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
+        """Return the view for scripts: whoever is signed out is told so instead of led to another page."""
+        inner = self.admin_view(view)
+
+        def respond(request: HttpRequest) -> HttpResponse:
+            if not self.has_permission(request):
+                return JsonResponse({"error": "You are signed out. Sign in again."}, status=401)
+            return inner(request)
+
+        return respond
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import capfirst
 from unfold import widgets
 
 from files_app.admin.fields import ModelForm
@@ -63,7 +64,7 @@ class StaffForm(ModelForm):
     class Meta:
         model = User
         fields = ["username", "first_name", "last_name", "email"]
-        labels = {"username": "Name"}
+        labels = {"username": "Name", "email": "E-mail"}
         help_texts = {"username": "What the person signs in with, and what the audit trail says."}
         widgets = dict.fromkeys(
             ("username", "first_name", "last_name", "email"), widgets.UnfoldAdminTextInputWidget
@@ -72,7 +73,7 @@ class StaffForm(ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["role"].choices = [  # type: ignore[attr-defined]  # a ChoiceField
-            (name, _explained(name, meaning)) for name, meaning in staff_roles.roles()
+            (name, _explained(capfirst(name), meaning)) for name, meaning in staff_roles.roles()
         ]
         if self.instance.pk:
             self._show_stored(self.instance)
@@ -120,7 +121,7 @@ class NewStaffForm(StaffForm):
                     "invitation link", f"the person chooses a password; one use, {LIFETIME.days} days"
                 ),
             ),
-            (GENERATED, _explained("generated password", "works at once")),
+            (GENERATED, _explained("Generated password", "works at once")),
         ],
         initial=INVITATION,
         help_text="Either is shown once, after saving.",

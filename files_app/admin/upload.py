@@ -27,12 +27,13 @@ from files_app.services.tenants import throttle
 from files_app.services.uploads.begin import upload_file
 from files_app.services.uploads.dry_run import check_upload
 from files_app.services.uploads.request import UploadRequest
+from files_app.streams.checks import required_extensions
 from files_app.streams.raw import RawSource
 from files_app.web.bodies import body_reader, content_length
 from files_app.web.exception_handler import answer_for
 from files_app.web.representation import dry_run_object
 from providers.exceptions import ProviderConfigurationError
-from providers.objects import INPUT_PURPOSES, Operation
+from providers.objects import INPUT_PURPOSES, Capabilities, Operation
 
 MAX_OFFERED_ORGANIZATIONS = 200
 
@@ -74,7 +75,17 @@ def _account(account: ProviderAccount) -> dict[str, Any] | None:
         "name": account.name,
         "driver": account.driver,
         "is_default": account.is_default,
-        "purposes": sorted(capabilities.purposes),
+        "purposes": [_purpose(name, capabilities) for name in sorted(capabilities.purposes)],
+    }
+
+
+def _purpose(name: str, capabilities: Capabilities) -> dict[str, Any]:
+    """Return what can be known of a file before it is sent; `max_bytes` None for no limit of its own."""
+    limits = [capabilities.max_bytes_for(name), settings.BATCH_MAX_FILE_BYTES if name == "batch" else None]
+    return {
+        "name": name,
+        "max_bytes": min((limit for limit in limits if limit is not None), default=None),
+        "extensions": required_extensions(name, capabilities),
     }
 
 

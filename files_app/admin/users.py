@@ -76,6 +76,8 @@ class StaffAdmin(SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # type: ignore[
 
     object_type = "user"
     list_title = "Staff"
+    row_name = "member of staff"
+    add_form_template = "admin/change_form.html"
     form = StaffForm
     add_form = NewStaffForm
     change_password_form = AdminPasswordChangeForm

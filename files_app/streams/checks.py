@@ -27,6 +27,11 @@ from providers.objects import (
 )
 
 
+def required_extensions(purpose: str, capabilities: Capabilities) -> tuple[str, ...]:
+    """Return the endings of which a file's name needs one, with their dots; none where any will do."""
+    return (".jsonl",) if purpose == "batch" else capabilities.extensions.get(purpose, ())
+
+
 @dataclass(frozen=True, slots=True)
 class UploadRules:
     """What an upload is measured against: the service's limits, the organization's, the driver's.
@@ -75,7 +80,7 @@ class UploadRules:
 
     def check_name(self, filename: str, purpose: str) -> None:
         """Refuse an extension that the purpose does not allow."""
-        allowed = (".jsonl",) if purpose == "batch" else self.capabilities.extensions.get(purpose, ())
+        allowed = required_extensions(purpose, self.capabilities)
         if allowed and extension_of(filename) not in allowed:
             raise InvalidRequestError(
                 f"A file of purpose '{purpose}' needs a name that ends in {' or '.join(allowed)}.",

@@ -9,12 +9,14 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from django import template
+from django.contrib import admin
 from django.contrib.admin.templatetags.admin_urls import admin_urlname
 from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.core.cache import cache
 from django.db.models import Max, Min
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from files_app import words
 from files_app.admin import formatting
@@ -40,6 +42,13 @@ register.simple_tag(meter)
 def copy_button(text: str, label: str = "Copy") -> dict[str, str]:
     """Return a button that copies a text."""
     return {"text": text, "label": label}
+
+
+@register.filter
+def list_title(opts: Any) -> str:
+    """Return what the admin calls a model's rows."""
+    registered = admin.site._registry.get(opts.model)
+    return getattr(registered, "all_of_them", "") or capfirst(str(opts.verbose_name_plural))
 
 
 @register.simple_tag

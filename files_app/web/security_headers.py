@@ -13,6 +13,9 @@ STRICT_POLICY = (
 # The admin's theme evaluates Alpine expressions from attributes.
 ADMIN_POLICY = STRICT_POLICY.replace("script-src 'self'", "script-src 'self' 'unsafe-eval'")
 
+# A file's page frames the browser's own PDF viewer; of ours, the PDF alone may be framed.
+FRAMING_POLICY = f"{ADMIN_POLICY}; frame-src 'self'"
+
 
 class SecurityHeadersMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:

@@ -33,24 +33,44 @@ class Limits:
 NO_LIMITS = Limits()
 
 
+def default_rates() -> dict[str, int]:
+    """Return what an organization may do where nothing else is said, by the names of columns; 0: no limit."""
+    return {
+        "requests_per_minute": settings.REQUESTS_PER_MINUTE,
+        "bytes_per_minute": settings.BYTES_PER_MINUTE,
+        "uploads_per_minute": settings.UPLOADS_PER_MINUTE,
+        "uploads_at_once": settings.ORGANIZATION_UPLOADS_AT_ONCE,
+    }
+
+
+def default_key_rates() -> dict[str, int]:
+    """Return the same of one key."""
+    return {
+        "requests_per_minute": settings.KEY_REQUESTS_PER_MINUTE,
+        "bytes_per_minute": settings.KEY_BYTES_PER_MINUTE,
+        "uploads_per_minute": settings.KEY_UPLOADS_PER_MINUTE,
+        "uploads_at_once": settings.UPLOADS_AT_ONCE,
+    }
+
+
 def limits_of(organization: Organization, key: ApiKey | None = None) -> Limits:
     """Return what holds for requests with a key, or for what staff sends on behalf of an organization."""
     # Redis Cluster keeps together what has the same part in braces.
     place = f"{{org-{organization.pk}}}"
 
-    def both(what: str, of_key: int, of_organization: int) -> tuple[Limit, ...]:
+    of_organization, of_key = default_rates(), default_key_rates()
+
+    def both(what: str) -> tuple[Limit, ...]:
         own = getattr(organization, what)
-        found = [Limit("organization", f"{place}:{what}", of_organization if own is None else own)]
+        found = [Limit("organization", f"{place}:{what}", of_organization[what] if own is None else own)]
         if key is not None:
             own = getattr(key, what)
-            found.append(Limit("key", f"{place}:{what}:key-{key.pk}", of_key if own is None else own))
+            found.append(Limit("key", f"{place}:{what}:key-{key.pk}", of_key[what] if own is None else own))
         return tuple(limit for limit in found if limit.most)
 
     return Limits(
-        requests=both("requests_per_minute", settings.KEY_REQUESTS_PER_MINUTE, settings.REQUESTS_PER_MINUTE),
-        bytes=both("bytes_per_minute", settings.KEY_BYTES_PER_MINUTE, settings.BYTES_PER_MINUTE),
-        uploads=both("uploads_per_minute", settings.KEY_UPLOADS_PER_MINUTE, settings.UPLOADS_PER_MINUTE),
-        uploads_at_once=both(
-            "uploads_at_once", settings.UPLOADS_AT_ONCE, settings.ORGANIZATION_UPLOADS_AT_ONCE
-        ),
+        requests=both("requests_per_minute"),
+        bytes=both("bytes_per_minute"),
+        uploads=both("uploads_per_minute"),
+        uploads_at_once=both("uploads_at_once"),
     )

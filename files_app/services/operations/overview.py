@@ -223,7 +223,7 @@ def activity(reach: Reach, *, days: int = DAYS) -> list[Day]:
     )
     rows = (
         events.order_by()
-        .annotate(day=TruncDate("created_at"))
+        .annotate(day=TruncDate("created_at", tzinfo=UTC))
         .values_list("day", "action", "result")
         .annotate(Count("pk"))
     )
@@ -311,5 +311,5 @@ def usage_history(organization: Organization, *, days: int = DAYS) -> list[Usage
 
 def _bytes_by_day(files: QuerySet[File], moment: str, first: date) -> Counter[date]:
     recent = files.filter(**{f"{moment}__gte": midnight(first)}).order_by()
-    sums = recent.annotate(day=TruncDate(moment)).values_list("day").annotate(Sum("bytes"))
+    sums = recent.annotate(day=TruncDate(moment, tzinfo=UTC)).values_list("day").annotate(Sum("bytes"))
     return Counter(dict(sums))

@@ -2,18 +2,26 @@
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
+    timeZone();
     menus();
     searchShortcut();
     copyButtons();
     facetCounts();
     previews();
+    previewViews();
     requestRows();
     refreshed();
     confirmations();
     streams();
-    document.querySelectorAll("[data-upload]").forEach(uploads);
     document.querySelectorAll(".fg-chart-scroll").forEach((box) => { box.scrollLeft = box.scrollWidth; });
 });
+
+/** The server shows times in the viewer's zone from the next page on. */
+function timeZone() {
+    const zone = encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC");
+    const path = `/${location.pathname.split("/")[1]}/`;
+    document.cookie = `timezone=${zone}; path=${path}; max-age=31536000; samesite=lax${location.protocol === "https:" ? "; secure" : ""}`;
+}
 
 /** Menus are <details>: one is open at a time, a click elsewhere and Escape close it. */
 function menus() {
@@ -67,7 +75,7 @@ function copyButtons() {
         setTimeout(() => {
             button.classList.remove("is-done");
             icon.textContent = "content_copy";
-            if (label) label.textContent = "Copy";
+            if (label) label.textContent = label.dataset.copySaid ?? "Copy";
         }, 1600);
     });
 }
@@ -83,12 +91,19 @@ async function copy(text) {
     field.remove();
 }
 
+/** Whether a request was led to the sign-in page instead of being answered. */
+function wasSignedOut(answer) {
+    return answer.redirected && new URL(answer.url).pathname.endsWith("/login/");
+}
+
+const SIGNED_OUT = "You are signed out. Reload the page to sign in again.";
+
 /** Facets are counted after the page has come, so that a list never waits for them. */
 async function facetCounts() {
     const toolbar = document.querySelector("[data-facets]");
     if (!toolbar) return;
     const answer = await fetch(toolbar.dataset.facets, { headers: { Accept: "application/json" } });
-    if (!answer.ok) return;
+    if (!answer.ok || wasSignedOut(answer)) return;
     const counts = await answer.json();
     toolbar.querySelectorAll("[data-facet]").forEach((place) => {
         const choices = counts[place.dataset.facet];
@@ -108,8 +123,24 @@ function previews() {
         const place = document.getElementById(form.dataset.preview);
         form.querySelector("button").disabled = true;
         const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
-        place.innerHTML = await answer.text();  // made and escaped by the server
+        if (wasSignedOut(answer)) place.textContent = SIGNED_OUT;
+        else place.innerHTML = await answer.text();  // made and escaped by the server
     }));
+}
+
+/** How a preview is shown: its structure or the text as it stands, wrapped or not. */
+function previewViews() {
+    document.addEventListener("click", (event) => {
+        const button = event.target.closest("[data-view]");
+        if (!button) return;
+        const box = button.closest(".fg-preview-box");
+        box.querySelectorAll("[data-view]").forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
+        box.querySelectorAll("[data-panel]").forEach((panel) => { panel.hidden = panel.dataset.panel !== button.dataset.view; });
+    });
+    document.addEventListener("change", (event) => {
+        if (!event.target.matches("[data-wrap]")) return;
+        event.target.closest(".fg-preview-box").classList.toggle("is-wrapped", event.target.checked);
+    });
 }
 
 /** A request's row opens below itself; what it shows is fetched once. */
@@ -128,7 +159,8 @@ function requestRows() {
         row.cells[0].textContent = "Reading…";
         try {
             const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
-            row.cells[0].innerHTML = await answer.text();  // made and escaped by the server
+            if (wasSignedOut(answer)) row.cells[0].textContent = SIGNED_OUT;
+            else row.cells[0].innerHTML = await answer.text();  // made and escaped by the server
         } catch {
             delete row.dataset.loaded;
             row.cells[0].textContent = "The gateway did not answer. Hide the row and show it again.";
@@ -144,6 +176,7 @@ async function refreshed() {
         await new Promise((resolve) => setTimeout(resolve, Number(place.dataset.refresh)));
         if (document.hidden || place.querySelector(".fg-request-detail:not([hidden])")) continue;
         const answer = await fetch(location.href).catch(() => null);
+        if (answer && wasSignedOut(answer)) return;
         if (!answer || !answer.ok) continue;
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(place.id);
         if (!fresh) return;
@@ -151,9 +184,31 @@ async function refreshed() {
     }
 }
 
+/** A form that cannot be undone asks first, in a dialog of the page. */
 function confirmations() {
-    document.querySelectorAll("[data-confirm]").forEach((form) => form.addEventListener("submit", (event) => {
-        if (!window.confirm(form.dataset.confirm)) event.preventDefault();
+    document.querySelectorAll("[data-confirm]").forEach((form) => form.addEventListener("submit", async (event) => {
+        if (form.dataset.confirmed) return;
+        event.preventDefault();
+        const button = event.submitter;
+        if (!await confirmed(form.dataset.confirm, button.textContent.trim())) return;
+        form.dataset.confirmed = "1";
+        form.requestSubmit(button);
+    }));
+}
+
+/** Ask, and return whether the answer was yes. Escape and a click on Cancel mean no. */
+function confirmed(question, verb) {
+    const yes = element("button", { className: "fg-button fg-button-danger", value: "yes" }, verb);
+    const no = element("button", { className: "fg-button", value: "no", autofocus: true }, "Cancel");
+    const form = element("form", { method: "dialog" },
+        element("p", { id: "fg-question" }, question), element("div", { className: "fg-buttons" }, yes, no));
+    const dialog = element("dialog", { className: "fg-dialog" }, form);
+    dialog.setAttribute("aria-labelledby", "fg-question");
+    document.body.append(dialog);
+    dialog.showModal();
+    return new Promise((resolve) => dialog.addEventListener("close", () => {
+        resolve(dialog.returnValue === "yes");
+        dialog.remove();
     }));
 }
 
@@ -171,6 +226,7 @@ function streams() {
 
 async function* lines(form) {
     const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
+    if (wasSignedOut(answer)) throw new Error(SIGNED_OUT);
     if (!answer.ok) throw new Error(`The gateway answered ${answer.status}.`);
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
@@ -224,125 +280,6 @@ async function syncNow(form) {
         place.textContent = error.message;
     }
     button.disabled = false;
-}
-
-/** The upload page: targets to choose from, a place to drop files on, and one transfer after the other. */
-function uploads(form) {
-    const targets = JSON.parse(document.getElementById("upload-targets").textContent);
-    const field = (name) => document.getElementById(`upload-${name}`);
-    const target = () => targets.find((one) => String(one.id) === field("organization").value);
-    const account = () => target().accounts.find((one) => one.name === field("account").value);
-    const options = (select, values) => select.replaceChildren(...values.map(([value, text]) => new Option(text, value)));
-    const queue = [];
-    let isBusy = false;
-
-    const showPurposes = () => {
-        const before = field("purpose").value || "user_data";
-        const purposes = account() ? account().purposes : [];
-        options(field("purpose"), purposes.map((purpose) => [purpose, purpose]));
-        if (purposes.includes(before)) field("purpose").value = before;
-    };
-    const showAccounts = () => {
-        const accounts = target().accounts;
-        options(field("account"), accounts.map((one) => [one.name, `${one.name} (${one.driver})`]));
-        const chosen = accounts.find((one) => one.is_default);
-        if (chosen) field("account").value = chosen.name;
-        field("room").textContent = accounts.length
-            ? `${readable(target().free_bytes)} free; at most ${readable(target().max_bytes)} a file.`
-            : "This organization has no account that takes uploads.";
-        showPurposes();
-    };
-    const next = async () => {
-        if (isBusy || !queue.length) return;
-        isBusy = true;
-        await send(form, queue.shift());
-        isBusy = false;
-        next();
-    };
-    const add = (files) => {
-        for (const file of files) {
-            const row = transferRow(file);
-            field("transfers").append(row);
-            const parameters = new URLSearchParams({
-                organization: field("organization").value, account: field("account").value,
-                purpose: field("purpose").value, expires_after_seconds: field("expiry").value, filename: file.name,
-                model: field("model").value, validate_only: field("check").checked,
-            });
-            queue.push({ file, row, parameters });
-        }
-        next();
-    };
-
-    options(field("organization"), targets.map((one) => [one.id, one.name]));
-    const chosen = targets.find((one) => String(one.id) === form.dataset.chosen) || targets.find((one) => one.accounts.length);
-    if (chosen) field("organization").value = chosen.id;
-    field("organization").addEventListener("change", showAccounts);
-    field("account").addEventListener("change", showPurposes);
-    field("files").addEventListener("change", (event) => { add([...event.target.files]); event.target.value = ""; });
-    const drop = field("drop");
-    ["dragenter", "dragover"].forEach((name) => drop.addEventListener(name, (event) => {
-        event.preventDefault();
-        drop.classList.add("is-over");
-    }));
-    ["dragleave", "drop"].forEach((name) => drop.addEventListener(name, () => drop.classList.remove("is-over")));
-    drop.addEventListener("drop", (event) => { event.preventDefault(); add([...event.dataTransfer.files]); });
-    showAccounts();
-}
-
-function transferRow(file) {
-    return element("li", { className: "fg-transfer" },
-        element("strong", { dir: "auto" }, file.name),
-        element("span", { className: "fg-muted fg-number" }, readable(file.size)),
-        element("progress", { max: 100, value: 0, ariaLabel: `Upload of ${file.name}` }),
-        element("p", {}, "waiting"));
-}
-
-/** XMLHttpRequest, because fetch does not tell how much of a body has gone. */
-function send(form, { file, row, parameters }) {
-    const note = row.querySelector("p");
-    const progress = row.querySelector("progress");
-    return new Promise((resolve) => {
-        const request = new XMLHttpRequest();
-        const fail = (text) => {
-            row.classList.add("is-bad");
-            progress.value = 100;
-            note.textContent = text;
-            resolve();
-        };
-        request.open("PUT", `${form.dataset.upload}?${parameters}`);
-        request.setRequestHeader("X-CSRFToken", form.querySelector("[name=csrfmiddlewaretoken]").value);
-        request.setRequestHeader("Content-Type", file.type || "application/octet-stream");
-        request.upload.addEventListener("progress", (event) => {
-            progress.value = 100 * event.loaded / (event.total || 1);
-            note.textContent = event.loaded < event.total
-                ? `${readable(event.loaded)} of ${readable(event.total)}` : "sent; the provider has to confirm";
-        });
-        request.addEventListener("error", () => fail("The connection broke, or the gateway refused before the end."));
-        request.addEventListener("load", () => {
-            let answer = {};
-            try { answer = JSON.parse(request.responseText); } catch { /* a page instead of an answer */ }
-            if (request.status !== 200) return fail(answer.error || `The gateway answered ${request.status}.`);
-            row.classList.add("is-done");
-            progress.value = 100;
-            if (answer.id) note.replaceChildren("stored as ", element("a", { href: answer.link }, answer.id));
-            else showCheck(row, note, answer);
-            resolve();
-        });
-        request.send(file);
-    });
-}
-
-/** What an upload would become. Its lines are somebody's: they stay text. */
-function showCheck(row, note, answer) {
-    const facts = [`checked: ${answer.provider} would take it, and nothing was stored`];
-    if (answer.batch) {
-        const { records, model, format, bytes, ignored, warnings } = answer.batch;
-        facts.push(`${records} records${model ? ` for ${model}` : ""} as ${format}, ${readable(bytes)}`);
-        if (ignored.length) facts.push(`left out: ${ignored.join(", ")}`);
-        facts.push(...warnings);
-    }
-    note.textContent = facts.join("; ");
-    if (answer.sample && answer.sample.length) row.append(element("pre", {}, answer.sample.join("\n")));
 }
 
 function element(name, properties, ...children) {

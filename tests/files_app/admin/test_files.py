@@ -155,12 +155,12 @@ def test_hostile_names_stay_text_everywhere(root: Client, own: World) -> None:
 
 
 def test_a_preview_shows_the_first_lines_with_numbers(root: Client, own: World) -> None:
-    content = b"".join(b"line %d\n" % number for number in range(2_000))
+    content = b"".join(b"line %d\n" % number for number in range(4_000))
     file = store(own.organization, content, filename="long.txt")
     answer = root.post(reverse("admin:files_app_file_preview", args=[file.pk]))
     preview = answer.context["preview"]
     assert preview.lines[:2] == ("line 0", "line 1") and preview.is_cut
-    assert sum(len(line) + 1 for line in preview.lines) <= 4_097
+    assert sum(len(line) + 1 for line in preview.lines) <= 16 * 1024 + 1
     assert AuditEvent.objects.filter(action="file.content", actor="root", object_id=file.file_id).count() == 1
 
 

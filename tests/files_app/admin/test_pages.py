@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -105,3 +106,25 @@ def test_sign_in_leads_to_the_overview(db: None) -> None:
 def test_history_leads_to_the_audit_trail(root: Client, own: World) -> None:
     answer = root.get(reverse("admin:files_app_provideraccount_history", args=[own.account.pk]))
     assert answer.headers["Location"].endswith("auditevent/?q=ours-account")
+
+
+@pytest.mark.parametrize(
+    ("zone", "shown"),
+    [
+        ("Asia%2FKathmandu", "+0545"),
+        ("Europe/Berlin", "CE"),
+        ("../../etc/passwd", "UTC"),
+        ("Europe", "UTC"),
+        ("", "UTC"),
+    ],
+)
+def test_times_are_in_the_zone_of_the_cookie(root: Client, own: World, zone: str, shown: str) -> None:
+    root.cookies["timezone"] = zone
+    event = reverse("admin:files_app_auditevent_change", args=[own.event.pk])
+    found = re.search(r"<dt>Time</dt><dd>[-0-9]+ [:0-9]+ ([^<]+)</dd>", root.get(event).content.decode())
+    assert found and found[1].startswith(shown)
+
+
+def test_whoever_is_signed_out_is_told_so_instead_of_redirected(db: None) -> None:
+    answer = Client().put(reverse("admin:upload_send"), b"bytes", content_type="text/plain")
+    assert (answer.status_code, "signed out" in answer.json()["error"]) == (401, True)

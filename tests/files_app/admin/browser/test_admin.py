@@ -97,7 +97,7 @@ def test_search_filter_and_facets(open_page: OpenPage, picture: Picture) -> None
     expect(page.locator("#result_list tbody tr")).to_have_count(number)
     expect(page.locator(".fg-tabs [aria-current]")).to_contain_text("Failed")
     page.get_by_role("link", name="Clear all").click()
-    page.locator("summary", has_text="Provider").click()
+    page.locator("summary", has_text="Account").click()
     page.keyboard.press("Escape")
     expect(page.locator(".fg-popover:visible")).to_have_count(0)
 
