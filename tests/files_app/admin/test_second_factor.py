@@ -13,7 +13,9 @@ from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
@@ -251,6 +253,15 @@ def test_a_rotation_of_keys_takes_secrets_along(app: App, settings: Settings) ->
     assert other.post(CODE, {"code": app.code()}).status_code == 403
     recovery = app.recovery_codes[0]
     assert other.post(CODE, {"code": recovery}).status_code == 302
+
+
+def test_pages_ask_nothing_of_who_uses_none_of_it(root: User) -> None:
+    client = Client()
+    send_password(client)
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get("/admin/").status_code == 200
+    tables = re.compile("secondfactor|recoverycode|staffidentity")
+    assert asked.captured_queries and not [each for each in asked if tables.search(each["sql"])]
 
 
 def test_who_has_no_password_is_told_to_need_none(db: None) -> None:
