@@ -158,7 +158,7 @@ def test_a_name_leads_to_no_user_who_is_there_already(provider: IdentityProvider
     User.objects.create_superuser("Anna", password="a-long-enough-password")
     client = Client()
     answer = sign_in(client)
-    assert answer.status_code == 403 and "manage.py staff link anna 0001" in words(answer)
+    assert answer.status_code == 403 and "manage.py sign_in link anna 0001" in words(answer)
     assert not is_in(client) and not StaffIdentity.objects.exists()
 
 

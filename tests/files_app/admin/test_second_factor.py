@@ -230,11 +230,11 @@ def test_renewing_and_taking_off_need_a_code(app: App, root: User, settings: Set
 def test_a_lost_one_is_reset_by_command(app: App, root: User) -> None:
     client = Client()
     client.force_login(root)
-    assert good("staff", "list", "--json").json[0]["has_second_factor"] is True
-    good("staff", "reset-second-factor", "root")
+    assert good("sign_in", "list", "--json").json[0]["has_second_factor"] is True
+    good("sign_in", "reset-second-factor", "root")
     assert not is_in(client)
     assert send_password(Client()) == "/admin/"
-    failing("staff", "reset-second-factor", "root")
+    failing("sign_in", "reset-second-factor", "root")
     assert AuditEvent.objects.get(action="second_factor.reset").actor_type == "command"
 
 
