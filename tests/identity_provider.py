@@ -41,6 +41,7 @@ class IdentityProvider:
         self.spoil: Callable[[Claims], Claims] = lambda claims: claims
         self.broken: set[str] = set()
         self.asks = False
+        self.padding = ""  # what the description has besides
         self.asked: list[str] = []
         self._codes: dict[str, dict[str, str]] = {}
         self._tokens: dict[str, Claims] = {}
@@ -138,7 +139,7 @@ class IdentityProvider:
                     known = provider._tokens.get(bearer)
                     self._json(200, known) if known else self._json(401, {"error": "invalid_token"})
                 elif parts.path == "/.well-known/openid-configuration":
-                    self._json(200, provider.description())
+                    self._json(200, provider.description() | {"padding": provider.padding})
                 elif parts.path == "/favicon.ico":
                     self._send(200, b"", "image/x-icon")
                 else:

@@ -29,6 +29,9 @@ os.environ.update(
     ALLOW_PRIVATE_UPSTREAMS="true",
     CA_BUNDLE="",
     PROVIDER_PROXY="",
+    OIDC_ISSUER="",
+    PASSWORD_SIGN_IN="",
+    SECOND_FACTOR_FOR="",
     WRONG_KEYS_PER_MINUTE="0",  # the suite tries thousands
     LOG_FORMAT="json",
     LOG_LEVEL="INFO",

@@ -23,6 +23,7 @@ SOURCES = {
 
 # The least safe versions, for machines that reach no source of advisories; `make audit` asks one.
 LEAST_SAFE = {
+    "authlib": ("1.6.6", "CVE-2025-68158: a sign-in begun by somebody else; CVE-2025-59420: unknown headers"),
     "celery": ("5.6", "logged the broker's address with its password"),
     "certifi": ("2024.7.4", "CVE-2024-39689: trusted roots that were withdrawn"),
     "cryptography": ("46.0.7", "CVE-2026-39892: buffer overflow; CVE-2026-26007: leaks a private key"),

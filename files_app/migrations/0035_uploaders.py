@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('files_app', '0030_heartbeat_started'),
+        ('files_app', '0031_demo'),
     ]
 
     operations = [

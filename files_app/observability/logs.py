@@ -17,6 +17,7 @@ QUIET_LOGGERS = {
     "celery": "WARNING",
     "kombu": "WARNING",
     "psycopg.pool": "ERROR",  # a line for each try to connect; the requests that wait for it say why it fails
+    "authlib": "WARNING",  # at debug level it tells what proves a sign-in to the provider
     "axes": "WARNING",
     "urllib3": "WARNING",
     "requests": "WARNING",

@@ -63,7 +63,7 @@ class Command(GatewayCommand):
         if factors.unreadable:
             raise CommandError(
                 f"The second factors of {', '.join(factors.unreadable)} cannot be decrypted. Keep every "
-                "key on the list and add the missing one, or `manage.py staff reset-second-factor` them."
+                "key on the list and add the missing one, or `manage.py sign_in reset-second-factor` them."
             )
 
     def _show(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from http.cookies import Morsel
@@ -47,6 +48,7 @@ def provider(running: IdentityProvider, settings: Settings, db: None) -> Identit
     settings.OIDC_ORGANIZATIONS_CLAIM = "teams"
     Organization.objects.create(name="acme")
     running.person, running.extra, running.broken, running.asked = dict(ANNA), {}, set(), []
+    running.padding = ""
     running.signer, running.spoil = running.key, lambda claims: claims
     oidc.forget_provider()
     return running
@@ -156,7 +158,7 @@ def test_a_name_leads_to_no_user_who_is_there_already(provider: IdentityProvider
     User.objects.create_superuser("Anna", password="a-long-enough-password")
     client = Client()
     answer = sign_in(client)
-    assert answer.status_code == 403 and "manage.py staff link anna 0001" in words(answer)
+    assert answer.status_code == 403 and "manage.py sign_in link anna 0001" in words(answer)
     assert not is_in(client) and not StaffIdentity.objects.exists()
 
 
@@ -295,6 +297,21 @@ def test_a_provider_that_is_away_is_told_in_words(provider: IdentityProvider, se
     assert answer.status_code == 503 and "Example SSO does not answer" in words(answer)
 
 
+def test_an_answer_without_end_is_broken_off(provider: IdentityProvider) -> None:
+    provider.padding = "x" * 2_000_000
+    assert Client().post(START).status_code == 503
+
+
+def test_a_provider_that_hangs_holds_few_threads(
+    provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "_places", threading.BoundedSemaphore(1))
+    with oidc._places:
+        answer = Client().post(START)
+        assert answer.status_code == 503 and "Too many people" in words(answer)
+    assert Client().post(START).status_code == 200
+
+
 def test_a_description_of_another_issuer_is_not_believed(
     provider: IdentityProvider, settings: Settings
 ) -> None:
@@ -339,6 +356,8 @@ def test_the_sign_in_page_offers_both_ways_or_one(provider: IdentityProvider, se
     page = Client().get("/admin/login/?next=/admin/upload/").content.decode()
     assert "Continue with Example SSO" in page and 'name="password"' in page
     assert 'name="next" value="/admin/upload/"' in page
+    policy = Client().get("/admin/login/").headers["Content-Security-Policy"]
+    assert "form-action 'self';" in policy
     settings.PASSWORD_SIGN_IN = False
     page = Client().get("/admin/login/").content.decode()
     assert "Continue with Example SSO" in page and 'name="password"' not in page

@@ -13,7 +13,9 @@ from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
@@ -228,11 +230,11 @@ def test_renewing_and_taking_off_need_a_code(app: App, root: User, settings: Set
 def test_a_lost_one_is_reset_by_command(app: App, root: User) -> None:
     client = Client()
     client.force_login(root)
-    assert good("staff", "list", "--json").json[0]["has_second_factor"] is True
-    good("staff", "reset-second-factor", "root")
+    assert good("sign_in", "list", "--json").json[0]["has_second_factor"] is True
+    good("sign_in", "reset-second-factor", "root")
     assert not is_in(client)
     assert send_password(Client()) == "/admin/"
-    failing("staff", "reset-second-factor", "root")
+    failing("sign_in", "reset-second-factor", "root")
     assert AuditEvent.objects.get(action="second_factor.reset").actor_type == "command"
 
 
@@ -251,6 +253,15 @@ def test_a_rotation_of_keys_takes_secrets_along(app: App, settings: Settings) ->
     assert other.post(CODE, {"code": app.code()}).status_code == 403
     recovery = app.recovery_codes[0]
     assert other.post(CODE, {"code": recovery}).status_code == 302
+
+
+def test_pages_ask_nothing_of_who_uses_none_of_it(root: User) -> None:
+    client = Client()
+    send_password(client)
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get("/admin/").status_code == 200
+    tables = re.compile("secondfactor|recoverycode|staffidentity")
+    assert asked.captured_queries and not [each for each in asked if tables.search(each["sql"])]
 
 
 def test_who_has_no_password_is_told_to_need_none(db: None) -> None:

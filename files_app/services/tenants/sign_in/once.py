@@ -23,7 +23,7 @@ def make_code(user: User, *, caller: Caller) -> str:
     if not (user.is_active and user.is_staff):
         raise InvalidRequestError(
             f"'{user.username}' may not sign in: the user is not active, or no staff. "
-            "See `manage.py staff list`."
+            "See `manage.py sign_in list`."
         )
     ticket = tickets.issue(_PURPOSE, {"user": user.pk}, seconds=CODE_SECONDS)
     audit.record(caller, AuditAction.USER_SIGN_IN_CODE, object_type="user", object_id=user.username)

@@ -90,7 +90,7 @@ def _settle(person: Person, caller: Caller) -> tuple[User | None, str]:
         if User.objects.filter(username__iexact=person.username).exists():
             return None, (
                 f"There is a user {person.username} here already who is not linked to you. Ask an "
-                f"administrator of the gateway: manage.py staff link {person.username} {person.subject}"
+                f"administrator of the gateway: manage.py sign_in link {person.username} {person.subject}"
             )
         user = _made(person, caller)
     _grant(user, person, caller)

@@ -1,4 +1,4 @@
-"""`manage.py staff list|code|reset-second-factor|link|unlink|end-sessions`."""
+"""`manage.py sign_in list|code|reset-second-factor|link|unlink|end-sessions`."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Command(GroupCommand):
         "made in the admin, or by their first sign-in with OpenID Connect."
     )
     examples = """
-        manage.py staff list
-        manage.py staff code admin
-        manage.py staff link anna 00u1a2b3c4
+        manage.py sign_in list
+        manage.py sign_in code admin
+        manage.py sign_in link anna 00u1a2b3c4
     """
 
     def add_subcommands(self) -> None:
@@ -38,8 +38,8 @@ class Command(GroupCommand):
             self.list_staff,
             text="List users with their role and their ways in.",
             examples="""
-                manage.py staff list
-                manage.py staff list --json
+                manage.py sign_in list
+                manage.py sign_in list --json
             """,
         )
         self._declare(
@@ -58,7 +58,7 @@ class Command(GroupCommand):
             "link",
             self.link,
             "Let a person of the provider that OIDC_ISSUER names be a user who is here already.",
-            "manage.py staff link anna 00u1a2b3c4",
+            "manage.py sign_in link anna 00u1a2b3c4",
         )
         parser.add_argument("subject", metavar="SUBJECT", help="the claim `sub`, which the refusal shows")
         self._declare(
@@ -69,7 +69,7 @@ class Command(GroupCommand):
         self._declare("end-sessions", self.end_sessions, "End all sessions that a user has open.")
 
     def _declare(self, name: str, run: Any, text: str, example: str = "") -> ArgumentParser:
-        parser = self.subcommand(name, run, text=text, examples=example or f"manage.py staff {name} anna")
+        parser = self.subcommand(name, run, text=text, examples=example or f"manage.py sign_in {name} anna")
         parser.add_argument("name", metavar="NAME")
         return parser
 
@@ -146,7 +146,7 @@ class Command(GroupCommand):
 def _user_named(name: str) -> User:
     user = User.objects.filter(username=name).first()
     if user is None:
-        raise CommandError(f"There is no user '{name}'. See `manage.py staff list`.")
+        raise CommandError(f"There is no user '{name}'. See `manage.py sign_in list`.")
     return user
 
 

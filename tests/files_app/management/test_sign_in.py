@@ -1,4 +1,4 @@
-"""`manage.py staff`"""
+"""`manage.py sign_in`"""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def root(db: None) -> User:
 
 
 def test_a_code_signs_in_once(root: User) -> None:
-    code = good("staff", "code", "root").out.strip()
+    code = good("sign_in", "code", "root").out.strip()
     client, other = Client(), Client()
     assert client.post(f"{ONCE}?next=/admin/system/", {"code": f" {code.upper()} "}).status_code == 302
     assert client.get("/admin/").status_code == 200
@@ -37,12 +37,12 @@ def test_a_code_signs_in_once(root: User) -> None:
 def test_a_code_works_where_passwords_are_off(root: User, settings: Settings) -> None:
     settings.PASSWORD_SIGN_IN = False
     client = Client()
-    client.post(ONCE, {"code": good("staff", "code", "root", "--json").json["code"]})
+    client.post(ONCE, {"code": good("sign_in", "code", "root", "--json").json["code"]})
     assert client.get("/admin/").status_code == 200
 
 
 def test_a_code_is_over_after_ten_minutes(root: User) -> None:
-    code = good("staff", "code", "root").out.strip()
+    code = good("sign_in", "code", "root").out.strip()
     (row,) = Session.objects.all()
     assert timedelta(minutes=9) < row.expire_date - timezone.now() <= timedelta(minutes=10)
     Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
@@ -62,12 +62,12 @@ def test_codes_are_tried_as_seldom_as_passwords(root: User, settings: Settings) 
 
 def test_who_may_not_sign_in_gets_no_code(db: None) -> None:
     User.objects.create_user("customer")
-    assert "may not sign in" in failing("staff", "code", "customer").err
-    assert "There is no user" in failing("staff", "code", "nobody").err
+    assert "may not sign in" in failing("sign_in", "code", "customer").err
+    assert "There is no user" in failing("sign_in", "code", "nobody").err
 
 
 def test_a_code_of_who_was_switched_off_since_signs_nobody_in(root: User) -> None:
-    code = good("staff", "code", "root").out.strip()
+    code = good("sign_in", "code", "root").out.strip()
     User.objects.update(is_active=False)
     assert Client().post(ONCE, {"code": code}).status_code == 403
 
@@ -76,21 +76,21 @@ def test_sessions_of_one_user_end(root: User) -> None:
     mine, others = Client(), Client()
     mine.force_login(root)
     others.force_login(User.objects.create_superuser("other"))
-    assert "1 session of root ended" in good("staff", "end-sessions", "root").out
+    assert "1 session of root ended" in good("sign_in", "end-sessions", "root").out
     assert mine.get("/admin/").status_code == 302
     assert others.get("/admin/").status_code == 200
 
 
 def test_a_link_names_one_person_and_can_be_undone(root: User, settings: Settings) -> None:
-    assert "OIDC_ISSUER is not set" in failing("staff", "link", "root", "0001").err
+    assert "OIDC_ISSUER is not set" in failing("sign_in", "link", "root", "0001").err
     settings.OIDC_ISSUER = "https://login.example.com"
-    good("staff", "link", "root", "0001")
-    assert good("staff", "list", "--json").json[0]["subject"] == "0001"
+    good("sign_in", "link", "root", "0001")
+    assert good("sign_in", "list", "--json").json[0]["subject"] == "0001"
     User.objects.create_user("other")
-    assert "already" in failing("staff", "link", "other", "0001").err
-    good("staff", "unlink", "root")
+    assert "already" in failing("sign_in", "link", "other", "0001").err
+    good("sign_in", "unlink", "root")
     assert not StaffIdentity.objects.exists()
-    failing("staff", "unlink", "root")
+    failing("sign_in", "unlink", "root")
 
 
 def test_expired_sessions_are_removed(root: User) -> None:
