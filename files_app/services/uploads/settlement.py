@@ -96,10 +96,10 @@ class _Settlement:
 
     def _settle_at_once(self, values: Mapping[str, Any]) -> File:
         """Say everything in one round trip, and undo it where anything is not as nearly always."""
-        said = together(
+        *changes, _ = together(
             self._of_file(values), self._of_copy(values), self._of_usage(values), self._event(values)
         )
-        if any(outcome.changed != 1 for outcome in said):
+        if any(change.changed != 1 for change in changes):
             raise _NotAsExpectedError
         return self._told(values)
 
