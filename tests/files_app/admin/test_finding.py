@@ -277,5 +277,7 @@ def test_accounts_of_one_name_are_told_apart(
     assert "ours-org/ours-account" in page and "zzforeign-org/ours-account" in page
     assert "zzforeign-org/zzforeign-account" not in page
     assert "ours-org/ours-account" in body(root, reverse("admin:files_app_filecopy_changelist"))
+    shares = {share.account.name for share in root.get("/admin/").context["shares"]}
+    assert shares == {"ours-org/ours-account", "zzforeign-org/ours-account", "zzforeign-account"}
     alone = body(sign_in("Read-only", own.organization), LIST)
     assert "ours-org/ours-account" not in alone and "ours-account" in alone
