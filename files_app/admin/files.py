@@ -195,6 +195,11 @@ class FileAdmin(MayHold, FileColumns, ReadOnlyAdmin):
         """Return the columns of the chosen tab."""
         return columns_of(request)
 
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """Return what goes next first, where the list is of what expires; else the newest."""
+        soonest_first = request.GET.get(filters.ExpiryFilter.parameter_name) in filters.EXPIRING
+        return ["expires_at", "-id"] if soonest_first else self.ordering
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[FileChangeList]:
         return FileChangeList
 

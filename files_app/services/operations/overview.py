@@ -26,6 +26,7 @@ from files_app.models import (
     Organization,
     ProviderAccount,
 )
+from files_app.services.accounts.names import short_names
 from files_app.services.operations.lateness import is_late
 from files_app.services.tenants.staff import Reach
 
@@ -178,7 +179,7 @@ def _overview(reach: Reach) -> Overview:
         days=activity(reach),
         failures=_failures(reach, accounts),
         deletions=deletions(reach),
-        syncs=_syncs(reach),
+        syncs=_syncs(reach, accounts),
     )
 
 
@@ -198,14 +199,15 @@ def usage_of(row: Organization) -> OrganizationUsage:
 
 
 def _accounts(reach: Reach) -> dict[int, ProviderAccount]:
-    return {account.pk: account for account in reach.usable_accounts()}
+    return {account.pk: account for account in reach.usable_accounts().select_related("organization")}
 
 
 def _shares(reach: Reach, accounts: dict[int, ProviderAccount]) -> list[AccountShare]:
     available = reach.limit(File.objects.filter(state=FileState.AVAILABLE))
     rows = available.order_by().values_list("account").annotate(Count("pk"), Sum("bytes"))
+    names = short_names(accounts.values())
     shares = [
-        AccountShare(pk, accounts[pk].name, accounts[pk].driver, files, size or 0)
+        AccountShare(pk, names[pk], accounts[pk].driver, files, size or 0)
         for pk, files, size in rows
         if pk in accounts
     ]
@@ -249,8 +251,9 @@ def _failures(reach: Reach, accounts: dict[int, ProviderAccount]) -> list[Accoun
     for pk, reason, count in rows.order_by("-number"):
         totals[pk] += count
         reasons.setdefault(pk, reason)
+    names = short_names(accounts.values())
     return [
-        AccountFailures(pk, accounts[pk].name, count, reasons[pk])
+        AccountFailures(pk, names[pk], count, reasons[pk])
         for pk, count in totals.most_common(_SHOWN_FAILURES)
         if pk in accounts
     ]
@@ -273,13 +276,17 @@ def deletions(reach: Reach) -> Deletions:
     )
 
 
-def _syncs(reach: Reach) -> list[AccountSync]:
+def _syncs(reach: Reach, accounts: dict[int, ProviderAccount]) -> list[AccountSync]:
     """Return the accounts whose index follows their provider, the stalest first."""
     synced = reach.limit(ProviderAccount.objects.filter(is_enabled=True)).filter(
         organization__isnull=False, list_freshness_seconds__isnull=False
     )
     rows = synced.order_by(F("last_synced_at").asc(nulls_first=True))[:_SHOWN_SYNCS]
-    return [AccountSync(row.pk, row.name, row.last_synced_at, row.last_sync_error) for row in rows]
+    names = short_names(accounts.values())
+    return [
+        AccountSync(row.pk, names.get(row.pk, row.name), row.last_synced_at, row.last_sync_error)
+        for row in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True)

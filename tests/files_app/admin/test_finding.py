@@ -212,6 +212,8 @@ def test_the_order_of_expiry_begins_with_what_goes_next(root: Client, own: World
         File.objects.filter(filename=name).update(expires_at=timezone.now() + timedelta(days=days))
     assert found(root, o="8") == ["of-3.txt", "of-1.txt"]
     assert found(root, o="-8") == ["of-1.txt", "of-3.txt"]
+    assert found(root, expiry="later") == ["of-1.txt"]
+    assert found(root, expiry="some") == ["of-3.txt", "of-1.txt"]
     page = root.get(LIST, {"o": "8", "purpose": "user_data"}, follow=True)
     assert page.redirect_chain[0][0].endswith("expiry=some")
     choices = next(spec for spec in page.context["cl"].filter_specs if spec.title == "expiry")
@@ -277,5 +279,7 @@ def test_accounts_of_one_name_are_told_apart(
     assert "ours-org/ours-account" in page and "zzforeign-org/ours-account" in page
     assert "zzforeign-org/zzforeign-account" not in page
     assert "ours-org/ours-account" in body(root, reverse("admin:files_app_filecopy_changelist"))
+    shares = {share.account.name for share in root.get("/admin/").context["shares"]}
+    assert shares == {"ours-org/ours-account", "zzforeign-org/ours-account", "zzforeign-account"}
     alone = body(sign_in("Read-only", own.organization), LIST)
     assert "ours-org/ours-account" not in alone and "ours-account" in alone
