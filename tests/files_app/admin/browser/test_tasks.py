@@ -138,7 +138,10 @@ def test_an_upload_is_cancelled_and_retried(open_page: OpenPage) -> None:
     page = open_page("/admin/upload/")
     choose_disk(page)
     page.route("**/upload/send/**", lambda route: None)  # on its way for ever
-    drop(page, ("slow.txt", "one"), ("behind-it.txt", "two"))
+    chosen = [("slow.txt", b"one"), ("behind-it.txt", b"two")]
+    page.set_input_files(
+        "#upload-files", [{"name": name, "mimeType": "text/plain", "buffer": text} for name, text in chosen]
+    )
     expect(page.locator(".fg-transfer").first).to_contain_text("sending")
     assert is_leaving_warned_of(page)
     page.get_by_role("button", name="Cancel all").click()
