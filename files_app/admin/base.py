@@ -188,4 +188,6 @@ def without(request: HttpRequest, *names: str) -> HttpRequest:
 def _changed_fields(message: Any) -> list[str]:
     if not isinstance(message, list):
         return []
-    return [str(name) for entry in message for name in entry.get("changed", {}).get("fields", [])]
+    changed = [str(name) for entry in message for name in entry.get("changed", {}).get("fields", [])]
+    rows = [entry.get("added") or entry.get("deleted") or {} for entry in message]
+    return changed + [str(row["name"]) for row in rows if "name" in row]

@@ -10,6 +10,7 @@ from files_app.models.organizations import ApiKey, Organization
 from files_app.models.places import AccountPlace
 from files_app.models.rates import RateCount
 from files_app.models.records import AuditAction, AuditEvent, IdempotencyRecord
+from files_app.models.retention import RetentionRule
 from files_app.models.staff import Heartbeat, StaffAccess
 from files_app.models.states import CopyState, FileState
 from files_app.models.trash import TrashedFile
@@ -38,6 +39,7 @@ __all__ = [
     "ProviderAccount",
     "RateCount",
     "ResultPart",
+    "RetentionRule",
     "SharedReason",
     "StaffAccess",
     "TrashedFile",

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from files_app.exceptions import FileTooLargeError
 from files_app.models import File, FileCopy, Organization, ProviderAccount
+from files_app.models.retention import Rules, organization_and_rules
 from files_app.observability import context
 from files_app.services.accounts.breakers import require_answering
 from files_app.services.accounts.drivers import driver_for
@@ -40,8 +41,8 @@ def upload_file(request: UploadRequest, observer: UploadObserver | None = None) 
     driver = driver_for(account)
     driver.require(Operation.CREATE)
     bucket = requested_bucket(driver, request.placement)
-    organization = Organization.objects.get(pk=request.caller.organization_id)
-    rules = rules_for(organization, driver, request.source, model=request.model)
+    organization, retention = organization_and_rules(request.caller.organization_id, account.pk)
+    rules = rules_for(organization, driver, request.source, model=request.model, retention=retention)
     check_declared_length(rules, request.source)
     context.annotate(provider=account.name, driver=account.driver)
     observer = observer or UploadObserver()
@@ -50,17 +51,30 @@ def upload_file(request: UploadRequest, observer: UploadObserver | None = None) 
         file, copy = _begin(request, organization, account, observer)
         release_connection()  # the client may take its time before the provider is called
         upload = RunningUpload(
-            request, account, driver, file, copy, observer, bucket=bucket, lease_token=file.lease_token
+            request,
+            account,
+            driver,
+            file,
+            copy,
+            observer,
+            bucket=bucket,
+            lease_token=file.lease_token,
+            life=rules.life,
         )
         return Transfer(upload, rules).run()
 
 
 def rules_for(
-    organization: Organization, driver: Driver, source: UploadSource, *, model: str | None = None
+    organization: Organization,
+    driver: Driver,
+    source: UploadSource,
+    *,
+    model: str | None = None,
+    retention: Rules | None = None,
 ) -> UploadRules:
     """Return the limits that hold for an upload of this organization to this provider.
 
-    model: what the request names for the lines of a batch file.
+    model: what the request names for the lines of a batch file. retention: how long files may live.
     """
 
     def new_renderer() -> BatchRenderer | None:
@@ -75,6 +89,7 @@ def rules_for(
         line_limits=line_limits(),
         declared_bytes=source.length,
         new_renderer=new_renderer,
+        life=(retention or Rules()).life,
     )
 
 

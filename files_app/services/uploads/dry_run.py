@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from files_app.models import Organization, ProviderAccount
+from files_app.models import ProviderAccount
+from files_app.models.retention import organization_and_rules
 from files_app.observability import context
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.selection import select_account
@@ -42,8 +43,8 @@ def check_upload(request: UploadRequest) -> DryRun:
     driver = driver_for(account)
     driver.require(Operation.CREATE)
     driver.check_bucket(requested_bucket(driver, request.placement))
-    organization = Organization.objects.get(pk=request.caller.organization_id)
-    rules = rules_for(organization, driver, request.source, model=request.model)
+    organization, retention = organization_and_rules(request.caller.organization_id, account.pk)
+    rules = rules_for(organization, driver, request.source, model=request.model, retention=retention)
     check_declared_length(rules, request.source)
     context.annotate(provider=account.name, driver=account.driver)
     release_connection()  # the client may take its time

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from files_app.models import File, FileCopy, ProviderAccount
+from files_app.models.retention import Life
 from files_app.services.index.callers import Caller
 from files_app.streams.checks import UploadChecks
 from files_app.streams.form import BodySource
@@ -54,7 +55,7 @@ class RunningUpload:
     """An upload whose rows are written: what moving its bytes and settling it have to know.
 
     bucket: where the client wants it; None for the account's own. lease_token: what the row's must equal for
-    the upload to be ours still.
+    the upload to be ours still. life: how long files of a purpose may live, by the operator's rules.
     """
 
     request: UploadRequest
@@ -65,3 +66,4 @@ class RunningUpload:
     observer: UploadObserver
     bucket: str | None = None
     lease_token: str = ""
+    life: Callable[[str], Life] = lambda purpose: Life()
