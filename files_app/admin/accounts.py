@@ -33,6 +33,7 @@ from files_app.admin.folders import folders_link, folders_page
 from files_app.admin.formatting import NOTHING, badge, label_of, shown_age, two_lines
 from files_app.admin.pages import page
 from files_app.admin.requests import caller_of, decides_for_tenants, reach_for
+from files_app.admin.retention import AccountRules, ShowsRetention
 from files_app.admin.streaming import json_lines
 from files_app.exceptions import InvalidRequestError
 from files_app.models import AuditAction, OpenBreaker, Organization, ProviderAccount
@@ -119,7 +120,7 @@ def _only_organization(request: HttpRequest) -> Organization | None:
 
 
 @admin.register(ProviderAccount)
-class ProviderAccountAdmin(GatewayAdmin):
+class ProviderAccountAdmin(ShowsRetention, GatewayAdmin):
     """Named configurations of drivers."""
 
     object_type = "account"
@@ -134,6 +135,12 @@ class ProviderAccountAdmin(GatewayAdmin):
     sortable_by = ["shown_name", "synced"]
     actions = [as_admin_action(ENABLE, "change"), as_admin_action(DISABLE, "change")]
     change_form_outer_before_template = "files_app/admin/account_panel.html"
+    change_form_after_template = "files_app/admin/retention_button.html"
+    rules_inline = AccountRules
+
+    def get_inlines(self, request: HttpRequest, obj: ProviderAccount | None) -> Any:
+        """Ask for retention rules once the account exists."""
+        return [] if obj is None else [self.rules_inline]
 
     def get_urls(self) -> list[URLPattern]:
         """Add the connection test, the sync, the confirmation and the folders."""
@@ -158,6 +165,7 @@ class ProviderAccountAdmin(GatewayAdmin):
                 self.admin_site.admin_view(require_POST(self.confirm)),
                 name="files_app_provideraccount_confirm",
             ),
+            *self.retention_urls(),
             *super().get_urls(),
         ]
 

@@ -223,4 +223,6 @@ def changed_fields(message: Any) -> list[str]:
     """Return the names of the form's fields that changed, from what Django would write into its log."""
     if not isinstance(message, list):
         return []
-    return [str(name) for entry in message for name in entry.get("changed", {}).get("fields", [])]
+    changed = [str(name) for entry in message for name in entry.get("changed", {}).get("fields", [])]
+    rows = [entry.get("added") or entry.get("deleted") or {} for entry in message]
+    return changed + [str(row["name"]) for row in rows if "name" in row]

@@ -177,7 +177,17 @@ class _Settlement:
         }
 
     def _expiry(self, created_at: datetime) -> datetime | None:
-        """Return the provider's word where it was told; else what the client asked for, if that is sooner."""
+        """Return the provider's word where it was told; else what the client asked for, if that is sooner.
+
+        The operator's rules say the rest: how long files live of which nobody said it, and at the longest.
+        """
+        life = self._checks.life
+        asked = self._checks.expires_after_seconds is not None
+        kept = life.longest_seconds if asked else life.unasked_seconds
+        ends = [] if kept is None else [created_at + timedelta(seconds=kept)]
+        return min(filter(None, (*ends, self._asked_or_told(created_at))), default=None)
+
+    def _asked_or_told(self, created_at: datetime) -> datetime | None:
         told = self._remote.expires_at
         if self._checks.expires_after_seconds is None:
             return told

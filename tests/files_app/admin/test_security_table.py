@@ -357,5 +357,5 @@ def sent_back(page: Any) -> dict[str, Any]:
         field.html_name: "on" if value is True else value
         for form in forms
         for field in form
-        if (value := field.value()) not in (None, False)
+        if (value := field.value()) is not None and value is not False
     }
