@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -87,6 +87,7 @@ def as_row(event: AuditEvent) -> Row:
 class AuditAdmin(ReadOnlyAdmin):
     """Who did what to which object, with which result."""
 
+    commands: ClassVar = {"view": "audit list", "export": "audit list"}
     list_title = "Audit trail"
     empty_title = "Nothing has happened yet"
     empty_text = "Uploads, downloads, deletes and changes by staff are recorded here, and cannot be changed."

@@ -33,7 +33,7 @@ class BulkAction:
     """What is done to each row. `run` returns the result in words; a refusal is an exception of ours.
 
     verb: on the button. warning: what cannot be undone. form: what to ask for besides.
-    max_rows: smaller for actions that ask a provider for each row.
+    max_rows: smaller for actions that ask a provider for each row. command: what does the same in a shell.
     """
 
     name: str
@@ -44,6 +44,7 @@ class BulkAction:
     form: type[forms.Form] = forms.Form
     is_dangerous: bool = False
     max_rows: int = MAX_ROWS
+    command: str = ""
 
     def respond(
         self, model_admin: ModelAdmin[Any], request: HttpRequest, rows: QuerySet[Any]
@@ -100,4 +101,5 @@ def as_admin_action(action: BulkAction, permission: str) -> Any:
     respond.__name__ = action.name
     respond.short_description = action.title  # type: ignore[attr-defined]  # how Django marks actions
     respond.allowed_permissions = [permission]  # type: ignore[attr-defined]
+    respond.command = action.command  # type: ignore[attr-defined]
     return respond

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -76,6 +76,7 @@ RETRY = BulkAction(
     verb="Retry",
     run=_retry,
     warning="Starts the attempts anew, with a day of retries.",
+    command="deletions retry",
 )
 GIVE_UP = BulkAction(
     name="give_up_deletions",
@@ -85,6 +86,7 @@ GIVE_UP = BulkAction(
     warning="The gateway stops asking. Whatever the provider still holds stays there.",
     form=ReasonForm,
     is_dangerous=True,
+    command="deletions give-up",
 )
 
 
@@ -93,6 +95,7 @@ class DeletionAdmin(ReadOnlyAdmin):
     """The queue of deletes at providers."""
 
     organization_path = "file__organization"
+    commands: ClassVar = {"view": "deletions list"}
     list_title = "Deletions"
     empty_title = "Nothing waits to be deleted"
     empty_text = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -113,6 +113,7 @@ DELETE = BulkAction(
     warning="Clients lose these files at once, their quota is free, and their providers delete them. "
     "This cannot be undone.",
     is_dangerous=True,
+    command="files delete",
 )
 SET_EXPIRY = BulkAction(
     name="set_expiry",
@@ -121,8 +122,15 @@ SET_EXPIRY = BulkAction(
     run=_set_expiry,
     warning="The gateway deletes them then. A provider that has its own time may do so earlier.",
     form=ExpiryForm,
+    command="files expire",
 )
-RETRY = BulkAction(name="retry_deletion", title="Retry deletion", verb="Retry", run=_retry_deletion)
+RETRY = BulkAction(
+    name="retry_deletion",
+    title="Retry deletion",
+    verb="Retry",
+    run=_retry_deletion,
+    command="deletions retry",
+)
 RECHECK = BulkAction(
     name="recheck",
     title="Re-check at provider",
@@ -130,6 +138,7 @@ RECHECK = BulkAction(
     run=_recheck,
     warning="Asks each file's provider whether it still has it. One that is missed twice becomes lost.",
     max_rows=50,
+    command="files recheck",
 )
 
 
@@ -142,6 +151,7 @@ def export_action(kind: str, title: str) -> Any:
     respond.__name__ = f"export_{kind}"
     respond.short_description = title  # type: ignore[attr-defined]  # how Django marks actions
     respond.allowed_permissions = ["view"]  # type: ignore[attr-defined]
+    respond.command = "files list"  # type: ignore[attr-defined]
     return respond
 
 
@@ -150,6 +160,17 @@ class FileAdmin(ReadOnlyAdmin):
     """The index of files."""
 
     object_type = "file"
+    commands: ClassVar = {
+        "view": "files list, files show",
+        "delete": "files delete",
+        "facets": "files list",
+        "export": "files list",
+        "preview": "files download",
+        "image": "files download",
+        "download": "files download",
+        "requests": "files download",
+        "show": "files download",
+    }
     empty_title = "No files yet"
     empty_text = "Upload one here in the browser, or send one with an API key and OpenAI's SDK."
     empty_link = "admin:upload"

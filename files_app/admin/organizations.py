@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import F, FloatField
@@ -101,6 +101,7 @@ RECOUNT = BulkAction(
     verb="Recount",
     run=_recount,
     warning="Counts the rows of every file and corrects the counters where they have drifted.",
+    command="orgs recount",
 )
 
 
@@ -110,6 +111,7 @@ class OrganizationAdmin(GatewayAdmin):
 
     organization_path = "pk"
     object_type = "organization"
+    commands: ClassVar = {"view": "orgs list, orgs usage", "add": "apply", "change": "apply, orgs limit"}
     empty_title = "No organization yet"
     empty_text = "An organization is a tenant: it owns API keys, files and a quota. Create the first one."
     form = OrganizationForm

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -28,6 +29,13 @@ class GatewaySite(UnfoldAdminSite):
     """The site that `django.contrib.admin.site` is."""
 
     index_title = "Overview"
+    #: What does in a shell what these pages do.
+    commands: ClassVar[Mapping[str, str]] = {
+        "index": "doctor",
+        "system": "doctor",
+        "upload": "files upload",
+        "upload_send": "files upload",
+    }
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         pages: list[URLPattern | URLResolver] = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -75,6 +75,13 @@ class StaffAdmin(Checkboxes, SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # t
     """Who signs in here."""
 
     object_type = "user"
+    commands: ClassVar = {
+        "view": "staff list",
+        "add": "staff create",
+        "change": "staff change",
+        "delete": "staff delete",
+        "password_change": "staff password",
+    }
     list_title = "Staff"
     form = UserChangeForm
     add_form = UserCreationForm
@@ -126,7 +133,7 @@ class StaffAdmin(Checkboxes, SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # t
         if details:
             self.record(request, "update", obj, **details)
 
-    def _granted(self, request: HttpRequest, obj: Any) -> dict[str, list[str]]:
+    def _granted(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         before = getattr(request, "_files_app_grants", None)
         return {} if before is None else changes(before, grants_of(obj))
 
