@@ -72,6 +72,8 @@ from gateway.worker_settings import *  # noqa: F403 - the rest of CELERY_*, and 
 BASE_DIR = Path(__file__).resolve().parent.parent
 read_file(BASE_DIR / ".env")
 
+VERSION = "0.1.0"  # pyproject.toml says the same
+
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB

@@ -24,7 +24,7 @@ from files_app.admin import filters
 from files_app.admin.base import ReadOnlyAdmin, without
 from files_app.admin.batch_requests import RequestPages
 from files_app.admin.bulk import BulkAction, as_admin_action
-from files_app.admin.exports import EXPORT_FORMAT, FILES, export
+from files_app.admin.exports import EXPORT_FORMAT, FILES, export, export_action
 from files_app.admin.fields import shown_json
 from files_app.admin.formatting import (
     NOTHING,
@@ -140,19 +140,6 @@ RECHECK = BulkAction(
     max_rows=50,
     command="files recheck",
 )
-
-
-def export_action(kind: str, title: str) -> Any:
-    """Return the action that answers with the selected files."""
-
-    def respond(model_admin: Any, request: HttpRequest, rows: QuerySet[File]) -> StreamingHttpResponse:
-        return export(request, rows.select_related("account__organization"), file_record, of=FILES, kind=kind)
-
-    respond.__name__ = f"export_{kind}"
-    respond.short_description = title  # type: ignore[attr-defined]  # how Django marks actions
-    respond.allowed_permissions = ["view"]  # type: ignore[attr-defined]
-    respond.command = "files list"  # type: ignore[attr-defined]
-    return respond
 
 
 @admin.register(File)
