@@ -11,5 +11,7 @@ TRANSFERS_SHARE = integer("TRANSFERS_SHARE", 75, minimum=1, maximum=100)
 BREAKER_FAILURES = integer("BREAKER_FAILURES", 3)  # timeouts and failed connections in a row; 0: never opens
 BREAKER_SECONDS = integer("BREAKER_SECONDS", 10, minimum=1, maximum=3_600)  # until the first new try
 
-# How long a request waits for one of WEB_THREADS; clients wait longer for an answer at all.
+TURNS_AT_ONCE = integer("TURNS_AT_ONCE", 4)  # requests of a process that work without waiting for others
+
+# How long a request waits for its turn, and for one of WEB_THREADS; clients wait longer for an answer at all.
 PLACE_WAIT_SECONDS = 5.0

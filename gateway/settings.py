@@ -226,6 +226,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "files_app.web.unread_bodies.UnreadBodyMiddleware",  # first: what it does follows the answer
     "files_app.web.request_log.RequestMiddleware",  # it times and logs all below
+    "files_app.web.turns.TurnMiddleware",  # of many that want to work, one organization's wait for each other
     "files_app.web.places.PlacesMiddleware",  # behind it, only so many requests work at a time
     "files_app.web.security_headers.SecurityHeadersMiddleware",
     "files_app.web.hosts.HostMiddleware",

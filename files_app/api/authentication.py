@@ -14,6 +14,7 @@ from files_app.observability import context
 from files_app.services.index.callers import Caller
 from files_app.services.tenants import throttle
 from files_app.services.tenants.keys import verify_key
+from files_app.web.turns import remember_organization
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -41,6 +42,7 @@ def authenticate(request: HttpRequest) -> Caller:
         throttle.count_wrong_key(request.META.get("REMOTE_ADDR", ""))
         raise
     context.note_known()
+    remember_organization(request, verified.organization_id)
     context.annotate(organization=verified.organization_name, caller=verified.name)
     return Caller(
         organization_id=verified.organization_id,

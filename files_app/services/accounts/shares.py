@@ -7,6 +7,7 @@ requests that the index alone answers. Counted in each process on its own: threa
 
 from __future__ import annotations
 
+import random
 import threading
 from collections import Counter
 from collections.abc import Hashable, Iterator
@@ -19,9 +20,11 @@ from django.conf import settings
 from files_app.exceptions import OverloadedError
 from files_app.models import ProviderAccount
 from files_app.observability import metrics
+from files_app.services.accounts.turns import end_turn
 from files_app.services.index.callers import Caller
 
-_RETRY_SECONDS = 2.0
+#: At random between these, so that a crowd that was refused together does not come back together.
+_RETRY_SECONDS = (2, 5)
 
 _lock = threading.Lock()
 _held: Counter[Hashable] = Counter()
@@ -83,12 +86,14 @@ def take_place(account: ProviderAccount, caller: Caller | None) -> Place:
             holders = tuple(share.holder for share in shares)
             _held.update(holders)
             metrics.TRANSFERS.inc()
-            return Place(holders)
+    if full is None:
+        end_turn()  # from here on the shares limit it
+        return Place(holders)
     metrics.ADMISSIONS_REFUSED.labels(full.kind).inc()
     raise OverloadedError(
         f"{full.words} as many transfers and questions to providers as it may at once ({full.most:,} in one "
         "web process). Send the request again shortly.",
-        retry_after_seconds=_RETRY_SECONDS,
+        retry_after_seconds=random.randint(*_RETRY_SECONDS),  # noqa: S311 - nobody gains by guessing it,
     )
 
 

@@ -132,12 +132,12 @@ def adopt_by_id(account: ProviderAccount, file_id: str, *, caller: Caller) -> Fi
     caller: who waits for it. Raises ProviderError and OverloadedError.
     """
     driver = driver_for(account)
-    may_ask = Operation.RETRIEVE in driver.capabilities.operations and can_adopt(account, driver)
-    if not may_ask or driver.names_files or not is_well_formed(file_id):
+    can_be_asked = Operation.RETRIEVE in driver.capabilities.operations and not account.is_shared
+    if not can_be_asked or driver.names_files or not is_well_formed(file_id):
         return None
-    if FileCopy.objects.at(account, [file_id]).exists():
-        return None
-    with take_place(account, caller):
+    with take_place(account, caller):  # before the database is asked, so that a refusal is cheap
+        if not can_adopt(account, driver) or FileCopy.objects.at(account, [file_id]).exists():
+            return None
         try:
             remote = driver.retrieve_file(file_id)
         except RemoteFileNotFoundError:

@@ -88,12 +88,14 @@ def sync_before_list(account: ProviderAccount, *, caller: Caller) -> str:
     Returns how fresh the answer is: `fresh` (nothing to ask, or asked with success) or `stale`. A sync that
     takes longer goes on, and a later list has what it found. Nobody waits where too many wait already.
     """
-    if not is_stale(account) or not _can_be_asked(account):
+    if not is_stale(account):
         return "fresh"
     if refusal(account, Operation.LIST):
         return "stale"
-    with place_if_free(account, caller) as is_free:
-        return _synced(account) if is_free else "stale"
+    with place_if_free(account, caller) as is_free:  # first: what follows asks the database
+        if not is_free:
+            return "stale"
+        return _synced(account) if _can_be_asked(account) else "fresh"
 
 
 def _synced(account: ProviderAccount) -> str:

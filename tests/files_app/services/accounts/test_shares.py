@@ -75,5 +75,6 @@ def test_a_refusal_reads_nothing_of_the_body_and_asks_nobody(acme: Tenant, setti
         feed = Feed(iter([b"never read"]))
         reply = acme.api.upload_body(b"", feed=feed, length=10_000)
     assert_is_ours(reply, 503)
-    assert (reply.error["code"], reply.headers["Retry-After"], feed.taken) == ("gateway_busy", "2", 0)
+    assert (reply.error["code"], feed.taken) == ("gateway_busy", 0)
+    assert 2 <= int(reply.headers["Retry-After"]) <= 5
     assert acme.api.upload().status == 200
