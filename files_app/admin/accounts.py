@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -36,12 +35,11 @@ from files_app.admin.requests import caller_of, decides_for_tenants, reach_for
 from files_app.admin.retention import AccountRules, ShowsRetention
 from files_app.admin.streaming import json_lines
 from files_app.exceptions import InvalidRequestError
-from files_app.models import AuditAction, OpenBreaker, Organization, ProviderAccount
+from files_app.models import OpenBreaker, Organization, ProviderAccount
 from files_app.services.accounts.disk_segments import lacks_segment
 from files_app.services.accounts.places import is_exclusive
 from files_app.services.accounts.saving import save_account, switch_account
 from files_app.services.accounts.sharing import confirm_exclusive
-from files_app.services.index import audit
 from files_app.services.operations.heartbeats import lacks
 from providers.base import Driver
 from providers.exceptions import ProviderConfigurationError
@@ -92,17 +90,19 @@ class DriverFilter(ChoiceFilter):
 
 def _switch(is_enabled: bool) -> Any:
     def run(request: HttpRequest, row: ProviderAccount, answers: dict[str, Any]) -> str:
-        action = AuditAction.ACCOUNT_ENABLE if is_enabled else AuditAction.ACCOUNT_DISABLE
-        with transaction.atomic():
-            switch_account(row, is_enabled=is_enabled)
-            caller = caller_of(request, row.organization_id)
-            audit.record(caller, action, object_type="account", object_id=row.name)
+        switch_account(row, is_enabled=is_enabled, caller=caller_of(request, row.organization_id))
         return "enabled" if is_enabled else "disabled"
 
     return run
 
 
-ENABLE = BulkAction(name="enable_accounts", title="Enable accounts", verb="Enable", run=_switch(True))
+ENABLE = BulkAction(
+    name="enable_accounts",
+    title="Enable accounts",
+    verb="Enable",
+    run=_switch(True),
+    command="accounts enable",
+)
 DISABLE = BulkAction(
     name="disable_accounts",
     title="Disable accounts",
@@ -110,6 +110,7 @@ DISABLE = BulkAction(
     run=_switch(False),
     warning="Uploads and downloads through these accounts are refused until they are enabled again.",
     is_dangerous=True,
+    command="accounts disable",
 )
 
 
@@ -124,6 +125,15 @@ class ProviderAccountAdmin(ShowsRetention, GatewayAdmin):
     """Named configurations of drivers."""
 
     object_type = "account"
+    commands: ClassVar = {
+        "view": "accounts list",
+        "add": "apply",
+        "change": "apply",
+        "delete": "apply",
+        "test": "accounts test",
+        "sync": "accounts sync",
+        "confirm": "accounts confirm",
+    }
     empty_title = "No provider account yet"
     empty_text = "An account says where files go: a provider's API, a bucket, or this host's disk."
     list_display = ["shown_name", "owner", "status", "operations", "credentials_state", "synced"]

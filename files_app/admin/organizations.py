@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -155,6 +155,7 @@ RECOUNT = BulkAction(
     verb="Recount",
     run=_recount,
     warning="Counts the rows of every file and corrects the counters where they have drifted.",
+    command="orgs recount",
 )
 
 
@@ -164,6 +165,7 @@ class OrganizationAdmin(ShowsRetention, GatewayAdmin):
 
     organization_path = "pk"
     object_type = "organization"
+    commands: ClassVar = {"view": "orgs list, orgs usage", "add": "apply", "change": "apply, orgs limit"}
     empty_title = "No organization yet"
     empty_text = "An organization owns API keys, files and a quota. Create the first one."
     form = OrganizationForm

@@ -75,6 +75,13 @@ class StaffAdmin(SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # type: ignore[
     """Who signs in here."""
 
     object_type = "user"
+    commands: ClassVar = {
+        "view": "staff list",
+        "add": "staff create",
+        "change": "staff change",
+        "delete": "staff delete",
+        "password_change": "staff password",
+    }
     list_title = "Staff"
     row_name = "member of staff"
     add_form_template = "admin/change_form.html"
@@ -156,7 +163,7 @@ class StaffAdmin(SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # type: ignore[
         if details:
             self.record(request, "update", obj, **details)
 
-    def _granted(self, request: HttpRequest, obj: Any) -> dict[str, list[str]]:
+    def _granted(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         before = getattr(request, "_files_app_grants", None)
         return {} if before is None else changes(before, grants_of(obj))
 
