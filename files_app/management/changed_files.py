@@ -182,6 +182,8 @@ def _deleted(file: File, *, dry_run: bool) -> _Result:
 
     def run(file: File) -> str:
         delete_file(file, caller=command_caller(file.organization_id), reason=DeletedReason.ADMIN)
+        if file.trash_ends_at is not None:
+            return f"in the trash until {file.trash_ends_at:%Y-%m-%d %H:%M} UTC"
         return f"deleted; {file.account.full_name} follows"
 
     return _tried(file, run)
