@@ -188,7 +188,7 @@ def attempt_of(deed: str, cast: Cast, client: Client) -> Attempt:
     works: dict[str, Attempt] = {
         "view": lambda which: is_listed(cast, client, subject, which),
         "add": lambda which: adds(cast, client, subject, which),
-        "share": lambda which: adds_account(client, f"made-{which}", ""),
+        "share": lambda which: adds_account(client, f"made-{which}", "shared"),
         "change": lambda which: changes(client, subject, rows[which]),
         "delete": lambda which: deletes(cast, client, subject, which),
         "action": lambda which: acts(client, subject, rest[0], cast, which),
