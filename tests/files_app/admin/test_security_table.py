@@ -273,7 +273,7 @@ def acts(client: Client, subject: str, action: str, cast: Cast, which: int) -> b
 
 
 def opens(client: Client, subject: str, page: str, cast: Cast, which: int) -> bool:
-    """Whether a page of a row, or of a list, does its work; 415 says that a file is read and no picture."""
+    """Whether a page of a row, or of a list, does its work; 415 says that a file is read and no picture or PDF."""
     if page == "password_change":
         where = reverse("admin:auth_user_password_change", args=[cast.somebody.pk])
         return client.get(where).status_code == 200
@@ -288,7 +288,7 @@ def opens(client: Client, subject: str, page: str, cast: Cast, which: int) -> bo
     where = address(subject, page, cast.rows(subject)[which].pk)
     if page == "confirm":
         return client.post(where).status_code == 302
-    answer = client.get(where) if page in {"image", "folders"} else client.post(where)
+    answer = client.get(where) if page in {"image", "pdf", "folders"} else client.post(where)
     body_of(answer)
     return answer.status_code in {200, 415}
 
