@@ -133,6 +133,8 @@ class ProviderAccountAdmin(ShowsRetention, GatewayAdmin):
         "test": "accounts test",
         "sync": "accounts sync",
         "confirm": "accounts confirm",
+        "retention": "retention preview",
+        "folders": "files list",
     }
     empty_title = "No provider account yet"
     empty_text = "An account says where files go: a provider's API, a bucket, or this host's disk."

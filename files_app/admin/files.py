@@ -139,6 +139,7 @@ class FileAdmin(MayHold, FileColumns, ReadOnlyAdmin):
         "export": "files list",
         "preview": "files download",
         "image": "files download",
+        "pdf": "files download",
         "download": "files download",
         "requests": "files download",
         "show": "files download",

@@ -32,6 +32,7 @@ class GatewaySite(SignInSite):
         "system": "doctor",
         "upload": "files upload",
         "upload_send": "files upload",
+        "invitation": "changepassword",
     }
 
     def get_urls(self) -> list[URLPattern | URLResolver]:

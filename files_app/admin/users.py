@@ -44,6 +44,7 @@ RESET_SECOND_FACTOR = BulkAction(
     warning="Their passwords alone open the admin then, until they set up another. "
     "Make sure who asks you for it.",
     is_dangerous=True,
+    command="sign_in reset-second-factor",
 )
 
 
@@ -81,6 +82,8 @@ class StaffAdmin(SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # type: ignore[
         "change": "staff change",
         "delete": "staff delete",
         "password_change": "staff password",
+        "generate": "staff password",
+        "invite": "staff create, staff password",
     }
     list_title = "Staff"
     row_name = "member of staff"

@@ -13,7 +13,7 @@ from files_app.management.arguments import add_account, add_organization, count,
 from files_app.management.base import GroupCommand
 from files_app.management.output import write_json_list, write_table
 from files_app.management.references import selected_files
-from files_app.models import ApiKey, File, FileState
+from files_app.models import ApiKey, File, FileCopy, FileState
 from files_app.models.files import FileQuerySet
 from files_app.web.representation import file_record
 from files_app.words import short_bytes
@@ -63,6 +63,9 @@ class ListedFilesCommand(GroupCommand):
         state.add_argument("--failed", action="store_true", help="uploads that failed, with the reason")
         parser.add_argument("--purpose", help="only files of this purpose")
         parser.add_argument("--name", help="only files whose name contains this")
+        parser.add_argument(
+            "--prefix", metavar="BUCKET/FOLDER/", help="only objects whose bucket and key begin with this"
+        )
         parser.add_argument("--key", metavar="KEY", help="only what this API key uploaded: name or beginning")
         parser.add_argument("--older-than", type=lifetime, metavar="TIME", help="such as 12h, 90d or 8w")
         parser.add_argument(
@@ -112,6 +115,9 @@ def _wanted(arguments: Namespace) -> FileQuerySet:
         files = files.filter(purpose=arguments.purpose)
     if arguments.name:
         files = files.filter(filename__icontains=arguments.name)
+    if arguments.prefix:
+        within = FileCopy.objects.filter(remote_id__startswith=arguments.prefix)
+        files = files.filter(pk__in=within.values("file"))
     if arguments.key:
         files = files.filter(api_key__in=_keys(arguments.key))
     if arguments.older_than:

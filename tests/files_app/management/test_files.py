@@ -387,6 +387,13 @@ def test_a_list_is_narrowed_by_age_and_key(acme: Tenant, stored: str) -> None:
     assert "There is no key 'nobody'" in failing("files", "list", "--key", "nobody").err
 
 
+def test_a_list_is_narrowed_to_a_folder(acme: Tenant, stored: str) -> None:
+    acme.api.create()
+    FileCopy.objects.filter(file__file_id=stored).update(remote_id="bucket/acme/2026/a.txt")
+    assert ids_of("--prefix", "bucket/acme/") == [stored]
+    assert ids_of("--prefix", "bucket/acme/2025/") == []
+
+
 def test_failed_uploads_are_listed_with_their_reason(acme: Tenant, stored: str) -> None:
     force(File.objects.filter(file_id=stored), state="failed", failure="The provider has no room.")
     acme.api.create()
