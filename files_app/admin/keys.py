@@ -141,7 +141,7 @@ class ApiKeyAdmin(GatewayAdmin):
     commands: ClassVar = {
         "view": "keys list",
         "add": "keys create",
-        "change": "keys limit, keys rotate",
+        "change": "keys limit, keys rotate, keys end-overlap",
         "delete": "keys revoke",
     }
     empty_title = "No API key yet"

@@ -33,6 +33,8 @@ class Deed(NamedTuple):
 
 def deeds() -> list[Deed]:
     """Return everything that a superuser can do in the admin."""
+    import files_app.admin.pages_of_models  # noqa: F401 - else no page is registered
+
     return [*_of_models(), *_of_pages()]
 
 

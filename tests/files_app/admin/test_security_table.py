@@ -273,7 +273,7 @@ def acts(client: Client, subject: str, action: str, cast: Cast, which: int) -> b
 
 
 def opens(client: Client, subject: str, page: str, cast: Cast, which: int) -> bool:
-    """Whether a page of a row, or of a list, does its work; 415: a file was read, and is neither picture nor PDF."""
+    """Whether a page of a row, or of a list, does its work; 415: what was read is no picture and no PDF."""
     if page == "password_change":
         where = reverse("admin:auth_user_password_change", args=[cast.somebody.pk])
         return client.get(where).status_code == 200
