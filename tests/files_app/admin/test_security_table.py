@@ -231,7 +231,7 @@ def adds(cast: Cast, client: Client, subject: str, which: int) -> bool:
 def adds_account(client: Client, name: str, organization: object) -> bool:
     data = {"name": name, "organization": organization, "is_enabled": "on", "list_freshness_seconds": "30"}
     client.post(f"{address('provideraccount', 'add')}?driver=local", data)
-    owner = organization or None
+    owner = None if organization == "shared" else organization
     return ProviderAccount.objects.filter(name=name, organization=owner).exists()
 
 
