@@ -35,6 +35,8 @@ T = TypeVar("T")
 DAYS = 30
 FAILURE_DAYS = 7
 CACHE_SECONDS = 60
+#: A day's events are committed within this time of its end, at the latest.
+_DAY_SETTLES = timedelta(days=1)
 #: Figures of millions of rows take seconds to make: they are kept so many times as long.
 _LEAST_REST = 100
 _SHOWN_ORGANIZATIONS = 8
@@ -218,9 +220,21 @@ def activity(reach: Reach, *, days: int = DAYS) -> list[Day]:
     """Return the uploads and downloads of each day (UTC), the last one today."""
     today = timezone.now().date()
     first = today - timedelta(days=days - 1)
+    settled = today - _DAY_SETTLES
+    key = f"activity:{reach.cache_key}:{first}:{settled}"
+    past = cache.get_or_set(key, lambda: _events_by_day(reach, first, settled), _DAY_SETTLES.total_seconds())
+    counts = (past or {}) | _events_by_day(reach, settled, today + timedelta(days=1))
+    dates = [first + timedelta(days=number) for number in range(days)]
+    return [Day(day, **counts.get(day, {})) for day in dates]
+
+
+def _events_by_day(reach: Reach, first: date, end: date) -> dict[date, Counter[str]]:
+    """Return how many uploads, downloads and failures there were on each day before `end`."""
     events = reach.limit(
         AuditEvent.objects.filter(
-            action__in=[AuditAction.FILE_CREATE, AuditAction.FILE_CONTENT], created_at__gte=midnight(first)
+            action__in=[AuditAction.FILE_CREATE, AuditAction.FILE_CONTENT],
+            created_at__gte=midnight(first),
+            created_at__lt=midnight(end),
         )
     )
     rows = (
@@ -233,8 +247,7 @@ def activity(reach: Reach, *, days: int = DAYS) -> list[Day]:
     for day, action, result, count in rows:
         kind = "downloads" if action == AuditAction.FILE_CONTENT else "uploads"
         counts[day]["failures" if result != "ok" else kind] += count
-    dates = [first + timedelta(days=number) for number in range(days)]
-    return [Day(day, **counts[day]) for day in dates]
+    return dict(counts)
 
 
 def midnight(day: date) -> datetime:
