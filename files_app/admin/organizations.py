@@ -165,7 +165,12 @@ class OrganizationAdmin(ShowsRetention, GatewayAdmin):
 
     organization_path = "pk"
     object_type = "organization"
-    commands: ClassVar = {"view": "orgs list, orgs usage", "add": "apply", "change": "apply, orgs limit", "retention": "retention preview"}
+    commands: ClassVar = {
+        "view": "orgs list, orgs usage",
+        "add": "apply",
+        "change": "apply, orgs limit",
+        "retention": "retention preview",
+    }
     empty_title = "No organization yet"
     empty_text = "An organization owns API keys, files and a quota. Create the first one."
     form = OrganizationForm

@@ -32,7 +32,7 @@ class GatewaySite(SignInSite):
         "system": "doctor",
         "upload": "files upload",
         "upload_send": "files upload",
-        "invitation": "changepassword",
+        "invitation": "staff password",
     }
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
