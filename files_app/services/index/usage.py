@@ -40,6 +40,8 @@ def recount(organization: Organization, *, dry_run: bool = False, caller: Caller
     Locks the organization row first, so that no settle or delete can come between.
     """
     if (found := _unlocked(organization)).is_clean:
+        if caller is not None and not dry_run:
+            _record(found, organization.pk, caller)
         return found  # as nearly always: uploads and deletes did not have to wait
     with transaction.atomic():
         locked = Organization.objects.select_for_update().get(pk=organization.pk)

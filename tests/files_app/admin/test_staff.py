@@ -59,7 +59,7 @@ def test_somebody_with_a_generated_password_can_sign_in_at_once(
     user = User.objects.get(username="jane")
     assert (role_of(user), reach_of(user).organization_ids) == ("Read-only", {own.organization.pk})
     event = AuditEvent.objects.get(action="user.create")
-    assert event.details == {"role": "Read-only", "organizations": ["ours-org"]}
+    assert event.details == {"roles_granted": ["Read-only"], "organizations_granted": ["ours-org"]}
     assert password not in str(list(AuditEvent.objects.values())) + str(list(root.session.items()))
 
 
@@ -114,7 +114,7 @@ def test_role_and_organizations_change_in_one_form(root: Client, own: World, for
     assert root.post(address, {**data, "can_sign_in": "on"}).status_code == 302
     user = User.objects.get(pk=user.pk)
     assert (role_of(user), reach_of(user).organization_ids) == ("Operator", {foreign.organization.pk})
-    assert AuditEvent.objects.get(action="user.update").details["organizations"] == ["zzforeign-org"]
+    assert AuditEvent.objects.get(action="user.update").details["organizations_granted"] == ["zzforeign-org"]
     root.post(address, data)
     assert not User.objects.get(pk=user.pk).is_active
 
