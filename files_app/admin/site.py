@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 
 from files_app.admin import dashboard, invitation, system, upload
 from files_app.admin.sign_in.site import SignInSite
-from files_app.admin.sign_ins import note_failure
+from files_app.admin.sign_in.trail import note_failure
 from files_app.exceptions import TooManyRequestsError
 from files_app.observability import context
 from files_app.services.tenants import throttle

@@ -18,7 +18,7 @@ from files_app.models import AuditEvent, File, Organization, ProviderAccount
 from files_app.services.accounts.saving import save_account
 from files_app.services.accounts.shares import take_place
 from files_app.services.index.callers import Caller
-from files_app.services.tenants import sign_ins
+from files_app.services.tenants.sign_in import trail
 from tests.files_app.admin.conftest import SignIn, World, body_of
 
 
@@ -193,15 +193,15 @@ def test_a_password_in_the_wrong_field_is_not_kept(ada: User) -> None:
 def test_a_flood_of_failures_does_not_fill_the_trail(ada: User) -> None:
     failures = AuditEvent.objects.filter(action="user.sign_in", result="failed")
     for number in range(20):
-        sign_ins.record_failure(f"guess-{number}", ip="192.0.2.1", reason="password")
-    assert failures.count() == sign_ins.MOST_OF_ADDRESS
+        trail.record_failure(f"guess-{number}", ip="192.0.2.1", reason="password")
+    assert failures.count() == trail.MOST_OF_ADDRESS
     assert last("user.sign_in").details["silent_minutes"] == 10
     for number in range(100):
-        sign_ins.record_failure("ada", ip=f"198.51.100.{number}", reason="password")
-    assert failures.count() == sign_ins.MOST
+        trail.record_failure("ada", ip=f"198.51.100.{number}", reason="password")
+    assert failures.count() == trail.MOST
 
     with connection.cursor() as cursor:  # past the model, which lets nobody change what happened
-        before = timezone.now() - sign_ins.WINDOW - timedelta(seconds=1)
+        before = timezone.now() - trail.WINDOW - timedelta(seconds=1)
         cursor.execute("UPDATE files_app_auditevent SET created_at = %s", [before])
-    sign_ins.record_failure("ada", ip="192.0.2.1", reason="password")
-    assert failures.count() == sign_ins.MOST + 1
+    trail.record_failure("ada", ip="192.0.2.1", reason="password")
+    assert failures.count() == trail.MOST + 1

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from files_app.models import AuditEvent
 from files_app.observability import context
 from files_app.services.index.callers import Caller
-from files_app.services.tenants import sign_ins
+from files_app.services.tenants.sign_in import trail
 
 
 def note_failure(request: HttpRequest, reason: str, name: str = "") -> None:
@@ -20,18 +20,18 @@ def note_failure(request: HttpRequest, reason: str, name: str = "") -> None:
         return
     request._files_app_sign_in_failed = True  # type: ignore[attr-defined]  # where Django keeps such things too
     address = request.META.get("REMOTE_ADDR") or None
-    sign_ins.record_failure(name, ip=address, request_id=context.request_id(), reason=reason)
+    trail.record_failure(name, ip=address, request_id=context.request_id(), reason=reason)
 
 
 @receiver(user_logged_in)
 def signed_in(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
-    sign_ins.record_success(_caller(request, user))
+    trail.record_success(_caller(request, user))
 
 
 @receiver(user_logged_out)
 def signed_out(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
     if user is not None:
-        sign_ins.record_sign_out(_caller(request, user))
+        trail.record_sign_out(_caller(request, user))
 
 
 @receiver(user_login_failed)
