@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from tests.files_app.cast import Tenant
 
 #: What it was before there were any: begin and commit of each transaction, and what is between.
-UPLOAD, RETRIEVE, CONTENT, DELETE = 18, 1, 3, 10
+UPLOAD, RETRIEVE, CONTENT, DELETE = 12, 1, 3, 10
 
 
 @pytest.fixture
