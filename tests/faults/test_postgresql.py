@@ -20,7 +20,7 @@ from tests.processes import wait_until
 from tests.servers import PostgreSQL
 from tests.stack import Stack
 
-CONTENT = b"0123456789abcdef" * 20_000
+CONTENT = b"0123456789abcdef" * 80_000
 
 
 class MortalPostgreSQL(PostgreSQL):

@@ -160,7 +160,7 @@ def test_requests_are_counted_together_and_answers_tell_what_is_left(pair: Pair)
 
 def test_running_uploads_are_counted_together_and_none_outlives_its_process(pair: Pair) -> None:
     here, there = pair.tenant(uploads_per_minute=0)
-    body = form(b"x" * 5_000)
+    body = form(b"x" * 2_000_000)
     with Wire(pair.gateway.stack.port) as one, Wire(pair.other.port) as two:
         for wire in one, two:
             wire.send(upload_head(here.key, len(body)) + body[:2_000])

@@ -14,7 +14,7 @@ from tests.faults.gateway import PATIENCE_SECONDS, Gateway, Tenant, sha256_at
 from tests.faults.wire import FORM_TYPE, Wire, chunked, form, head, upload_head
 from tests.processes import wait_until
 
-CONTENT = bytes(range(256)) * 1_200
+CONTENT = bytes(range(256)) * 4_800  # more than is read whole before anything is written
 BODY = form(CONTENT)
 FILE_START = BODY.index(CONTENT)
 FILE_END = FILE_START + len(CONTENT)

@@ -169,7 +169,7 @@ def use_and_break(gateway: Gateway, tenant: Tenant, known: Mapping[str, str]) ->
 def crash(gateway: Gateway, tenant: Tenant) -> None:
     """Kill the web server in mid-upload and the worker in mid-delete; lock the database for a request."""
     file_id = tenant.upload(b"to be deleted", "d.txt").json()["id"]
-    body = form(b"x" * 100_000)
+    body = form(b"x" * 2_000_000)
     with Wire(gateway.stack.port) as wire:
         wire.send(upload_head(tenant.key, len(body)) + body[:50_000])
         gateway.wait_for_uploads(tenant, 1)

@@ -92,7 +92,7 @@ def test_a_kill_in_mid_upload_leaves_only_what_the_sweep_clears(gateway: Gateway
 
 def test_a_kill_behind_the_last_byte_leaves_nothing(gateway: Gateway, store: Store) -> None:
     tenant = gateway.tenant(store.account())
-    body = b"".join(big_form(MIB))
+    body = b"".join(big_form(2 * MIB))
     with Wire(gateway.stack.port, timeout=PATIENCE_SECONDS) as wire:
         wire.send(upload_head(tenant.key, len(body)) + body[:-1])
         gateway.wait_for_uploads(tenant, 1)
