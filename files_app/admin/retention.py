@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms.models import BaseInlineFormSet
@@ -110,9 +111,15 @@ class Rules(TabularInline):  # type: ignore[type-arg]  # unfold's takes no param
     formset = RuleRows
     extra = 1
     verbose_name = "retention rule"
-    verbose_name_plural = (
-        "Retention: times such as 12h or 90d. Empty purpose: all. Of several rules the nearest says a value"
-    )
+    verbose_name_plural = "Retention rules"
+    hide_title = True
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Leave out the shortcuts that add and change related rows in pop-up windows."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
+            field.widget = field.widget.widget
+        return field
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self._may(request, "add")

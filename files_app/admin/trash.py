@@ -64,6 +64,7 @@ class TrashAdmin(ReadOnlyAdmin):
         "Where an organization has a trash, what is deleted waits here until its days are over: for clients "
         "it is gone, at its provider it still is. An organization's page says for how many days."
     )
+    list_before_template = "files_app/admin/trash_note.html"
     list_display = ["name", "organization", "provider", "size", "deleted", "goes"]
     list_display_links = ["name"]
     list_select_related = ["organization", "account"]

@@ -82,9 +82,14 @@ def would_hold(organization: Organization, filters: FileFilters) -> tuple[int, i
 
 @transaction.atomic
 def hold_files(files: Collection[File], *, reason: str, caller: Caller) -> LegalHold:
-    """Place one hold on files of one organization. Raises HoldRefusedError, and then holds none of them."""
-    (organization_id,) = {file.organization_id for file in files}
-    hold = _written(organization_id, reason=reason, caller=caller)
+    """Place one hold on files of one organization.
+
+    Raises HoldRefusedError, FileNotFoundInIndexError and InvalidRequestError, and then holds none of them.
+    """
+    organizations = {file.organization_id for file in files}
+    if len(organizations) != 1:
+        raise InvalidRequestError("A hold is for files of one organization: name at least one.")
+    hold = _written(organizations.pop(), reason=reason, caller=caller)
     for file in files:
         add_file(hold, file, caller=caller)
     return hold

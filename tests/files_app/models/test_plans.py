@@ -18,12 +18,13 @@ from pytest_django import DjangoDbBlocker
 import files_app.admin.pages_of_models  # noqa: F401 - else no page is registered
 from benchmarks.growth.fill import Size, fill
 from files_app.admin.search import PARTS_INDEX, search_files
-from files_app.models import AuditEvent, File, FileCopy, Organization
-from files_app.services.deletes import expiry, queue, tombstones
+from files_app.models import AuditEvent, File, FileCopy, Organization, RetentionRule
+from files_app.services.deletes import expiry, purging, queue, tombstones
 from files_app.services.index.usage import actual_usage
 from files_app.services.reading.folders import list_folder
 from files_app.services.reading.listing import FileFilters, FileSelection, PageQuery, page_of
 from files_app.services.reading.lookup import find_file
+from files_app.services.retention.enforcement import Going, preview
 from files_app.services.tenants.staff import EVERYTHING
 from files_app.services.uploads.failure import give_up_stuck
 from tests.files_app.pooled import migrate, other_database
@@ -182,6 +183,12 @@ def test_a_list_of_the_admin_reads_an_index(model: Any, query: dict[str, str], i
     check(changelist(model, query), index)
 
 
+def beyond_a_rule(days: int) -> list[Going]:
+    """Return what a rule for one of many organizations would end."""
+    organization = Organization.objects.get(name="growth-7")
+    return preview([RetentionRule(organization=organization, longest_life_seconds=days * 86_400)])
+
+
 @pytest.mark.usefixtures("full_index")
 @pytest.mark.parametrize("prefix", ["", "bucket/", "bucket/2026/"])
 def test_a_folder_reads_its_stretch_of_keys(prefix: str) -> None:
@@ -196,6 +203,8 @@ def test_a_folder_reads_its_stretch_of_keys(prefix: str) -> None:
         (lambda: find_file(half().pk, some_file().file_id, None), "file_by_id"),
         (lambda: give_up_stuck(200), ("file_upload_lease", "file_by_state")),
         (expiry.expire_files, "file_expiry"),
+        (purging.empty_trash, ("file_trash", "file_by_state")),
+        (lambda: beyond_a_rule(90), ("file_by_organization", *IN_ORDER)),
         (queue.deliver_due, ("copy_due_by_account", "copy_state")),
         (tombstones.prune_tombstones, "copy_unlisted"),
         (lambda: actual_usage(Organization.objects.get(name="growth-7")), OF_ONE),
