@@ -10,7 +10,7 @@ PIPE_CLOSED = 141
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["run"]:
+    if sys.argv[1:2] == ["run"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # Until it has become something else it has nothing to tidy up, and an exception that Ctrl-C raises
         # within a callback is printed and lost.
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from django.utils import timezone
@@ -33,6 +34,22 @@ def readable_seconds(seconds: int) -> str:
     """Return a duration exactly and for people: `1,209,600 s (14 d)`."""
     unit = next((unit for unit in ("d", "h", "min") if seconds % _SECONDS_IN[unit] == 0), "s")
     return f"{seconds:,} s" + ("" if unit == "s" else f" ({seconds / _SECONDS_IN[unit]:.0f} {unit})")
+
+
+_LETTERS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_DURATION = re.compile(r"([1-9][0-9]{0,9})([smhdw])")
+
+
+def duration(seconds: int) -> str:
+    """Return a duration as people enter it, exactly: `90d`, `36h`."""
+    letter = next(letter for letter in ("d", "h", "m", "s") if seconds % _LETTERS[letter] == 0)
+    return f"{seconds // _LETTERS[letter]}{letter}"
+
+
+def seconds_in(text: str) -> int | None:
+    """Return how many seconds `90d`, `36h` or `2w` are; None where the text is no such thing."""
+    found = _DURATION.fullmatch(text.strip())
+    return None if found is None else int(found[1]) * _LETTERS[found[2]]
 
 
 def exact_bytes(size: int) -> str:

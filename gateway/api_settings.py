@@ -23,6 +23,12 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Files gateway",
     "DESCRIPTION": "One OpenAI-compatible Files API in front of every LLM provider.",
     "VERSION": "1",
+    "SERVERS": [{"url": "/", "description": "The gateway that this document comes from"}],
+    "TAGS": [
+        {"name": "files", "description": "OpenAI's Files API, for every provider account."},
+        {"name": "providers", "description": "What the accounts that a key may use can do."},
+        {"name": "usage", "description": "What the organization holds of its quota."},
+    ],
     "PREPROCESSING_HOOKS": ["files_app.api.schema.select_endpoints"],
     "POSTPROCESSING_HOOKS": ["files_app.api.schema.tidy"],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,

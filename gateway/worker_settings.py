@@ -25,6 +25,7 @@ UPKEEP_SECONDS = {
     "outbox": 5,  # this and the next are each worker's own
     "heartbeat": 20,
     "expire_files": 30,
+    "apply_retention": 60,
     "empty_trash": 60,
     "extend_holds": 30,
     "sweep_uploads": 15,

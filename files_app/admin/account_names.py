@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -11,6 +10,7 @@ from django.http import HttpRequest
 
 from files_app.admin.requests import reach_for
 from files_app.models import ProviderAccount
+from files_app.services.accounts.names import short_names
 
 MAX_ACCOUNTS = 500
 
@@ -20,13 +20,11 @@ class AccountNames:
 
     def __init__(self, accounts: Sequence[ProviderAccount]) -> None:
         self.accounts = accounts[:MAX_ACCOUNTS]
-        self._are_too_many = len(accounts) > MAX_ACCOUNTS
-        self._counts = Counter(account.name for account in self.accounts)
+        self._names = short_names(accounts) if len(accounts) <= MAX_ACCOUNTS else {}
 
     def of(self, account: ProviderAccount) -> str:
         """Return what to call an account."""
-        is_plain = not self._are_too_many and self._counts[account.name] <= 1
-        return account.name if is_plain else account.full_name
+        return self._names.get(account.pk) or account.full_name
 
 
 def account_names(request: HttpRequest) -> AccountNames:

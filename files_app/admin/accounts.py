@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -33,14 +32,14 @@ from files_app.admin.folders import folders_link, folders_page
 from files_app.admin.formatting import NOTHING, badge, label_of, shown_age, two_lines
 from files_app.admin.pages import page
 from files_app.admin.requests import caller_of, decides_for_tenants, reach_for
+from files_app.admin.retention import AccountRules, ShowsRetention
 from files_app.admin.streaming import json_lines
 from files_app.exceptions import InvalidRequestError
-from files_app.models import AuditAction, OpenBreaker, Organization, ProviderAccount
+from files_app.models import OpenBreaker, Organization, ProviderAccount
 from files_app.services.accounts.disk_segments import lacks_segment
 from files_app.services.accounts.places import is_exclusive
 from files_app.services.accounts.saving import save_account, switch_account
 from files_app.services.accounts.sharing import confirm_exclusive
-from files_app.services.index import audit
 from files_app.services.operations.heartbeats import lacks
 from providers.base import Driver
 from providers.exceptions import ProviderConfigurationError
@@ -91,17 +90,19 @@ class DriverFilter(ChoiceFilter):
 
 def _switch(is_enabled: bool) -> Any:
     def run(request: HttpRequest, row: ProviderAccount, answers: dict[str, Any]) -> str:
-        action = AuditAction.ACCOUNT_ENABLE if is_enabled else AuditAction.ACCOUNT_DISABLE
-        with transaction.atomic():
-            switch_account(row, is_enabled=is_enabled)
-            caller = caller_of(request, row.organization_id)
-            audit.record(caller, action, object_type="account", object_id=row.name)
+        switch_account(row, is_enabled=is_enabled, caller=caller_of(request, row.organization_id))
         return "enabled" if is_enabled else "disabled"
 
     return run
 
 
-ENABLE = BulkAction(name="enable_accounts", title="Enable accounts", verb="Enable", run=_switch(True))
+ENABLE = BulkAction(
+    name="enable_accounts",
+    title="Enable accounts",
+    verb="Enable",
+    run=_switch(True),
+    command="accounts enable",
+)
 DISABLE = BulkAction(
     name="disable_accounts",
     title="Disable accounts",
@@ -109,6 +110,7 @@ DISABLE = BulkAction(
     run=_switch(False),
     warning="Uploads and downloads through these accounts are refused until they are enabled again.",
     is_dangerous=True,
+    command="accounts disable",
 )
 
 
@@ -119,10 +121,21 @@ def _only_organization(request: HttpRequest) -> Organization | None:
 
 
 @admin.register(ProviderAccount)
-class ProviderAccountAdmin(GatewayAdmin):
+class ProviderAccountAdmin(ShowsRetention, GatewayAdmin):
     """Named configurations of drivers."""
 
     object_type = "account"
+    commands: ClassVar = {
+        "view": "accounts list",
+        "add": "apply",
+        "change": "apply",
+        "delete": "apply",
+        "test": "accounts test",
+        "sync": "accounts sync",
+        "confirm": "accounts confirm",
+        "retention": "retention preview",
+        "folders": "files list",
+    }
     empty_title = "No provider account yet"
     empty_text = "An account says where files go: a provider's API, a bucket, or this host's disk."
     list_display = ["shown_name", "owner", "status", "operations", "credentials_state", "synced"]
@@ -134,6 +147,12 @@ class ProviderAccountAdmin(GatewayAdmin):
     sortable_by = ["shown_name", "synced"]
     actions = [as_admin_action(ENABLE, "change"), as_admin_action(DISABLE, "change")]
     change_form_outer_before_template = "files_app/admin/account_panel.html"
+    change_form_after_template = "files_app/admin/retention_button.html"
+    rules_inline = AccountRules
+
+    def get_inlines(self, request: HttpRequest, obj: ProviderAccount | None) -> Any:
+        """Ask for retention rules once the account exists."""
+        return [] if obj is None else [self.rules_inline]
 
     def get_urls(self) -> list[URLPattern]:
         """Add the connection test, the sync, the confirmation and the folders."""
@@ -158,6 +177,7 @@ class ProviderAccountAdmin(GatewayAdmin):
                 self.admin_site.admin_view(require_POST(self.confirm)),
                 name="files_app_provideraccount_confirm",
             ),
+            *self.retention_urls(),
             *super().get_urls(),
         ]
 

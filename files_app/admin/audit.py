@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -88,6 +88,7 @@ def as_row(event: AuditEvent) -> Row:
 class AuditAdmin(ReadOnlyAdmin):
     """Who did what to which object, with which result."""
 
+    commands: ClassVar = {"view": "audit list", "export": "audit list"}
     list_title = "Audit trail"
     empty_title = "Nothing has happened yet"
     empty_text = "Uploads, downloads, deletes and changes by staff are recorded here, and cannot be changed."
@@ -184,13 +185,37 @@ class AuditAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Result")
     def shown_result(self, row: AuditEvent) -> SafeString:
-        """Show how it went."""
-        return badge(row.result, "ok" if row.result == "ok" else "critical")
+        """Show how it went, and what came of it."""
+        shown = badge(row.result, "ok" if row.result == "ok" else "critical")
+        words = summary(row.details)
+        if not words:
+            return shown
+        return two_lines(shown, format_html('<span class="fg-clip" title="{}">{}</span>', words, words))
 
     @admin.display(description="From")
     def origin(self, row: AuditEvent) -> SafeString | str:
         """Show from where."""
         return row.ip or NOTHING
+
+
+def summary(details: dict[str, Any]) -> str:
+    """Return an event's details in one line: `seen 12, lost 0`; its page has all of them."""
+    return ", ".join(filter(None, (_said(name, value) for name, value in details.items())))[:200]
+
+
+def _said(name: str, value: Any) -> str:
+    words = name.removeprefix("is_").replace("_", " ")
+    match value:
+        case True:
+            return words
+        case False:
+            return f"not {words}" if name.startswith("is_") else ""
+        case dict():
+            return f"{words} ({summary(value)})"
+        case list():
+            return f"{words} {' and '.join(map(str, value))}"
+        case _:
+            return f"{words} {value}"
 
 
 def _is_address(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -37,10 +38,13 @@ class GatewayAdmin(UnfoldAdmin):
 
     organization_path: where a row's organization is. object_type: what the audit trail calls a row.
     list_title, row_name: what people call all rows and one, where that is not the model's name.
+    commands: what does in a shell what the pages do, one or more with a comma between, by the last part of
+    the page's name; the list itself is `view`, its forms `add`, `change` and `delete`.
     """
 
     organization_path: ClassVar[str] = "organization"
     object_type: ClassVar[str] = ""
+    commands: ClassVar[Mapping[str, str]] = {}
     list_title: ClassVar[str] = ""
     row_name: ClassVar[str] = ""
     empty_title: ClassVar[str] = ""
@@ -223,4 +227,6 @@ def changed_fields(message: Any) -> list[str]:
     """Return the names of the form's fields that changed, from what Django would write into its log."""
     if not isinstance(message, list):
         return []
-    return [str(name) for entry in message for name in entry.get("changed", {}).get("fields", [])]
+    changed = [str(name) for entry in message for name in entry.get("changed", {}).get("fields", [])]
+    rows = [entry.get("added") or entry.get("deleted") or {} for entry in message]
+    return changed + [str(row["name"]) for row in rows if "name" in row]

@@ -33,7 +33,7 @@ class BulkAction:
     """What is done to each row. `run` returns the result in words; a refusal is an exception of ours.
 
     verb: on the button. warning: what cannot be undone. form: what to ask for besides. label: a row's name.
-    max_rows: smaller for actions that ask a provider for each row.
+    max_rows: smaller for actions that ask a provider for each row. command: what does the same in a shell.
     """
 
     name: str
@@ -45,6 +45,7 @@ class BulkAction:
     is_dangerous: bool = False
     max_rows: int = MAX_ROWS
     label: Callable[[Any], str] = str
+    command: str = ""
 
     def respond(
         self, model_admin: ModelAdmin[Any], request: HttpRequest, rows: QuerySet[Any]
@@ -101,4 +102,5 @@ def as_admin_action(action: BulkAction, permission: str) -> Any:
     respond.__name__ = action.name
     respond.short_description = action.title  # type: ignore[attr-defined]  # how Django marks actions
     respond.allowed_permissions = [permission]  # type: ignore[attr-defined]
+    respond.command = action.command  # type: ignore[attr-defined]
     return respond

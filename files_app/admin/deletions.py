@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -82,6 +82,7 @@ RETRY = BulkAction(
     run=_retry,
     warning="Starts the attempts anew, with a day of retries.",
     label=_label,
+    command="deletions retry",
 )
 GIVE_UP = BulkAction(
     name="give_up_deletions",
@@ -92,6 +93,7 @@ GIVE_UP = BulkAction(
     form=ReasonForm,
     is_dangerous=True,
     label=_label,
+    command="deletions give-up",
 )
 
 
@@ -100,6 +102,7 @@ class DeletionAdmin(ReadOnlyAdmin):
     """The queue of deletes at providers."""
 
     organization_path = "file__organization"
+    commands: ClassVar = {"view": "deletions list"}
     list_title = "Deletions"
     empty_title = "Nothing waits to be deleted"
     empty_text = (

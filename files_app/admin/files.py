@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.cache import cache
@@ -22,7 +22,7 @@ from files_app.admin.base import ReadOnlyAdmin, without
 from files_app.admin.batch_requests import RequestPages
 from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.expiry import ExpiryForm
-from files_app.admin.exports import EXPORT_FORMAT, FILES, export
+from files_app.admin.exports import EXPORT_FORMAT, FILES, export, export_action
 from files_app.admin.fields import shown_json
 from files_app.admin.file_list import FileChangeList, FileColumns, address_with_expiry, columns_of
 from files_app.admin.file_page import failure_panel, has_content, origin_facts, timeline, why_unreadable
@@ -98,6 +98,7 @@ DELETE = BulkAction(
     "some days; else their providers delete them, and this cannot be undone. Failed uploads, of which "
     "nothing is kept, go off the list.",
     is_dangerous=True,
+    command="files delete",
 )
 SET_EXPIRY = BulkAction(
     name="set_expiry",
@@ -106,8 +107,15 @@ SET_EXPIRY = BulkAction(
     run=_set_expiry,
     warning="The gateway deletes them then. A provider that has its own time may do so earlier.",
     form=ExpiryForm,
+    command="files expire",
 )
-RETRY = BulkAction(name="retry_deletion", title="Retry deletion", verb="Retry", run=_retry_deletion)
+RETRY = BulkAction(
+    name="retry_deletion",
+    title="Retry deletion",
+    verb="Retry",
+    run=_retry_deletion,
+    command="deletions retry",
+)
 RECHECK = BulkAction(
     name="recheck",
     title="Re-check at provider",
@@ -115,19 +123,8 @@ RECHECK = BulkAction(
     run=_recheck,
     warning="Asks each file's provider whether it still has it. One that is missed twice becomes lost.",
     max_rows=50,
+    command="files recheck",
 )
-
-
-def export_action(kind: str, title: str) -> Any:
-    """Return the action that answers with the selected files."""
-
-    def respond(model_admin: Any, request: HttpRequest, rows: QuerySet[File]) -> StreamingHttpResponse:
-        return export(request, rows.select_related("account__organization"), file_record, of=FILES, kind=kind)
-
-    respond.__name__ = f"export_{kind}"
-    respond.short_description = title  # type: ignore[attr-defined]  # how Django marks actions
-    respond.allowed_permissions = ["view"]  # type: ignore[attr-defined]
-    return respond
 
 
 @admin.register(File)
@@ -135,6 +132,18 @@ class FileAdmin(MayHold, FileColumns, ReadOnlyAdmin):
     """The index of files."""
 
     object_type = "file"
+    commands: ClassVar = {
+        "view": "files list, files show",
+        "delete": "files delete",
+        "facets": "files list",
+        "export": "files list",
+        "preview": "files download",
+        "image": "files download",
+        "pdf": "files download",
+        "download": "files download",
+        "requests": "files download",
+        "show": "files download",
+    }
     empty_title = "No files yet"
     empty_text = "Upload one here in the browser, or send one with an API key and OpenAI's SDK."
     empty_link = "admin:upload"
@@ -194,6 +203,11 @@ class FileAdmin(MayHold, FileColumns, ReadOnlyAdmin):
     def get_list_display(self, request: HttpRequest) -> Any:
         """Return the columns of the chosen tab."""
         return columns_of(request)
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """Return what goes next first, where the list is of what expires; else the newest."""
+        soonest_first = request.GET.get(filters.ExpiryFilter.parameter_name) in filters.EXPIRING
+        return ["expires_at", "-id"] if soonest_first else self.ordering
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[FileChangeList]:
         return FileChangeList

@@ -173,6 +173,10 @@ class PurposeFilter(ChoiceFilter):
         return [(purpose, purpose) for purpose in (known if asked in known else [*known, asked])]
 
 
+#: The choices of what has an expiry.
+EXPIRING = frozenset({"day", "week", "later", "some"})
+
+
 class ExpiryFilter(ChoiceFilter):
     """By when files expire."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -54,6 +54,7 @@ HOLD = BulkAction(
     run=_hold,
     warning="Nothing deletes these files until an owner lifts the hold: not clients, not staff, not expiry.",
     form=ReasonForm,
+    command="files hold",
 )
 
 
@@ -152,6 +153,7 @@ class LegalHoldAdmin(GatewayAdmin):
     """What may not be deleted, why, and who said so."""
 
     object_type = "hold"
+    commands: ClassVar = {"view": "files holds", "add": "files hold"}
     list_title = "Legal holds"
     empty_title = "No legal hold"
     empty_text = (

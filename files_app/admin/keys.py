@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -129,6 +129,7 @@ REVOKE = BulkAction(
     run=_revoke,
     warning="Programs that use these keys stop working within five seconds. This cannot be undone.",
     is_dangerous=True,
+    command="keys revoke",
 )
 
 
@@ -137,6 +138,12 @@ class ApiKeyAdmin(GatewayAdmin):
     """Credentials of clients."""
 
     object_type = "api_key"
+    commands: ClassVar = {
+        "view": "keys list",
+        "add": "keys create",
+        "change": "keys limit, keys rotate, keys end-overlap",
+        "delete": "keys revoke",
+    }
     empty_title = "No API key yet"
     empty_text = "Clients send a key with OpenAI's SDK: only base URL and key change. Create one and copy it."
     form = KeyForm

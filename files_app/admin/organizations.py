@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import F, FloatField
 from django.db.models.functions import Cast, NullIf
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold import widgets
@@ -22,6 +23,7 @@ from files_app.admin.filters import ChoiceFilter
 from files_app.admin.formatting import badge, shown_age
 from files_app.admin.meters import meter
 from files_app.admin.requests import caller_of, reach_for
+from files_app.admin.retention import OrganizationRules, ShowsRetention
 from files_app.models import Organization
 from files_app.models.organizations import (
     MAX_TRASH_DAYS,
@@ -153,15 +155,22 @@ RECOUNT = BulkAction(
     verb="Recount",
     run=_recount,
     warning="Counts the rows of every file and corrects the counters where they have drifted.",
+    command="orgs recount",
 )
 
 
 @admin.register(Organization)
-class OrganizationAdmin(GatewayAdmin):
+class OrganizationAdmin(ShowsRetention, GatewayAdmin):
     """Tenants."""
 
     organization_path = "pk"
     object_type = "organization"
+    commands: ClassVar = {
+        "view": "orgs list, orgs usage",
+        "add": "apply",
+        "change": "apply, orgs limit",
+        "retention": "retention preview",
+    }
     empty_title = "No organization yet"
     empty_text = "An organization owns API keys, files and a quota. Create the first one."
     form = OrganizationForm
@@ -179,6 +188,16 @@ class OrganizationAdmin(GatewayAdmin):
     ]
     actions = [as_admin_action(RECOUNT, "change")]
     change_form_before_template = "files_app/admin/organization_usage.html"
+    change_form_after_template = "files_app/admin/retention_button.html"
+    rules_inline = OrganizationRules
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add what retention rules would remove."""
+        return [*self.retention_urls(), *super().get_urls()]
+
+    def get_inlines(self, request: HttpRequest, obj: Organization | None) -> Any:
+        """Ask for rules once the organization exists."""
+        return [] if obj is None else [self.rules_inline]
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         return (queryset.filter(name__icontains=search_term) if search_term else queryset), False

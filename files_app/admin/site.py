@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
@@ -26,6 +26,14 @@ class GatewaySite(SignInSite):
     """The site that `django.contrib.admin.site` is."""
 
     index_title = "Overview"
+    #: What does in a shell what these pages do.
+    commands: ClassVar[Mapping[str, str]] = {
+        "index": "doctor",
+        "system": "doctor",
+        "upload": "files upload",
+        "upload_send": "files upload",
+        "invitation": "staff password",
+    }
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         pages: list[URLPattern | URLResolver] = [

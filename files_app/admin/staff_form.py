@@ -48,8 +48,8 @@ class StaffForm(ModelForm):
     sight = forms.ChoiceField(
         label="Organizations",
         choices=[
-            (CHOSEN, "only these"),
-            (EVERY, _explained("every one", "those to come, and what they share")),
+            (CHOSEN, "Only these"),
+            (EVERY, _explained("Every one", "those to come, and what they share")),
         ],
         initial=CHOSEN,
         widget=ExplainedRadios,
@@ -118,7 +118,7 @@ class NewStaffForm(StaffForm):
             (
                 INVITATION,
                 _explained(
-                    "invitation link", f"the person chooses a password; one use, {LIFETIME.days} days"
+                    "Invitation link", f"the person chooses a password; one use, {LIFETIME.days} days"
                 ),
             ),
             (GENERATED, _explained("Generated password", "works at once")),

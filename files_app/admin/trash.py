@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -39,6 +39,7 @@ RESTORE = BulkAction(
     verb="Restore",
     run=_restore,
     warning="Clients have these files again, under the ids that they had.",
+    command="files restore",
 )
 PURGE = BulkAction(
     name="purge_files",
@@ -47,6 +48,7 @@ PURGE = BulkAction(
     run=_purge,
     warning="Their providers delete these files. This cannot be undone.",
     is_dangerous=True,
+    command="files purge",
 )
 
 
@@ -55,6 +57,7 @@ class TrashAdmin(ReadOnlyAdmin):
     """What is in the trash."""
 
     object_type = "file"
+    commands: ClassVar = {"view": "files list", "delete": "files purge"}
     list_title = "Trash"
     empty_title = "The trash is empty"
     empty_text = (

@@ -44,6 +44,7 @@ RESET_SECOND_FACTOR = BulkAction(
     warning="Their passwords alone open the admin then, until they set up another. "
     "Make sure who asks you for it.",
     is_dangerous=True,
+    command="sign_in reset-second-factor",
 )
 
 
@@ -75,6 +76,15 @@ class StaffAdmin(SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # type: ignore[
     """Who signs in here."""
 
     object_type = "user"
+    commands: ClassVar = {
+        "view": "staff list",
+        "add": "staff create",
+        "change": "staff change",
+        "delete": "staff delete",
+        "password_change": "staff password",
+        "generate": "staff password",
+        "invite": "staff create, staff password",
+    }
     list_title = "Staff"
     row_name = "member of staff"
     add_form_template = "admin/change_form.html"
@@ -156,7 +166,7 @@ class StaffAdmin(SuperuserOnly, DjangoUserAdmin, GatewayAdmin):  # type: ignore[
         if details:
             self.record(request, "update", obj, **details)
 
-    def _granted(self, request: HttpRequest, obj: Any) -> dict[str, list[str]]:
+    def _granted(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         before = getattr(request, "_files_app_grants", None)
         return {} if before is None else changes(before, grants_of(obj))
 

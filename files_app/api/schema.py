@@ -17,7 +17,7 @@ from drf_spectacular.utils import (
     extend_schema,
 )
 
-from files_app.api import serializers
+from files_app.api import examples, serializers
 from files_app.services.accounts.selection import MODEL_HEADER, PROVIDER_HEADER
 from providers.objects import FILE_STATUSES, INPUT_PURPOSES
 
@@ -158,6 +158,8 @@ _AT_PROVIDER = (400, 404, 429, 502, 504)
 
 list_files = extend_schema(
     operation_id="listFiles",
+    summary="List files",
+    examples=examples.LIST,
     tags=["files"],
     parameters=[
         _PROVIDER,
@@ -196,6 +198,8 @@ _UPLOAD_ANSWER = PolymorphicProxySerializer(
 
 create_file = extend_schema(
     operation_id="createFile",
+    summary="Upload a file",
+    examples=examples.CREATE,
     tags=["files"],
     parameters=[
         _PROVIDER,
@@ -221,6 +225,8 @@ create_file = extend_schema(
 
 retrieve_file = extend_schema(
     operation_id="retrieveFile",
+    summary="Retrieve a file",
+    examples=examples.RETRIEVE,
     tags=["files"],
     parameters=[_FILE_ID, _PROVIDER, *_ANSWER_HEADERS],
     responses={200: OpenApiResponse(serializers.FileSerializer, "The file."), **_errors(*_AT_PROVIDER)},
@@ -228,6 +234,8 @@ retrieve_file = extend_schema(
 
 delete_file = extend_schema(
     operation_id="deleteFile",
+    summary="Delete a file",
+    examples=examples.DELETE,
     tags=["files"],
     parameters=[_FILE_ID, _PROVIDER, *_ANSWER_HEADERS],
     responses={
@@ -250,6 +258,8 @@ _CONTENT_HEADERS = [
 
 download_file = extend_schema(
     operation_id="downloadFile",
+    summary="Download a file's content",
+    examples=examples.CONTENT,
     tags=["files"],
     parameters=[
         _FILE_ID,
@@ -271,6 +281,7 @@ download_file = extend_schema(
 
 describe_content = extend_schema(
     operation_id="describeContent",
+    summary="What a download would answer",
     tags=["files"],
     parameters=[
         _FILE_ID,
@@ -290,6 +301,7 @@ describe_content = extend_schema(
 
 list_providers = extend_schema(
     operation_id="listProviders",
+    summary="List provider accounts",
     tags=["providers"],
     parameters=[*_ANSWER_HEADERS],
     responses={200: OpenApiResponse(serializers.ProviderListSerializer, "The accounts."), **_errors()},
@@ -297,6 +309,8 @@ list_providers = extend_schema(
 
 retrieve_usage = extend_schema(
     operation_id="retrieveUsage",
+    summary="Retrieve usage and quota",
+    examples=examples.USAGE,
     tags=["usage"],
     parameters=[*_ANSWER_HEADERS],
     responses={200: OpenApiResponse(serializers.UsageSerializer, "The organization's usage."), **_errors()},

@@ -6,6 +6,7 @@ serializers describe the same shapes for the OpenAPI document.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from drf_spectacular.utils import (
@@ -15,7 +16,8 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
-from files_app.models import File, Organization, ProviderAccount
+from files_app.models import File, Organization, ProviderAccount, RetentionRule
+from files_app.models.retention import Rules
 from files_app.services.accounts.drivers import driver_for
 from providers.base import Driver
 from providers.exceptions import ProviderConfigurationError
@@ -75,6 +77,19 @@ def provider_object(
         "mode": can.mode,
         "ranges": can.ranges,
     }
+
+
+def retention_object(found: Iterable[RetentionRule]) -> dict[str, Any] | None:
+    """Return how long an organization's files at an account live, by the operator's rules; or None."""
+    rules = Rules(found)
+
+    def shown(purpose: str) -> dict[str, int | None]:
+        life = rules.life(purpose)
+        return {"default_seconds": life.unasked_seconds, "max_seconds": life.longest_seconds}
+
+    if not any(value for purpose in ("", *rules.purposes()) for value in shown(purpose).values()):
+        return None
+    return {**shown(""), "purposes": {purpose: shown(purpose) for purpose in rules.purposes()}}
 
 
 def _batch_object(driver: Driver) -> dict[str, Any]:
@@ -262,6 +277,19 @@ class ProviderBatchSerializer(serializers.Serializer[ProviderAccount]):
     )
 
 
+class LifeSerializer(serializers.Serializer[ProviderAccount]):
+    """Seconds; null for no end."""
+
+    default_seconds = serializers.IntegerField(allow_null=True, help_text="Where an upload asks for none.")
+    max_seconds = serializers.IntegerField(allow_null=True, help_text="More is refused.")
+
+
+class RetentionSerializer(LifeSerializer):
+    """How long files live by the operator's rules, whatever their provider does."""
+
+    purposes = serializers.DictField(child=LifeSerializer(), help_text="Where rules differ by purpose.")
+
+
 class ProviderSerializer(serializers.Serializer[ProviderAccount]):
     """A provider account and what it can do; a misconfigured one shows only what it is."""
 
@@ -276,6 +304,7 @@ class ProviderSerializer(serializers.Serializer[ProviderAccount]):
     purposes = serializers.ListField(child=serializers.CharField(), required=False)
     limits = ProviderLimitsSerializer(required=False)
     expires_after = ProviderExpirySerializer(required=False)
+    retention = RetentionSerializer(allow_null=True, help_text="null: the operator has no rule.")
     batch = ProviderBatchSerializer(required=False, allow_null=True, help_text="null: takes no batch files.")
     storage = serializers.ChoiceField(["provider", "s3", "gcs", "disk"], required=False)
     mode = serializers.ChoiceField(["pass-through", "transformed", "object store"], required=False)

@@ -17,8 +17,9 @@ from rest_framework.views import APIView
 
 from files_app.api import schema
 from files_app.api.authentication import caller_of
-from files_app.api.serializers import provider_object, usage_object
+from files_app.api.serializers import provider_object, retention_object, usage_object
 from files_app.models import Organization
+from files_app.models.retention import organization_and_all_rules
 from files_app.services.accounts.selection import usable_accounts
 
 
@@ -28,10 +29,13 @@ class ProvidersView(APIView):
     @schema.list_providers
     def get(self, request: Request) -> Response:
         """List provider accounts with their capabilities and limits."""
-        organization = Organization.objects.get(pk=caller_of(request).organization_id)
+        organization, rules = organization_and_all_rules(caller_of(request).organization_id)
         limits = service_limits()
-        accounts = usable_accounts(organization)
-        data = [provider_object(account, organization, limits) for account in accounts]
+        data = [
+            provider_object(account, organization, limits)
+            | {"retention": retention_object(each for each in rules if each.account_id in (None, account.pk))}
+            for account in usable_accounts(organization)
+        ]
         return Response({"object": "list", "data": data})
 
 

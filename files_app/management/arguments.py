@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from argparse import ArgumentParser, ArgumentTypeError
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from django.utils import timezone
 
 #: Entries, characters of a key, characters of a value: as the API takes them.
 MAX_METADATA = (16, 64, 128)
@@ -72,3 +76,30 @@ def days(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text[:6]) <= 366:
         raise ArgumentTypeError(f"{text!r} is not a number of days from 1 to 366")
     return int(text)
+
+
+def expiry_seconds(text: str) -> int:
+    """Read how long a file is kept: seconds, as the API takes them, or a time such as `12h` or `7d`."""
+    return int(text) if text.isdecimal() and len(text) < 10 else int(lifetime(text).total_seconds())
+
+
+def moment(text: str) -> datetime:
+    """Read a moment: `7d` from now, `2026-12-31` or `2026-12-31T18:00`, in UTC unless it says else."""
+    if re.fullmatch(r"[0-9]+[hdw]", text):
+        return timezone.now() + lifetime(text)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(
+            f"{text!r} is neither a time from now such as 7d nor a date such as 2026-12-31"
+        ) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def named_or_read(references: Iterable[str]) -> list[str]:
+    """Return the references without repetition; `-` stands for those on standard input, one a line."""
+    found: dict[str, None] = {}
+    for reference in references:
+        lines = sys.stdin if reference == "-" else (reference,)
+        found |= dict.fromkeys(line.strip() for line in lines if line.strip())
+    return list(found)

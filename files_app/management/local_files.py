@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from django.conf import settings
 
@@ -28,10 +30,12 @@ from files_app.services.uploads.request import UploadObserver, UploadRequest
 from files_app.services.uploads.reservation import quota_exceeded
 from files_app.streams.checks import UploadChecks
 from files_app.streams.raw import RawSource
+from files_app.words import readable_bytes
 from providers.exceptions import InvalidResponseError
 from providers.objects import Operation
 
 OnBytes = Callable[[int], None]
+STANDARD_INPUT = Path("-")
 
 #: Most file systems take 255 bytes; some are kept for the temporary name.
 _MAX_NAME_BYTES = 200
@@ -43,7 +47,10 @@ class LocalFileError(InvalidRequestError):
 
 @dataclass(frozen=True, slots=True)
 class LocalUpload:
-    """What is to be uploaded. account_name None takes the organization's default."""
+    """What is to be uploaded. account_name None takes the organization's default.
+
+    path: `-` is standard input, which is held on disk first: whoever sends it has to come to its end.
+    """
 
     path: Path
     organization: Organization
@@ -102,6 +109,10 @@ def size_on_disk(path: Path) -> int:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    if path == STANDARD_INPUT:
+        with _held() as (held, size):
+            yield held, size
+        return
     with _disk_errors(path):
         file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115  # closed below
     with file:
@@ -109,6 +120,20 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         if not stat.S_ISREG(status.st_mode):
             raise LocalFileError(f"{path} is not a regular file.")
         yield file, status.st_size
+
+
+@contextmanager
+def _held() -> Iterator[tuple[BinaryIO, int]]:
+    """Hold standard input in SPOOL_DIR, in a file that ends with this process. Raises LocalFileError."""
+    with _disk_errors(None), tempfile.TemporaryFile(dir=settings.SPOOL_DIR, prefix="upload-") as held:
+        while chunk := sys.stdin.buffer.read(settings.UPLOAD_CHUNK_BYTES):
+            held.write(chunk)
+            if held.tell() > settings.MAX_FILE_BYTES:
+                raise LocalFileError(f"The limit for one file is {readable_bytes(settings.MAX_FILE_BYTES)}.")
+        held.flush()
+        size = held.tell()
+        held.seek(0)
+        yield cast(BinaryIO, held), size
 
 
 def _source(upload: LocalUpload, file: BinaryIO, size: int, on_bytes: OnBytes) -> RawSource:
@@ -121,7 +146,7 @@ def _source(upload: LocalUpload, file: BinaryIO, size: int, on_bytes: OnBytes) -
     return RawSource(
         read=read,
         length=size,
-        filename=upload.filename or upload.path.name,
+        filename=upload.filename or (DEFAULT_FILENAME if upload.path == STANDARD_INPUT else upload.path.name),
         content_type=upload.content_type,
         purpose=upload.purpose,
         expires_after_seconds=upload.expires_after_seconds,

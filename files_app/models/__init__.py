@@ -10,6 +10,7 @@ from files_app.models.organizations import ApiKey, Organization, RetiredSecret
 from files_app.models.places import AccountPlace
 from files_app.models.rates import RateCount
 from files_app.models.records import AuditAction, AuditEvent, IdempotencyRecord
+from files_app.models.retention import RetentionRule
 from files_app.models.sign_in import RecoveryCode, SecondFactor, StaffIdentity
 from files_app.models.staff import Heartbeat, StaffAccess
 from files_app.models.states import CopyState, FileState
@@ -43,6 +44,7 @@ __all__ = [
     "RateCount",
     "RecoveryCode",
     "ResultPart",
+    "RetentionRule",
     "RetiredSecret",
     "SecondFactor",
     "SettledDay",

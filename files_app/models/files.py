@@ -47,6 +47,7 @@ class DeletedReason(models.TextChoices):
     EXPIRED = "expired"
     LOST = "lost"
     ADMIN = "admin"
+    RETENTION = "retention"
 
 
 class FailureKind(models.TextChoices):

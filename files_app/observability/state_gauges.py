@@ -14,7 +14,6 @@ from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 
 from files_app.models import DueTime, Heartbeat, Organization, ProviderAccount
-from files_app.version import VERSION
 
 #: Older than this, a process counts as gone; it beats about every half minute.
 SILENT_AFTER = timedelta(minutes=2)
@@ -25,7 +24,7 @@ NEARLY_FULL_PERCENT = 95
 
 def build_gauges(with_names: bool) -> Iterator[GaugeMetricFamily]:
     """Tell which version answers."""
-    facts = {"version": VERSION, "python": platform.python_version(), "database": connection.vendor}
+    facts = {"version": settings.VERSION, "python": platform.python_version(), "database": connection.vendor}
     gauge = GaugeMetricFamily("files_gateway_build_info", "Always 1; the labels tell.", labels=list(facts))
     gauge.add_metric(list(facts.values()), 1)
     yield gauge

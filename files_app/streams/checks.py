@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from files_app.exceptions import FileTooLargeError, InvalidRequestError
 from files_app.filenames import extension_of
+from files_app.models.retention import Life
 from files_app.streams.batch_lines import BatchLines
 from files_app.streams.jsonl import BatchLineChecker
 from files_app.streams.tokens import TokenCounter
@@ -38,6 +39,7 @@ class UploadRules:
 
     declared_bytes: an upper bound of the file's size where the client announced a length.
     new_renderer: makes what renders a batch file for the provider's jobs; None where jobs read the files.
+    life: how long files of a purpose may live.
     """
 
     provider_label: str
@@ -48,6 +50,7 @@ class UploadRules:
     line_limits: LineLimits = field(default_factory=LineLimits)
     declared_bytes: int | None = None
     new_renderer: Callable[[], BatchRenderer | None] = lambda: None
+    life: Callable[[str], Life] = lambda purpose: Life()
 
     def max_bytes(self, purpose: str | None) -> int:
         """Return the smallest limit that holds for `purpose`, or that may hold while it is not known."""
@@ -99,6 +102,17 @@ class UploadRules:
                 param="expires_after[seconds]",
             )
 
+    def check_life(self, seconds: int | None, purpose: str | None) -> None:
+        """Refuse a life beyond the longest that the operator's rules give files of this purpose."""
+        longest = None if purpose is None else self.life(purpose).longest_seconds
+        if seconds is not None and longest is not None and seconds > longest:
+            raise InvalidRequestError(
+                f"Files of purpose '{purpose}' live {readable_seconds(longest)} at the longest here; "
+                f"{seconds} s were asked for.",
+                param="expires_after[seconds]",
+                code="beyond_longest_life",
+            )
+
     def check_size(self, size: int, purpose: str | None) -> None:
         """Refuse a file that is over the limit."""
         limit = self.max_bytes(purpose)
@@ -133,6 +147,11 @@ class UploadChecks:
         """Size and checksum of what has passed so far."""
         return Digest(self.size, self._hash.hexdigest())
 
+    @property
+    def life(self) -> Life:
+        """How long the file may live by the operator's rules, as far as its purpose is known."""
+        return self._rules.life(self.purpose or "")
+
     def take(self) -> bytes:
         """Return what was rendered for the provider's jobs since the last call."""
         return b"" if self._lines is None else self._lines.take()
@@ -154,6 +173,7 @@ class UploadChecks:
                     yield part
                 case ExpiresAfterPart(seconds):
                     self._rules.check_expiry(seconds)
+                    self._rules.check_life(seconds, self.purpose)
                     self.expires_after_seconds = seconds
                     yield part
                 case FilePart():
@@ -162,6 +182,7 @@ class UploadChecks:
 
     def _take_purpose(self, purpose: str) -> None:
         self._rules.check_purpose(purpose)
+        self._rules.check_life(self.expires_after_seconds, purpose)
         self.purpose = purpose
         if self.filename is not None:
             self._rules.check_name(self.filename, purpose)

@@ -13,6 +13,7 @@ from providers.batches.json_lines import (
     MAX_VALUES,
     JSONProblemError,
     LineLimits,
+    cut,
     decoded,
     foreign_format,
 )
@@ -64,14 +65,12 @@ class BatchLineChecker:
             return
         if len(self._head) < HEAD_BYTES:
             self._head += chunk[: HEAD_BYTES - len(self._head)]
-        at = 0
-        while (end := chunk.find(b"\n", at)) >= 0:  # twice as fast as a split
-            line = chunk[at:end]
-            if self._rest_bytes or not self._passes(line):
-                self._keep(line)
+        for piece, ends in cut(chunk):
+            if ends and not self._rest_bytes and self._passes(piece):
+                continue
+            self._keep(piece)
+            if ends:
                 self._end_line()
-            at = end + 1
-        self._keep(chunk[at:])
 
     def finish(self) -> None:
         """Check what stands behind the last line end."""

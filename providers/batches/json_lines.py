@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,15 @@ class LineLimits:
 
 class JSONProblemError(Exception):
     """What is wrong with a value, as the end of a sentence."""
+
+
+def cut(chunk: bytes) -> Iterator[tuple[bytes, bool]]:
+    """Yield the lines of a chunk, and whether their end is in it; the last, which may be empty, has none."""
+    at, find = 0, chunk.find
+    while (end := find(b"\n", at)) >= 0:  # twice as fast as a split, and holds one line at a time
+        yield chunk[at:end], True
+        at = end + 1
+    yield chunk[at:], False
 
 
 def foreign_format(head: bytes) -> str | None:

@@ -14,6 +14,7 @@ from providers.batches.json_lines import (
     MAX_REPORTED_LINES,
     JSONProblemError,
     LineLimits,
+    cut,
     foreign_format,
 )
 from providers.batches.request.fields import Notes, UnfitLineError, object_in, shown, text_in
@@ -115,13 +116,11 @@ class BatchRenderer:
             return b""
         if len(self._head) < HEAD_BYTES:
             self._head += chunk[: HEAD_BYTES - len(self._head)]
-        *lines, rest = chunk.split(b"\n")
         rendered: list[bytes] = []
-        for line in lines:
-            self._keep(line)
-            if made := self._end_line():
+        for piece, ends in cut(chunk):
+            self._keep(piece)
+            if ends and (made := self._end_line()):
                 rendered += (made, b"\n")
-        self._keep(rest)
         return b"".join(rendered)
 
     def finish(self) -> bytes:

@@ -41,6 +41,7 @@ from files_app.services.index.callers import system_caller  # noqa: E402
 from files_app.services.operations import cleanup  # noqa: E402
 from files_app.services.tenants.keys import create_key  # noqa: E402
 from files_app.services.upstream import lost_answers, sync  # noqa: E402
+from tests.faults import lifecycle  # noqa: E402
 from tests.faults.recovery import deliver_deletes, let_time_pass, recover  # noqa: E402
 
 _held: list[Any] = []
@@ -242,7 +243,7 @@ def audit_results(organization: int) -> dict[str, int]:
     }
 
 
-ORDERS: dict[str, Callable[..., Any]] = {
+ORDERS: dict[str, Callable[..., Any]] = lifecycle.ORDERS | {
     order.__name__: order
     for order in (
         tenant,

@@ -15,7 +15,7 @@ from files_app.services.accounts.saving import save_account
 from files_app.services.accounts.selection import forget_recent_accounts
 from files_app.services.deletes import delivery
 from files_app.services.index.callers import system_caller
-from files_app.services.index.recent import recent_organization
+from files_app.services.index.recent import recent_organization, recent_rules
 from files_app.services.tenants.keys import create_key
 from tests.fake_provider import VALID_KEY, FakeProvider
 from tests.files_app.client import ApiClient
@@ -98,6 +98,7 @@ class Tenant:
     def set_limits(self, **limits: int) -> None:
         Organization.objects.filter(pk=self.organization.pk).update(**limits)
         recent_organization.forget()
+        recent_rules.forget()
 
 
 def make_tenant(name: str, **fields: Any) -> Tenant:

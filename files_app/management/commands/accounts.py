@@ -1,4 +1,4 @@
-"""`manage.py accounts list|test|sync|confirm`."""
+"""`manage.py accounts list|test|sync|enable|disable|confirm`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from files_app.management.output import counted, printable, write_json_list, wri
 from files_app.management.references import account_named, accounts_named, organization_named
 from files_app.models import Organization, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
+from files_app.services.accounts.saving import switch_account
 from files_app.services.accounts.sharing import confirm_exclusive
 from files_app.services.operations import on_request
 from files_app.services.upstream.adoption import can_adopt
@@ -29,8 +30,8 @@ class Command(GroupCommand):
     """Provider accounts of every organization."""
 
     help = (
-        "List provider accounts, test their connections and sync the index with what they hold. Accounts are "
-        "made and changed in the admin or with `manage.py apply`."
+        "List provider accounts, test their connections, sync the index with what they hold, and switch them "
+        "on and off. Accounts are made and changed in the admin or with `manage.py apply`."
     )
     examples = """
         manage.py accounts list
@@ -43,6 +44,7 @@ class Command(GroupCommand):
         self._declare_list()
         self._declare_test()
         self._declare_sync()
+        self._declare_switches()
         self._declare_confirm()
 
     def _declare_list(self) -> None:
@@ -182,6 +184,48 @@ class Command(GroupCommand):
         if report is None:
             return {"skipped": "another sync of this account is running"}
         return on_request.counts(report)
+
+    # -- enable and disable ------------------------------------------------------------------------
+
+    def _declare_switches(self) -> None:
+        for name, run, text in (
+            ("enable", self.enable, "Let accounts serve requests again."),
+            (
+                "disable",
+                self.disable,
+                "Refuse uploads and downloads through accounts until they are enabled.",
+            ),
+        ):
+            examples = f"manage.py accounts {name} acme/openai shared/bedrock"
+            parser = self.subcommand(name, run, text=text, examples=examples)
+            parser.add_argument(
+                "accounts", metavar="ACCOUNT", nargs="+", help="ORGANIZATION/NAME or shared/NAME"
+            )
+            add_organization(parser)
+            add_dry_run(parser)
+
+    def enable(self, arguments: Namespace) -> None:
+        """Switch accounts on."""
+        self._switch(arguments, is_enabled=True)
+
+    def disable(self, arguments: Namespace) -> None:
+        """Switch accounts off."""
+        self._switch(arguments, is_enabled=False)
+
+    def _switch(self, arguments: Namespace, *, is_enabled: bool) -> None:
+        results, word = [], "enabled" if is_enabled else "disabled"
+        for account in self._accounts(arguments):
+            changed = account.is_enabled != is_enabled
+            if changed and not arguments.dry_run:
+                caller = command_caller(account.organization_id)
+                switch_account(account, is_enabled=is_enabled, caller=caller)
+            results.append({"account": account.full_name, "changed": changed, "dry_run": arguments.dry_run})
+            if not arguments.json:
+                would = "" if changed else "was already "
+                would = "would be " if changed and arguments.dry_run else would
+                self.stdout.write(f"{account.full_name}  {would}{word}")
+        if arguments.json:
+            self.write_json(results)
 
     # -- confirm -----------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""`manage.py deletions list|retry|drain`."""
+"""`manage.py deletions list|retry|give-up|drain`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from files_app.management.arguments import add_account, add_dry_run, add_organization
+from files_app.management.arguments import add_account, add_dry_run, add_organization, add_yes, named_or_read
 from files_app.management.base import USAGE_ERROR, GroupCommand, command_caller
 from files_app.management.output import counted, printable, write_json_list, write_table
 from files_app.management.references import scope_of
 from files_app.models import CopyState, FileCopy
 from files_app.models.copies import FileCopyQuerySet
 from files_app.services.deletes.drain import drain, waiting
-from files_app.services.deletes.outbox import retry_dead
+from files_app.services.deletes.outbox import give_up, retry_dead
 from files_app.services.index.transactions import in_batches
 from files_app.web.representation import copy_record
 from files_app.words import age
@@ -26,7 +26,8 @@ class Command(GroupCommand):
     """The queue of deletes at providers."""
 
     help = (
-        "List the deletes that providers have not confirmed, retry those that were given up, or do them now."
+        "List the deletes that providers have not confirmed, retry those that were given up, give up, or "
+        "do them now."
     )
     examples = """
         manage.py deletions list --state dead
@@ -35,9 +36,10 @@ class Command(GroupCommand):
     """
 
     def add_subcommands(self) -> None:
-        """Declare the three subcommands."""
+        """Declare the subcommands."""
         self._declare_list()
         self._declare_retry()
+        self._declare_give_up()
         self._declare_drain()
 
     def _declare_list(self) -> None:
@@ -102,6 +104,46 @@ class Command(GroupCommand):
 
     def _retry(self, copy: FileCopy, arguments: Namespace) -> bool:
         return arguments.dry_run or retry_dead(copy, caller=command_caller(copy.file.organization_id))
+
+    def _declare_give_up(self) -> None:
+        parser = self.subcommand(
+            "give-up",
+            self.give_up,
+            text="Stop deleting files at their providers, which keep what they still hold. The reason goes "
+            "into the audit trail.",
+            examples="""
+                manage.py deletions give-up file-abc123 --reason "the provider's account was closed"
+                manage.py deletions give-up file-abc123 --reason closed --yes
+            """,
+        )
+        parser.add_argument("files", metavar="ID", nargs="+", help="- reads ids from standard input")
+        parser.add_argument("--reason", required=True, help="why the provider may keep the bytes")
+        _add_filters(parser)
+        add_yes(parser)
+        add_dry_run(parser)
+
+    def give_up(self, arguments: Namespace) -> None:
+        """Give deletes up and report them."""
+        ids = named_or_read(arguments.files)
+        waiting = _selected(arguments).filter(state__in=(CopyState.DELETING, CopyState.DEAD))
+        copies = list(waiting.filter(file__file_id__in=ids))
+        if copies and not arguments.dry_run:
+            self.confirm(f"Leave {counted(len(copies), 'file')} at the provider for good?", arguments)
+        given_up = [copy for copy in copies if self._give_up(copy, arguments)]
+        if arguments.json:
+            self.write_json([_as_json(copy) for copy in given_up])
+        else:
+            would = "would be " if arguments.dry_run else ""
+            for copy in given_up:
+                words = f"{would}given up: {copy.account.full_name} may keep its bytes"
+                self.stdout.write(printable(f"{copy.file.file_id}  {words}"))
+        missing = sorted(set(ids) - {copy.file.file_id for copy in given_up})
+        if missing:
+            raise CommandError(printable(f"No delete of these waits: {', '.join(missing)}."))
+
+    def _give_up(self, copy: FileCopy, arguments: Namespace) -> bool:
+        caller = command_caller(copy.file.organization_id)
+        return arguments.dry_run or give_up(copy, caller=caller, reason=arguments.reason)
 
     def _declare_drain(self) -> None:
         parser = self.subcommand(

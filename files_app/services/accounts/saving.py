@@ -6,12 +6,14 @@ from collections.abc import Collection, Mapping
 
 from django.db import transaction
 
-from files_app.models import ProviderAccount
+from files_app.models import AuditAction, ProviderAccount
 from files_app.services.accounts import credentials as secrets
 from files_app.services.accounts.disk_segments import claim_segment
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.places import place_account
 from files_app.services.accounts.selection import forget_recent_accounts
+from files_app.services.index import audit
+from files_app.services.index.callers import Caller
 from providers.base import Driver
 from providers.exceptions import ProviderConfigurationError
 
@@ -55,9 +57,12 @@ def checked_driver(
     return driver
 
 
-def switch_account(account: ProviderAccount, *, is_enabled: bool) -> None:
+def switch_account(account: ProviderAccount, *, is_enabled: bool, caller: Caller) -> None:
     """Let the account serve requests, or refuse them."""
-    ProviderAccount.objects.filter(pk=account.pk).update(is_enabled=is_enabled)
+    action = AuditAction.ACCOUNT_ENABLE if is_enabled else AuditAction.ACCOUNT_DISABLE
+    with transaction.atomic():
+        ProviderAccount.objects.filter(pk=account.pk).update(is_enabled=is_enabled)
+        audit.record(caller, action, object_type="account", object_id=account.name)
     forget_recent_accounts()
 
 

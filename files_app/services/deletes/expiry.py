@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
 
 from files_app.exceptions import InvalidRequestError
-from files_app.models import AuditAction, DeletedReason, File, FileState
+from files_app.models import AuditAction, DeletedReason, File, FileState, RetentionRule
 from files_app.services.deletes import outbox
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller, system_caller
@@ -28,11 +28,12 @@ def expire_files(limit: int = 500) -> int:
 def set_expiry(file: File, expires_at: datetime | None, *, caller: Caller) -> None:
     """Let the gateway delete the file at that time; None keeps it until somebody deletes it.
 
-    What a provider itself does after its own time is not changed. Raises InvalidRequestError, FileHeldError
-    and FileNotFoundInIndexError.
+    No longer than the operator's rules let it live. What a provider itself does after its own time is not
+    changed. Raises InvalidRequestError, FileHeldError and FileNotFoundInIndexError.
     """
     if expires_at is not None and expires_at <= timezone.now():
         raise InvalidRequestError("The expiry has to be in the future: to remove a file now, delete it.")
+    _refuse_beyond_rules(file, expires_at)
     with transaction.atomic():
         available = File.objects.filter(pk=file.pk, state=FileState.AVAILABLE, is_held=False)
         if not available.update(expires_at=expires_at):
@@ -40,3 +41,17 @@ def set_expiry(file: File, expires_at: datetime | None, *, caller: Caller) -> No
         until = expires_at.isoformat() if expires_at else "never"
         audit.record_file(caller, AuditAction.FILE_SET_EXPIRY, file, expires_at=until)
     file.expires_at = expires_at
+
+
+def _refuse_beyond_rules(file: File, expires_at: datetime | None) -> None:
+    longest = (
+        RetentionRule.objects.at(file.organization_id, file.account_id).life(file.purpose).longest_seconds
+    )
+    if longest is None:
+        return
+    latest = file.created_at + timedelta(seconds=longest)
+    if expires_at is None or expires_at > latest:
+        raise InvalidRequestError(
+            f"A retention rule ends the file by {latest:%Y-%m-%d %H:%M} UTC: choose a time before that, or "
+            "change the rule."
+        )

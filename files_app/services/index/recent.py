@@ -9,29 +9,30 @@ from typing import Final, Generic, TypeVar
 from django.db.models import Model
 from django.db.models.signals import post_delete, post_save
 
-from files_app.models import Organization
+from files_app.models import Organization, RetentionRule
+from files_app.models.retention import Rules
 
 K = TypeVar("K", bound=Hashable)
-M = TypeVar("M", bound=Model)
+V = TypeVar("V")
 
 #: After this a change counts in every process.
 SECONDS = 5.0
 _MOST: Final = 10_000
 
 
-class Recent(Generic[K, M]):
+class Recent(Generic[K, V]):
     """Remembers what `load` returns for a key; what it raises is not remembered.
 
     model: whose rows they are. Updates that save no instance say so by `forget`.
     """
 
-    def __init__(self, model: type[M], load: Callable[[K], M]) -> None:
+    def __init__(self, model: type[Model], load: Callable[[K], V]) -> None:
         self._load = load
-        self._found: dict[K, tuple[float, M]] = {}
+        self._found: dict[K, tuple[float, V]] = {}
         for signal in (post_save, post_delete):
             signal.connect(self.forget, sender=model, weak=False)
 
-    def __call__(self, key: K) -> M:
+    def __call__(self, key: K) -> V:
         """Return the row. It is shared by all threads: not for changing it."""
         found = self._found.get(key)
         if found is None or found[0] < time.monotonic():
@@ -48,4 +49,9 @@ class Recent(Generic[K, M]):
 #: An organization by its primary key, for its limits: its counters are those of then.
 recent_organization: Final[Recent[int, Organization]] = Recent(
     Organization, lambda pk: Organization.objects.get(pk=pk)
+)
+
+#: The retention rules for an organization's files at an account, by the primary keys of both.
+recent_rules: Final[Recent[tuple[int, int], Rules]] = Recent(
+    RetentionRule, lambda pair: RetentionRule.objects.at(*pair)
 )

@@ -113,7 +113,7 @@ class Run(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """changed: how many rows. row: the first that the database gave, empty where it gave none."""
+    """changed: how many rows, of an update. row: the first that the database gave, empty where none."""
 
     changed: int
     row: tuple[Any, ...] = ()

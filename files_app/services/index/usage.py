@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Max, Q, Sum
 
 from files_app.models import AuditAction, File, FileState, Organization
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
 
 log = structlog.get_logger(__name__)
+
+_COUNTERS = ("used_bytes", "reserved_bytes", "file_count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ def recount(organization: Organization, *, dry_run: bool = False, caller: Caller
 
     Locks the organization row first, so that no settle or delete can come between.
     """
+    if (found := _unlocked(organization)).is_clean:
+        return found  # as nearly always: uploads and deletes did not have to wait
     with transaction.atomic():
         locked = Organization.objects.select_for_update().get(pk=organization.pk)
         if not dry_run:
@@ -73,8 +78,16 @@ def _record(drift: Drift, organization_id: int, caller: Caller) -> None:
     )
 
 
-def actual_usage(organization: Organization) -> dict[str, int]:
-    """Return the counters as the rows say."""
+def _unlocked(organization: Organization) -> Drift:
+    """Compare by one statement, which sees counters and rows of one moment. Without rows nothing is clean."""
+    beside = {f"counted_{name}": Max(f"organization__{name}") for name in _COUNTERS}
+    actual = actual_usage(organization, **beside)
+    counted = {name: actual.pop(f"counted_{name}") for name in _COUNTERS}
+    return Drift(organization.name, counted, actual)
+
+
+def actual_usage(organization: Organization, **beside: Any) -> dict[str, int]:
+    """Return the counters as the rows say, and what else is asked of them in the same statement."""
     files = File.objects.for_organization(organization)
     in_trash = Q(state=FileState.TRASHED, is_counted_in_trash=True)
     held = (Q(state=FileState.AVAILABLE) | in_trash) & Q(is_counted=True)
@@ -83,11 +96,13 @@ def actual_usage(organization: Organization) -> dict[str, int]:
         used=Sum("bytes", filter=held),
         count=Count("pk", filter=held),
         reserved=Sum("reserved_bytes", filter=Q(state=FileState.UPLOADING)),
+        **beside,
     )
     return {
         "used_bytes": sums["used"] or 0,
         "reserved_bytes": sums["reserved"] or 0,
         "file_count": sums["count"] or 0,
+        **{name: sums[name] for name in beside},
     }
 
 

@@ -8,13 +8,14 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from files_app.models import AuditEvent, IdempotencyRecord, LineIndex, ProviderAccount
+from files_app.models import IdempotencyRecord, LineIndex, ProviderAccount
 from files_app.services.accounts import lanes
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.isolation import on_its_own
 from files_app.services.accounts.lanes import Work
 from files_app.services.deletes.tombstones import prune_tombstones
 from files_app.services.operations import heartbeats
+from files_app.services.retention.enforcement import prune_audit
 from files_app.services.tenants.counting.database import forget_ended
 from files_app.services.tenants.sign_in import sessions
 from files_app.services.uploads.failure import give_up_stuck
@@ -60,6 +61,5 @@ def prune_records() -> int:
     forget_ended()
     sessions.forget_ended()
     removed, _ = IdempotencyRecord.objects.filter(created_at__lt=now - kept).delete()
-    if settings.AUDIT_RETENTION_DAYS:
-        removed += AuditEvent.objects.prune(now - timedelta(days=settings.AUDIT_RETENTION_DAYS))
+    removed += prune_audit(settings.AUDIT_RETENTION_DAYS)
     return removed + prune_tombstones()

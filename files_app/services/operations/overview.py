@@ -26,6 +26,7 @@ from files_app.models import (
     Organization,
     ProviderAccount,
 )
+from files_app.services.accounts.names import short_names
 from files_app.services.operations.lateness import is_late
 from files_app.services.tenants.staff import Reach
 
@@ -34,6 +35,8 @@ T = TypeVar("T")
 DAYS = 30
 FAILURE_DAYS = 7
 CACHE_SECONDS = 60
+#: A day's events are committed within this time of its end, at the latest.
+_DAY_SETTLES = timedelta(days=1)
 #: Figures of millions of rows take seconds to make: they are kept so many times as long.
 _LEAST_REST = 100
 _SHOWN_ORGANIZATIONS = 8
@@ -178,7 +181,7 @@ def _overview(reach: Reach) -> Overview:
         days=activity(reach),
         failures=_failures(reach, accounts),
         deletions=deletions(reach),
-        syncs=_syncs(reach),
+        syncs=_syncs(reach, accounts),
     )
 
 
@@ -198,14 +201,15 @@ def usage_of(row: Organization) -> OrganizationUsage:
 
 
 def _accounts(reach: Reach) -> dict[int, ProviderAccount]:
-    return {account.pk: account for account in reach.usable_accounts()}
+    return {account.pk: account for account in reach.usable_accounts().select_related("organization")}
 
 
 def _shares(reach: Reach, accounts: dict[int, ProviderAccount]) -> list[AccountShare]:
     available = reach.limit(File.objects.filter(state=FileState.AVAILABLE))
     rows = available.order_by().values_list("account").annotate(Count("pk"), Sum("bytes"))
+    names = short_names(accounts.values())
     shares = [
-        AccountShare(pk, accounts[pk].name, accounts[pk].driver, files, size or 0)
+        AccountShare(pk, names[pk], accounts[pk].driver, files, size or 0)
         for pk, files, size in rows
         if pk in accounts
     ]
@@ -216,9 +220,21 @@ def activity(reach: Reach, *, days: int = DAYS) -> list[Day]:
     """Return the uploads and downloads of each day (UTC), the last one today."""
     today = timezone.now().date()
     first = today - timedelta(days=days - 1)
+    settled = today - _DAY_SETTLES
+    key = f"activity:{reach.cache_key}:{first}:{settled}"
+    past = cache.get_or_set(key, lambda: _events_by_day(reach, first, settled), _DAY_SETTLES.total_seconds())
+    counts = (past or {}) | _events_by_day(reach, settled, today + timedelta(days=1))
+    dates = [first + timedelta(days=number) for number in range(days)]
+    return [Day(day, **counts.get(day, {})) for day in dates]
+
+
+def _events_by_day(reach: Reach, first: date, end: date) -> dict[date, Counter[str]]:
+    """Return how many uploads, downloads and failures there were on each day before `end`."""
     events = reach.limit(
         AuditEvent.objects.filter(
-            action__in=[AuditAction.FILE_CREATE, AuditAction.FILE_CONTENT], created_at__gte=midnight(first)
+            action__in=[AuditAction.FILE_CREATE, AuditAction.FILE_CONTENT],
+            created_at__gte=midnight(first),
+            created_at__lt=midnight(end),
         )
     )
     rows = (
@@ -231,8 +247,7 @@ def activity(reach: Reach, *, days: int = DAYS) -> list[Day]:
     for day, action, result, count in rows:
         kind = "downloads" if action == AuditAction.FILE_CONTENT else "uploads"
         counts[day]["failures" if result != "ok" else kind] += count
-    dates = [first + timedelta(days=number) for number in range(days)]
-    return [Day(day, **counts[day]) for day in dates]
+    return dict(counts)
 
 
 def midnight(day: date) -> datetime:
@@ -249,8 +264,9 @@ def _failures(reach: Reach, accounts: dict[int, ProviderAccount]) -> list[Accoun
     for pk, reason, count in rows.order_by("-number"):
         totals[pk] += count
         reasons.setdefault(pk, reason)
+    names = short_names(accounts.values())
     return [
-        AccountFailures(pk, accounts[pk].name, count, reasons[pk])
+        AccountFailures(pk, names[pk], count, reasons[pk])
         for pk, count in totals.most_common(_SHOWN_FAILURES)
         if pk in accounts
     ]
@@ -273,13 +289,17 @@ def deletions(reach: Reach) -> Deletions:
     )
 
 
-def _syncs(reach: Reach) -> list[AccountSync]:
+def _syncs(reach: Reach, accounts: dict[int, ProviderAccount]) -> list[AccountSync]:
     """Return the accounts whose index follows their provider, the stalest first."""
     synced = reach.limit(ProviderAccount.objects.filter(is_enabled=True)).filter(
         organization__isnull=False, list_freshness_seconds__isnull=False
     )
     rows = synced.order_by(F("last_synced_at").asc(nulls_first=True))[:_SHOWN_SYNCS]
-    return [AccountSync(row.pk, row.name, row.last_synced_at, row.last_sync_error) for row in rows]
+    names = short_names(accounts.values())
+    return [
+        AccountSync(row.pk, names.get(row.pk, row.name), row.last_synced_at, row.last_sync_error)
+        for row in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from files_app.services.index.transactions import database_time
 from files_app.services.index.usage import recount_all
 from files_app.services.operations import cleanup
 from files_app.services.reading.line_index import index_due
+from files_app.services.retention.enforcement import apply_rules
 from files_app.services.retention.holds import extend_holds
 from files_app.services.upstream.schedule import sync_due_accounts
 from files_app.services.upstream.translation import translate_due
@@ -32,6 +33,7 @@ log = structlog.get_logger(__name__)
 #: What is done, by its name in the database. What is for providers is only offered to the lane of providers.
 UPKEEP: Mapping[str, Callable[[], object]] = {
     "expire_files": expire_files,
+    "apply_retention": apply_rules,
     "empty_trash": empty_trash,
     "extend_holds": extend_holds,
     "sweep_uploads": cleanup.sweep_uploads,

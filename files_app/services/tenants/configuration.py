@@ -25,6 +25,7 @@ from files_app.services.index.callers import Caller
 from files_app.services.tenants.configuration_file import ConfigurationFileError, read_configuration
 from files_app.services.tenants.keys import create_key, digest_of, is_known, revoke_key
 from files_app.services.tenants.rates import set_rates
+from files_app.services.tenants.retention_entries import apply_entries
 from providers.exceptions import ProviderConfigurationError
 from providers.registry import DRIVERS
 
@@ -81,7 +82,7 @@ class _Run:
         organization = Organization.objects.filter(name=name).first()
         is_new = organization is None
         organization = organization or Organization(name=name)
-        changed = _assign(organization, entry, but={"name", "api_keys", "provider_accounts"})
+        changed = _assign(organization, entry, but={"name", "api_keys", "provider_accounts", "retention"})
         if is_new or changed:
             organization.save()
             self._say(f"organization {name}", is_new, changed, organization)
@@ -89,6 +90,23 @@ class _Run:
             self._keys(organization, _entries(entry, "api_keys", place))
         if "provider_accounts" in entry:
             self._accounts(organization, _entries(entry, "provider_accounts", place))
+        self._retention(place, entry, organization, None)
+
+    def _retention(
+        self,
+        place: str,
+        entry: Mapping[str, Any],
+        organization: Organization | None,
+        account: ProviderAccount | None,
+    ) -> None:
+        if "retention" not in entry:
+            return
+        rules = _entries(entry, "retention", place)
+        changes = list(apply_entries(rules, organization, account, prune=self._prune))
+        self.applied.changes += changes
+        row = organization if account is None else account
+        if changes and row is not None:
+            self._record(row, is_new=False, changed=["retention"])
 
     # -- keys ------------------------------------------------------------------------------------------------
 
@@ -162,7 +180,7 @@ class _Run:
         _check_driver(account, is_new, place, entry)
         if entry.get("is_default"):
             accounts.filter(is_default=True).exclude(pk=account.pk).update(is_default=False)
-        changed = _assign(account, entry, but={"name", "credentials"})
+        changed = _assign(account, entry, but={"name", "credentials", "retention"})
         if "options" in entry and not account.is_operators:  # the file says where the account leads
             account.is_operators = True
             changed.append("is_operators")
@@ -179,6 +197,7 @@ class _Run:
                 driver_for(account)
         except ProviderConfigurationError as exc:
             raise ConfigurationFileError(f"{_place_of(exc, account, place)}: {exc}") from None
+        self._retention(place, entry, organization, account)
 
     def _remove(self, account: ProviderAccount) -> None:
         try:
@@ -194,6 +213,9 @@ class _Run:
 
     def _say(self, what: str, is_new: bool, changed: list[str], row: Organization | ProviderAccount) -> None:
         self.applied.changes.append(f"created {what}" if is_new else f"changed {what}: {', '.join(changed)}")
+        self._record(row, is_new=is_new, changed=changed)
+
+    def _record(self, row: Organization | ProviderAccount, *, is_new: bool, changed: list[str]) -> None:
         organization = row if isinstance(row, Organization) else row.organization
         audit.record(
             _caller(organization),

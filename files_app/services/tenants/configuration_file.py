@@ -13,7 +13,7 @@ import yaml
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from files_app.models import ApiKey, Organization, ProviderAccount
+from files_app.models import ApiKey, Organization, ProviderAccount, RetentionRule
 from files_app.models.organizations import all_scopes
 from files_app.services.accounts.credentials import resolve
 from files_app.services.tenants.exact_fields import (
@@ -26,6 +26,7 @@ from files_app.services.tenants.exact_fields import (
     TruthField,
     shown,
 )
+from files_app.words import seconds_in
 from providers.exceptions import ProviderConfigurationError
 from providers.registry import DRIVERS
 
@@ -144,6 +145,48 @@ class KeySerializer(RatesSerializer):
     scopes = ListField(child=ChoiceField("scope", all_scopes()), required=False)
 
 
+class LifeField(TextField):
+    """A time such as `90d`, as seconds; null for none."""
+
+    def __init__(self, column: str) -> None:
+        validators = getattr(RetentionRule, column).field.validators
+        super().__init__(required=False, allow_null=True)
+        self._bounds = validators
+
+    def to_internal_value(self, data: Any) -> Any:
+        seconds = seconds_in(super().to_internal_value(data))
+        if seconds is None:
+            raise ValidationError("must be a time such as 12h, 90d or 8w.")
+        for check in self._bounds:
+            check(seconds)
+        return seconds
+
+
+class AccountRetentionSerializer(ExactSerializer):
+    """How long files at an account live."""
+
+    purpose = TextField(required=False, validators=RetentionRule.purpose.field.validators)
+    default_expiry = LifeField("default_expiry_seconds")
+    longest_life = LifeField("longest_life_seconds")
+    failed_after = LifeField("failed_after_seconds")
+    lost_after = LifeField("lost_after_seconds")
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the names of columns."""
+        given = super().to_internal_value(data)
+        renamed = {"default_expiry", "longest_life", "failed_after", "lost_after"}
+        return {f"{name}_seconds" if name in renamed else name: value for name, value in given.items()}
+
+
+class RetentionSerializer(AccountRetentionSerializer):
+    """How long an organization's files live, at all of its accounts or at one."""
+
+    account = TextField(required=False)
+    keep_audit_days = CountField(
+        required=False, allow_null=True, validators=RetentionRule.keep_audit_days.field.validators
+    )
+
+
 class AccountSerializer(ExactSerializer):
     """A provider account. What its driver takes is the driver's to say."""
 
@@ -164,6 +207,7 @@ class AccountSerializer(ExactSerializer):
         required=False,
         validators=ProviderAccount.list_freshness_seconds.field.validators,
     )
+    retention = ListField(child=AccountRetentionSerializer(), required=False)
     credentials = MappingField(child=TextField(allow_blank=True, validators=[_resolved]), required=False)
 
 
@@ -177,6 +221,7 @@ class OrganizationSerializer(RatesSerializer):
     trash_days = CountField(required=False, validators=Organization.trash_days.field.validators)
     trash_is_free = TruthField(required=False)
     active = TruthField(source="is_active", required=False)
+    retention = ListField(child=RetentionSerializer(), required=False)
     api_keys = ListField(child=KeySerializer(), required=False)
     provider_accounts = ListField(child=AccountSerializer(), required=False)
 

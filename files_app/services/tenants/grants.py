@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.contrib.auth.models import User
 
@@ -32,7 +33,7 @@ def grants_of(user: User) -> Grants:
     return Grants(frozenset(roles), frozenset(names))
 
 
-def changes(before: Grants, after: Grants) -> dict[str, list[str]]:
+def changes(before: Grants, after: Grants) -> dict[str, Any]:
     """Return what was granted and withdrawn, for an event's details; empty when nothing was."""
     found = {
         "roles_granted": after.roles - before.roles,

@@ -6,12 +6,13 @@ from django.conf import settings
 
 from files_app.exceptions import FileTooLargeError
 from files_app.models import File, Organization, ProviderAccount
+from files_app.models.retention import Rules
 from files_app.observability import context
 from files_app.services.accounts.breakers import require_answering
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.selection import recent_account
 from files_app.services.accounts.shares import take_place
-from files_app.services.index.recent import recent_organization
+from files_app.services.index.recent import recent_organization, recent_rules
 from files_app.services.index.transactions import release_connection
 from files_app.services.uploads.opening import open_upload
 from files_app.services.uploads.placement import requested_bucket
@@ -38,7 +39,8 @@ def upload_file(request: UploadRequest, observer: UploadObserver | None = None) 
     driver.require(Operation.CREATE)
     bucket = requested_bucket(driver, request.placement)
     organization = recent_organization(request.caller.organization_id)
-    rules = rules_for(organization, driver, request.source, model=request.model)
+    retention = recent_rules((organization.pk, account.pk))
+    rules = rules_for(organization, driver, request.source, model=request.model, retention=retention)
     check_declared_length(rules, request.source)
     context.annotate(provider=account.name, driver=account.driver)
     observer = observer or UploadObserver()
@@ -50,11 +52,16 @@ def upload_file(request: UploadRequest, observer: UploadObserver | None = None) 
 
 
 def rules_for(
-    organization: Organization, driver: Driver, source: UploadSource, *, model: str | None = None
+    organization: Organization,
+    driver: Driver,
+    source: UploadSource,
+    *,
+    model: str | None = None,
+    retention: Rules | None = None,
 ) -> UploadRules:
     """Return the limits that hold for an upload of this organization to this provider.
 
-    model: what the request names for the lines of a batch file.
+    model: what the request names for the lines of a batch file. retention: how long files may live.
     """
 
     def new_renderer() -> BatchRenderer | None:
@@ -69,6 +76,7 @@ def rules_for(
         line_limits=line_limits(),
         declared_bytes=source.length,
         new_renderer=new_renderer,
+        life=(retention or Rules()).life,
     )
 
 

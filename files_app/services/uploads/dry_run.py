@@ -8,6 +8,7 @@ from files_app.models import Organization, ProviderAccount
 from files_app.observability import context
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.selection import select_account
+from files_app.services.index.recent import recent_rules
 from files_app.services.index.transactions import release_connection
 from files_app.services.uploads.begin import check_declared_length, rules_for
 from files_app.services.uploads.placement import requested_bucket
@@ -43,7 +44,8 @@ def check_upload(request: UploadRequest) -> DryRun:
     driver.require(Operation.CREATE)
     driver.check_bucket(requested_bucket(driver, request.placement))
     organization = Organization.objects.get(pk=request.caller.organization_id)
-    rules = rules_for(organization, driver, request.source, model=request.model)
+    retention = recent_rules((organization.pk, account.pk))
+    rules = rules_for(organization, driver, request.source, model=request.model, retention=retention)
     check_declared_length(rules, request.source)
     context.annotate(provider=account.name, driver=account.driver)
     release_connection()  # the client may take its time

@@ -60,7 +60,8 @@ def _was_asked_for(earlier: File, request: UploadRequest, driver: Driver, checks
     if earlier.expires_at is None:
         return asked is None
     expiry = driver.capabilities.expiry
-    asked = asked or expiry.default_seconds
+    unasked = (checks.life.unasked_seconds, expiry.default_seconds)
+    asked = asked or min(filter(None, unasked), default=None)
     if asked is None:  # a provider that knows expiry may have set it unasked, as OpenAI does for batches
         return expiry.native
     lives = (earlier.expires_at - earlier.created_at).total_seconds()

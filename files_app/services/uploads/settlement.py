@@ -96,10 +96,10 @@ class _Settlement:
 
     def _settle_at_once(self, values: Mapping[str, Any]) -> File:
         """Say everything in one round trip, and undo it where anything is not as nearly always."""
-        said = together(
+        *changes, _ = together(
             self._of_file(values), self._of_copy(values), self._of_usage(values), self._event(values)
         )
-        if any(outcome.changed != 1 for outcome in said):
+        if any(change.changed != 1 for change in changes):
             raise _NotAsExpectedError
         return self._told(values)
 
@@ -177,7 +177,17 @@ class _Settlement:
         }
 
     def _expiry(self, created_at: datetime) -> datetime | None:
-        """Return the provider's word where it was told; else what the client asked for, if that is sooner."""
+        """Return the provider's word where it was told; else what the client asked for, if that is sooner.
+
+        The operator's rules say the rest: how long files live of which nobody said it, and at the longest.
+        """
+        life = self._checks.life
+        asked = self._checks.expires_after_seconds is not None
+        kept = life.longest_seconds if asked else life.unasked_seconds
+        ends = [] if kept is None else [created_at + timedelta(seconds=kept)]
+        return min(filter(None, (*ends, self._asked_or_told(created_at))), default=None)
+
+    def _asked_or_told(self, created_at: datetime) -> datetime | None:
         told = self._remote.expires_at
         if self._checks.expires_after_seconds is None:
             return told

@@ -190,7 +190,8 @@ function confirmations() {
         if (form.dataset.confirmed) return;
         event.preventDefault();
         const button = event.submitter;
-        if (!await confirmed(form.dataset.confirm, button.textContent.trim())) return;
+        const verb = button.lastChild.textContent.trim();  // behind its icon, where it has one
+        if (!await confirmed(form.dataset.confirm, verb)) return;
         form.dataset.confirmed = "1";
         form.requestSubmit(button);
     }));

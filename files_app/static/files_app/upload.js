@@ -1,6 +1,9 @@
 // The upload page. What can be known before is checked before; one file goes after the other.
 "use strict";
 
+// The theme's script writes a chosen file's name into a field beside the input, and fails where there is none.
+document.querySelectorAll("[data-upload] input[type=file]").forEach((input) => { input.hasChangeListener = true; });
+
 document.addEventListener("DOMContentLoaded", () => document.querySelectorAll("[data-upload]").forEach(uploadPage));
 
 function uploadPage(form) {

@@ -227,7 +227,8 @@ def _copy(file: File) -> FileCopy:
         FileState.LOST: CopyState.LOST,
     }
     state = states.get(FileState(file.state), CopyState.FAILED)
-    remote_id = "" if state == CopyState.FAILED else file.file_id
+    folder = f"acme-llm-files/{file.organization.namespace}/" if file.account.driver == "bedrock" else ""
+    remote_id = "" if state == CopyState.FAILED else f"{folder}{file.file_id}"
     return FileCopy(
         file=file, account=file.account, remote_id=remote_id, state=state, created_at=file.created_at
     )

@@ -77,6 +77,23 @@ def test_what_found_no_place_was_refused(root: Client, nowhere: ProviderAccount,
     assert {last(f"account.{name}").result for name in ("test", "sync")} == {"refused"}
 
 
+def test_the_list_tells_what_came_of_it(root: Client, own: World) -> None:
+    AuditEvent.objects.create(
+        organization=own.organization,
+        actor_type="user",
+        action="account.sync",
+        details={
+            "seen": 12,
+            "lost": 0,
+            "mended": {"file_count": {"actual": 3}},
+            "roles": ["a", "<b>"],
+            "is_complete": True,
+        },
+    )
+    page = root.get(reverse("admin:files_app_auditevent_changelist")).content.decode()
+    assert "seen 12, lost 0, mended (file count (actual 3)), roles a and &lt;b&gt;, complete" in page
+
+
 # -- exports and previews ----------------------------------------------------------------------------
 
 

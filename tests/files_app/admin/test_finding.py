@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib import import_module
+from pkgutil import iter_modules
+from types import SimpleNamespace
 
 import pytest
+from django.apps import apps
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from files_app import migrations
 from files_app.admin import paginator
 from files_app.models import (
     AuditEvent,
@@ -88,6 +94,18 @@ def test_an_upload_is_found_by_its_key_and_by_its_person(root: Client, acme: Ten
     listed = body(root, LIST)
     assert f"?by=key-{acme.key.pk}" in listed and "?by=person-root" in listed
     assert "uploaded by staff" not in body(root, reverse("admin:files_app_file_change", args=[by_root.pk]))
+
+
+def test_files_of_before_get_the_name_of_their_uploader(own: World, foreign: World) -> None:
+    (name,) = (each.name for each in iter_modules(migrations.__path__) if each.name.endswith("_uploaders"))
+    File.objects.update(uploaded_by="")
+    migration = import_module(f"{migrations.__name__}.{name}")
+    migration.name_uploaders(apps, SimpleNamespace(connection=connection))
+    assert set(File.objects.values_list("uploaded_by", flat=True)) == {"somebody"}
+    File.objects.filter(pk=own.file.pk).update(uploaded_by="", api_key=own.key)
+    migration.name_uploaders(apps, SimpleNamespace(connection=connection))
+    own.file.refresh_from_db()
+    assert own.file.uploaded_by == ""
 
 
 @pytest.mark.parametrize("value", ["key-", "key-x", "key-9" * 30, "person-", "root", "key-²"])
@@ -212,6 +230,8 @@ def test_the_order_of_expiry_begins_with_what_goes_next(root: Client, own: World
         File.objects.filter(filename=name).update(expires_at=timezone.now() + timedelta(days=days))
     assert found(root, o="8") == ["of-3.txt", "of-1.txt"]
     assert found(root, o="-8") == ["of-1.txt", "of-3.txt"]
+    assert found(root, expiry="later") == ["of-1.txt"]
+    assert found(root, expiry="some") == ["of-3.txt", "of-1.txt"]
     page = root.get(LIST, {"o": "8", "purpose": "user_data"}, follow=True)
     assert page.redirect_chain[0][0].endswith("expiry=some")
     choices = next(spec for spec in page.context["cl"].filter_specs if spec.title == "expiry")
@@ -277,5 +297,7 @@ def test_accounts_of_one_name_are_told_apart(
     assert "ours-org/ours-account" in page and "zzforeign-org/ours-account" in page
     assert "zzforeign-org/zzforeign-account" not in page
     assert "ours-org/ours-account" in body(root, reverse("admin:files_app_filecopy_changelist"))
+    shares = {share.account.name for share in root.get("/admin/").context["shares"]}
+    assert shares == {"ours-org/ours-account", "zzforeign-org/ours-account", "zzforeign-account"}
     alone = body(sign_in("Read-only", own.organization), LIST)
     assert "ours-org/ours-account" not in alone and "ours-account" in alone

@@ -34,8 +34,8 @@ def test_the_overview_tells_the_figures_and_links_to_the_lists(
 ) -> None:
     page = root.get("/admin/")
     figures = page.context["figures"]
-    assert (figures.file_count, figures.deletions.dead) == (4, 2)
-    assert sum(day.uploads for day in figures.days) == 4
+    assert (figures.file_count, figures.deletions.dead) == (6, 2)
+    assert sum(day.uploads for day in figures.days) == 6
     assert len(figures.days) == 30
     body = page.content.decode()
     assert f"?organization={own.organization.pk}&amp;state=available" in body

@@ -188,7 +188,7 @@ def attempt_of(deed: str, cast: Cast, client: Client) -> Attempt:
     works: dict[str, Attempt] = {
         "view": lambda which: is_listed(cast, client, subject, which),
         "add": lambda which: adds(cast, client, subject, which),
-        "share": lambda which: adds_account(client, f"made-{which}", ""),
+        "share": lambda which: adds_account(client, f"made-{which}", "shared"),
         "change": lambda which: changes(client, subject, rows[which]),
         "delete": lambda which: deletes(cast, client, subject, which),
         "action": lambda which: acts(client, subject, rest[0], cast, which),
@@ -231,7 +231,7 @@ def adds(cast: Cast, client: Client, subject: str, which: int) -> bool:
 def adds_account(client: Client, name: str, organization: object) -> bool:
     data = {"name": name, "organization": organization, "is_enabled": "on", "list_freshness_seconds": "30"}
     client.post(f"{address('provideraccount', 'add')}?driver=local", data)
-    owner = organization or None
+    owner = None if organization == "shared" else organization
     return ProviderAccount.objects.filter(name=name, organization=owner).exists()
 
 
@@ -273,7 +273,7 @@ def acts(client: Client, subject: str, action: str, cast: Cast, which: int) -> b
 
 
 def opens(client: Client, subject: str, page: str, cast: Cast, which: int) -> bool:
-    """Whether a page of a row, or of a list, does its work; 415 says that a file is read and no picture."""
+    """Whether a page of a row, or of a list, does its work; 415: what was read is no picture and no PDF."""
     if page == "password_change":
         where = reverse("admin:auth_user_password_change", args=[cast.somebody.pk])
         return client.get(where).status_code == 200
@@ -288,7 +288,7 @@ def opens(client: Client, subject: str, page: str, cast: Cast, which: int) -> bo
     where = address(subject, page, cast.rows(subject)[which].pk)
     if page == "confirm":
         return client.post(where).status_code == 302
-    answer = client.get(where) if page in {"image", "folders"} else client.post(where)
+    answer = client.get(where) if page in {"image", "pdf", "folders"} else client.post(where)
     body_of(answer)
     return answer.status_code in {200, 415}
 
@@ -357,5 +357,5 @@ def sent_back(page: Any) -> dict[str, Any]:
         field.html_name: "on" if value is True else value
         for form in forms
         for field in form
-        if (value := field.value()) not in (None, False)
+        if (value := field.value()) is not None and value is not False
     }

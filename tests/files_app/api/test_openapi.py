@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
+from jsonschema import Draft4Validator
 from rest_framework.views import APIView
 
 from files_app.api import urls
@@ -98,3 +99,28 @@ def test_the_page_of_the_document_has_nothing_inline(client: Client) -> None:
     assert "<style" not in page
     assert "<script>" not in page
     assert client.get("/docs?script=").status_code == 200
+
+
+def as_json_schema(node: Any) -> Any:
+    """Say OpenAPI 3.0's `nullable` in JSON Schema's words."""
+    if isinstance(node, list):
+        return [as_json_schema(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    inner = {key: as_json_schema(value) for key, value in node.items() if key != "nullable"}
+    return {"anyOf": [inner, {"type": "null"}]} if node.get("nullable") is True else inner
+
+
+def test_every_operation_has_a_summary_and_its_examples_fit(document: dict[str, Any]) -> None:
+    assert document["servers"][0]["url"] == "/"
+    fitted = 0
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            assert operation["summary"], operation["operationId"]
+            for content in (answer.get("content", {}) for answer in operation["responses"].values()):
+                for media in content.values():
+                    schema = as_json_schema({**media["schema"], "components": document["components"]})
+                    for example in media.get("examples", {}).values():
+                        Draft4Validator(schema).validate(example["value"])
+                        fitted += 1
+    assert fitted > 8

@@ -70,3 +70,17 @@ def test_no_secret_is_shown(remote: Tenant, fake: FakeProvider) -> None:
 def test_a_smaller_limit_of_the_organization_is_shown(acme: Tenant) -> None:
     acme.set_limits(max_file_bytes=10)
     assert acme.api.get("/providers").json()["data"][0]["limits"]["max_file_bytes"] == 10
+
+
+def test_clients_are_told_how_long_files_live(acme: Tenant, fake: FakeProvider) -> None:
+    openai_account(acme.organization, fake)
+    found = {each["name"]: each["retention"] for each in acme.api.get("/providers").json()["data"]}
+    assert found == {"local": None, "openai": None}
+    rules = acme.organization.retention_rules
+    rules.create(purpose="batch", default_expiry_seconds=7_200)
+    rules.create(account=acme.accounts["local"], longest_life_seconds=86_400)
+    found = {each["name"]: each["retention"] for each in acme.api.get("/providers").json()["data"]}
+    batch = {"default_seconds": 7_200, "max_seconds": None}
+    assert found["openai"] == {"default_seconds": None, "max_seconds": None, "purposes": {"batch": batch}}
+    batch = {"default_seconds": 7_200, "max_seconds": 86_400}
+    assert found["local"] == {"default_seconds": 86_400, "max_seconds": 86_400, "purposes": {"batch": batch}}

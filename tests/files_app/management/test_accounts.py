@@ -114,3 +114,17 @@ def test_a_provider_that_is_down_fails_the_sync_and_not_the_others(acme: Tenant,
 
 def test_an_unknown_account_is_answered_with_those_there_are(acme: Tenant) -> None:
     assert "Known accounts: acme/local." in failing("accounts", "test", "acme/nothing").err
+
+
+def test_accounts_are_switched_off_and_on(acme: Tenant) -> None:
+    account = ProviderAccount.objects.get(pk=acme.accounts["local"].pk)
+    good("accounts", "disable", "acme/local", "--dry-run")
+    account.refresh_from_db()
+    assert account.is_enabled
+    assert "acme/local  disabled" in good("accounts", "disable", "acme/local").out
+    assert acme.api.upload(b"1").status == 400
+    assert "was already disabled" in good("accounts", "disable", "acme/local").out
+    good("accounts", "enable", "acme/local")
+    acme.api.create()
+    told = list(AuditEvent.objects.filter(object_id="local").order_by("pk").values_list("action", flat=True))
+    assert [action for action in told if "able" in action] == ["account.disable", "account.enable"]

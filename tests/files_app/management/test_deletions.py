@@ -77,3 +77,17 @@ def test_retry_wants_ids_or_all(remote: Tenant, deleted: str) -> None:
     failing("deletions", "retry", code=2)
     failing("deletions", "retry", "--all", deleted, code=2)
     assert f"Not given up, so not retried: {deleted}" in failing("deletions", "retry", deleted).err
+
+
+def test_a_delete_is_given_up_with_a_reason(remote: Tenant, deleted: str, fake: FakeProvider) -> None:
+    bury()
+    reason = ("--reason", "the account was closed")
+    assert "--yes" in failing("deletions", "give-up", deleted, *reason, code=2).err
+    assert "would be given up" in good("deletions", "give-up", deleted, *reason, "--dry-run").out
+    assert FileCopy.objects.get().state == "dead"
+    good("deletions", "give-up", deleted, *reason, "--yes")
+    assert (FileCopy.objects.get().state, File.objects.get().state) == ("deleted", "deleted")
+    event = AuditEvent.objects.get(action="delete.give_up")
+    assert (event.actor_type, event.details) == ("command", {"reason": "the account was closed"})
+    assert fake.store("openai")
+    assert "No delete of these waits" in failing("deletions", "give-up", deleted, *reason, "--yes").err

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from files_app.management.local_files import default_name
 from files_app.models import AuditEvent, File, FileCopy
@@ -16,6 +19,7 @@ from tests.fake_provider import FakeProvider, behaviours
 from tests.files_app.cast import Tenant, counters
 from tests.files_app.management.conftest import CONTENT
 from tests.files_app.management.shell import failing, good
+from tests.files_app.rows import force
 
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
@@ -332,3 +336,125 @@ def test_files_that_nobody_can_compare_are_no_problem(remote: Tenant, fake: Fake
     fake.add_file("openai", filename="made-there.jsonl", content=b"x", purpose="batch_output", created_at=1)
     good("accounts", "sync", "acme/openai")
     assert [row["outcome"] for row in good("files", "verify", "--json").json] == ["no checksum"]
+
+
+def test_ids_come_from_standard_input(acme: Tenant, stored: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    second = acme.api.create()["id"]
+    ids = good("files", "list", "--ids", "--reverse").out
+    assert ids.split() == [stored, second]
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{ids}\n{stored}\n"))
+    rows = good("files", "delete", "-", "--yes", "--json").json
+    assert [row["id"] for row in rows] == [stored, second]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    assert "names no file" in failing("files", "delete", "-", "--yes", code=2).err
+
+
+def test_what_may_be_another_organizations_is_not_deleted(acme: Tenant, stored: str) -> None:
+    File.objects.filter(file_id=stored).update(is_withheld=True)
+    assert "confirm its account" in failing("files", "delete", stored, "--yes").out
+    assert File.objects.get(file_id=stored).state == "available"
+
+
+# -- list: sorted and filtered -------------------------------------------------------------------------
+
+
+def ids_of(*arguments: str) -> list[str]:
+    return good("files", "list", "--ids", *arguments).out.split()
+
+
+def test_a_list_is_sorted(acme: Tenant) -> None:
+    small, large, soon = (
+        acme.api.create(content, "user_data", name)["id"]
+        for content, name in ((b"1", "b.txt"), (b"1" * 900, "c.txt"), (b"1" * 9, "a.txt"))
+    )
+    File.objects.filter(file_id=soon).update(expires_at=timezone.now() + timedelta(days=3))
+    File.objects.filter(file_id=small).update(expires_at=timezone.now() + timedelta(days=30))
+    assert ids_of("--sort", "size") == [large, soon, small]
+    assert ids_of("--sort", "size", "--reverse") == [small, soon, large]
+    assert ids_of("--sort", "expires") == [soon, small, large]
+    assert ids_of("--sort", "name") == [soon, small, large]
+    assert ids_of() == [soon, large, small]
+    assert ids_of("--expires-before", "7d") == [soon]
+    assert ids_of("--expires-before", f"{timezone.now() + timedelta(days=60):%Y-%m-%d}") == [soon, small]
+
+
+def test_a_list_is_narrowed_by_age_and_key(acme: Tenant, stored: str) -> None:
+    by_command = acme.api.create()["id"]
+    File.objects.filter(file_id=stored).update(created_at=timezone.now() - timedelta(days=100))
+    File.objects.filter(file_id=by_command).update(api_key=None)
+    assert ids_of("--older-than", "90d") == [stored]
+    assert ids_of("--key", "main") == ids_of("--key", acme.key.prefix) == [stored]
+    assert "There is no key 'nobody'" in failing("files", "list", "--key", "nobody").err
+
+
+def test_a_list_is_narrowed_to_a_folder(acme: Tenant, stored: str) -> None:
+    acme.api.create()
+    FileCopy.objects.filter(file__file_id=stored).update(remote_id="bucket/acme/2026/a.txt")
+    assert ids_of("--prefix", "bucket/acme/") == [stored]
+    assert ids_of("--prefix", "bucket/acme/2025/") == []
+
+
+def test_failed_uploads_are_listed_with_their_reason(acme: Tenant, stored: str) -> None:
+    force(File.objects.filter(file_id=stored), state="failed", failure="The provider has no room.")
+    acme.api.create()
+    done = good("files", "list", "--failed")
+    assert "REASON" in done.out and "The provider has no room." in done.out
+    assert len(done.out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("given", ["yesterday-ish", "0d", "99999999d"])
+def test_a_time_that_is_none_is_refused(given: str) -> None:
+    assert "argument --at: " in failing("files", "expire", "file-1", "--at", given).err
+
+
+# -- expire and recheck --------------------------------------------------------------------------------
+
+
+def test_an_expiry_is_set_and_taken_away(acme: Tenant, stored: str) -> None:
+    file = File.objects.filter(file_id=stored)
+    good("files", "expire", stored, "--at", "7d", "--dry-run")
+    assert file.get().expires_at is None
+    good("files", "expire", stored, "--at", "7d")
+    expires_at = file.get().expires_at
+    assert expires_at is not None and timedelta(days=6) < expires_at - timezone.now() < timedelta(days=8)
+    good("files", "expire", stored, "--never")
+    assert file.get().expires_at is None
+    assert AuditEvent.objects.filter(action="file.set_expiry").latest("pk").details["expires_at"] == "never"
+    assert "in the future" in failing("files", "expire", stored, "--at", "2001-01-01").out
+
+
+def test_a_file_is_asked_for_at_its_provider(acme: Tenant, stored: str) -> None:
+    (row,) = good("files", "recheck", stored, "--json").json
+    assert row["checked"] and "has it" in row["detail"]
+    event = AuditEvent.objects.get(action="file.recheck")
+    assert (event.actor_type, event.object_id) == ("command", stored)
+
+
+# -- upload: many, and what a pipe brings --------------------------------------------------------------
+
+
+def test_many_files_are_uploaded_and_one_that_fails_keeps_none(acme: Tenant, source: Path) -> None:
+    second = source.with_name("second.txt")
+    second.write_text("two")
+    paths = [str(source), str(source.with_name("nothing.txt")), str(second)]
+    done = failing("files", "upload", *paths, "--organization", "acme", "--expires-after", "7d", "--json")
+    assert "1 file of 3 could not be uploaded" in done.err
+    assert [("id" in row, "error" in row) for row in done.json] == [
+        (True, False),
+        (False, True),
+        (True, False),
+    ]
+    for file in File.objects.filter(state="available"):
+        assert file.expires_at is not None
+        assert timedelta(days=6) < file.expires_at - timezone.now() < timedelta(days=8)
+    assert (
+        "--name is for one"
+        in failing("files", "upload", *paths, "--organization", "acme", "--name", "x", code=2).err
+    )
+
+
+def test_a_pipe_is_uploaded(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(CONTENT)))
+    done = good("files", "upload", "-", "--organization", "acme", "--name", "dump.sql", "--json")
+    assert (done.json["filename"], done.json["bytes"]) == ("dump.sql", len(CONTENT))
+    assert acme.api.get(f"/files/{done.json['id']}/content").body == CONTENT

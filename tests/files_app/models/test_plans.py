@@ -168,6 +168,7 @@ def changelist(model: Any, query: dict[str, str]) -> Callable[[], Any]:
         (File, {"purpose": "vision"}, "file_by_purpose"),
         (File, {"origin": "adopted"}, "file_adopted"),
         (File, {"expiry": "day"}, "file_expiry"),
+        (File, {"expiry": "week"}, "file_expiry"),
         (FileCopy, {}, "copy_state"),
         (AuditEvent, {"q": "nobody"}, "audit_by_actor"),
         (AuditEvent, {"q": "req_none"}, "audit_by_request"),

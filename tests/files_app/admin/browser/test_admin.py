@@ -279,6 +279,7 @@ PAGES = {
     "new key": "/admin/files_app/apikey/add/",
     "accounts": "/admin/files_app/provideraccount/",
     "account": "/admin/files_app/provideraccount/2/change/",
+    "folders": "/admin/files_app/provideraccount/4/folders/?prefix=acme-llm-files/",
     "choose a driver": "/admin/files_app/provideraccount/add/",
     "audit": "/admin/files_app/auditevent/",
     "staff": "/admin/auth/user/",

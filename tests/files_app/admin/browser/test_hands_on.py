@@ -83,6 +83,24 @@ def test_a_leaked_key_is_found_and_rotated_in_four_clicks(gateway: Stack, open_p
     expect(page.locator("#result_list")).to_contain_text("key.rotate")
 
 
+def test_an_overlap_is_ended_after_a_question(open_page: OpenPage) -> None:
+    page = open_page("/admin/files_app/apikey/?q=production")
+    page.locator("#result_list tbody a").first.click()
+    page.get_by_label("works for 24 hours").check()
+    page.get_by_role("button", name="Rotate").click()
+    page.get_by_role("link", name="I have copied it").click()
+    page.get_by_text("old secret works").first.locator("xpath=ancestor::tr").locator("th a").click()
+    page.get_by_role("button", name="Refuse it now").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("stop working within five seconds")
+    assert serious_findings(page) == []
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("also works, until")).to_be_visible()
+    page.get_by_role("button", name="Refuse it now").click()
+    dialog.get_by_role("button", name="Refuse it now").click()
+    expect(page.get_by_text("also works, until")).to_have_count(0)
+
+
 def test_somebody_gets_read_only_access_in_five_clicks(
     gateway: Stack, browser: Browser, open_page: OpenPage
 ) -> None:

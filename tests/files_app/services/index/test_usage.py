@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pytest_django import DjangoAssertNumQueries
+
 from files_app.services.index.usage import recount, recount_all
 from tests.files_app.cast import Tenant
 
@@ -16,3 +18,12 @@ def test_drift_is_shown_and_mended(acme: Tenant) -> None:
     assert acme.fresh().used_bytes == 7
     assert len(recount_all()) == 1
     assert (acme.fresh().used_bytes, acme.fresh().reserved_bytes, acme.fresh().file_count) == (5, 0, 1)
+
+
+def test_a_recount_that_finds_nothing_wrong_keeps_nobody_waiting(
+    acme: Tenant, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    acme.api.create(b"12345")
+    with django_assert_num_queries(1) as asked:  # which locks nothing
+        assert recount(acme.organization).is_clean
+    assert "UPDATE" not in asked.captured_queries[0]["sql"]

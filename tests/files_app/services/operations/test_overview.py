@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from files_app.models import FileCopy
+from files_app.models import AuditAction, AuditEvent, FileCopy
 from files_app.services.operations import overview
 from files_app.services.operations.overview import usage_history, usage_level
 from files_app.services.tenants.staff import EVERYTHING
@@ -48,3 +48,16 @@ def test_the_history_of_usage_is_worked_back_from_now(acme: Tenant) -> None:
     assert history[-1].used_bytes == 5
     assert history[0].used_bytes == 0
     assert len(history) == 30
+
+
+def test_the_events_of_days_that_are_over_are_counted_once_a_day(acme: Tenant) -> None:
+    def three_days_ago() -> None:
+        then = timezone.now() - timedelta(days=3)
+        AuditEvent.objects.create(actor_type="api_key", action=AuditAction.FILE_CREATE, created_at=then)
+
+    three_days_ago()
+    acme.api.create()
+    assert [day.uploads for day in overview.activity(EVERYTHING)[-4:]] == [1, 0, 0, 1]
+    three_days_ago()  # none comes so late: it shows that nobody asks
+    acme.api.create()
+    assert [day.uploads for day in overview.activity(EVERYTHING)[-4:]] == [1, 0, 0, 2]

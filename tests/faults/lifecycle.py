@@ -1,0 +1,81 @@
+"""Orders of the operator's shell about rules, holds and the trash; the process may be killed in them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import F
+
+from files_app.models import File, Organization, RetentionRule
+from files_app.services.deletes import trash
+from files_app.services.index import audit
+from files_app.services.index.callers import system_caller
+from files_app.services.retention import enforcement, holds
+
+
+@contextmanager
+def _killed_at(number: int) -> Iterator[None]:
+    """SIGKILL this process in its so many-th transaction, behind its updates and before its commit; 0: never.
+
+    Each of these flows writes its audit event last.
+    """
+    original, calls = audit.record_file, 0
+
+    def record_file(*args: Any, **kwargs: Any) -> None:
+        nonlocal calls
+        calls += 1
+        original(*args, **kwargs)
+        if calls == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    audit.record_file = record_file
+    try:
+        yield
+    finally:
+        audit.record_file = original
+
+
+def set_trash(organization: int, days: int, is_free: bool) -> None:
+    Organization.objects.filter(pk=organization).update(trash_days=days, trash_is_free=is_free)
+
+
+def let_files_age(organization: int, days: int) -> None:
+    ago = timedelta(days=days)
+    rows = File.objects.for_organization(organization)
+    rows.update(created_at=F("created_at") - ago, indexed_at=F("indexed_at") - ago)
+
+
+def make_rule(organization: int, longest_life_seconds: int) -> None:
+    RetentionRule.objects.create(organization_id=organization, longest_life_seconds=longest_life_seconds)
+
+
+def drop_rules() -> None:
+    RetentionRule.objects.all().delete()
+
+
+def apply_rules(kill_at: int = 0) -> int:
+    with _killed_at(kill_at):
+        return enforcement.apply_rules()
+
+
+def restore(file_id: str, kill_at: int = 0) -> None:
+    file = File.objects.get(file_id=file_id)
+    with _killed_at(kill_at):
+        trash.restore(file, caller=system_caller(file.organization_id))
+
+
+def hold(file_id: str, kill_at: int = 0) -> None:
+    file = File.objects.get(file_id=file_id)
+    with _killed_at(kill_at):
+        holds.hold_files([file], reason="case", caller=system_caller(file.organization_id))
+
+
+ORDERS: dict[str, Callable[..., Any]] = {
+    order.__name__: order
+    for order in (set_trash, let_files_age, make_rule, drop_rules, apply_rules, restore, hold)
+}
