@@ -15,4 +15,5 @@ KEY_BYTES_PER_MINUTE = integer("KEY_BYTES_PER_MINUTE", 0)
 KEY_UPLOADS_PER_MINUTE = integer("KEY_UPLOADS_PER_MINUTE", 0)
 UPLOADS_AT_ONCE = integer("UPLOADS_AT_ONCE", 48)  # of one key
 
+USAGE_WRITE_SECONDS = 10.0  # how often a process writes down for bills what it has counted
 SETTLE_SECONDS = 1.0  # how often a process tells the others what it counted on its own

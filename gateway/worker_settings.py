@@ -34,5 +34,6 @@ UPKEEP_SECONDS = {
     "index_lines": 30,
     "sweep_stores": 3_600,
     "recount_usage": 3_600,
+    "settle_usage": 600,
     "prune_records": 3_600,
 }

@@ -57,6 +57,7 @@ def nothing_remembered() -> None:
     from django.core.cache import cache  # Django is set up by now
 
     from files_app.services.accounts import breakers, selection
+    from files_app.services.index.metering import traffic
     from files_app.services.index.recent import recent_organization
     from files_app.services.tenants import keys, throttle
     from files_app.web import probes
@@ -67,6 +68,7 @@ def nothing_remembered() -> None:
     recent_organization.forget()
     breakers.forget_breakers()
     throttle.forget_counts()
+    traffic.forget_counts()
     probes.exposition.forget()
 
 

@@ -47,4 +47,5 @@ if not TEST_DATABASE_URL:
 
 WEB_BEAT_SECONDS = 0  # tests import the application without being a server
 SETTLE_SECONDS = 0  # the same; a test that is about it settles itself
+USAGE_WRITE_SECONDS = 0  # the same
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one takes a third of a second

@@ -42,6 +42,7 @@ def authenticate(request: HttpRequest) -> Caller:
         throttle.count_wrong_key(request.META.get("REMOTE_ADDR", ""))
         raise
     context.note_known()
+    context.note_use(verified.organization_id, verified.id)
     remember_organization(request, verified.organization_id)
     context.annotate(organization=verified.organization_name, caller=verified.name)
     return Caller(

@@ -89,13 +89,16 @@ class FileViewSet(GenericViewSet[File]):
     def retrieve(self, request: Request, file_id: str) -> Response:
         """Retrieve a file object."""
         named = parameters.provider_name(request)
-        return Response(self.represent(get_shown_file(caller_of(request), file_id, named)))
+        file = get_shown_file(caller_of(request), file_id, named)
+        context.note_file(file.account.pk, file.purpose)
+        return Response(self.represent(file))
 
     @schema.delete_file
     def destroy(self, request: Request, file_id: str) -> Response:
         """Delete a file."""
         named = parameters.provider_name(request)
         file = get_deletable_file(caller_of(request), file_id, named)
+        context.note_file(file.account_id, file.purpose)
         outbox.delete_file(file, caller=caller_of(request))
         return Response(self.represent_deleted(file))
 
@@ -138,6 +141,7 @@ class FileViewSet(GenericViewSet[File]):
     def represent_created(self, file: File) -> Mapping[str, Any]:
         """Return the answer to an upload."""
         context.annotate(file_id=file.file_id)
+        context.note_file(file.account_id, file.purpose)
         return self.represent(file)
 
     def represent_deleted(self, file: File) -> Mapping[str, Any]:
@@ -161,7 +165,9 @@ class FileViewSet(GenericViewSet[File]):
     def get_object(self) -> File:
         """Return the file of the address, adopted from its provider where that is safe."""
         named = parameters.provider_name(self.request)
-        return get_file(caller_of(self.request), self.kwargs["file_id"], named)
+        file = get_file(caller_of(self.request), self.kwargs["file_id"], named)
+        context.note_file(file.account_id, file.purpose)
+        return file
 
     def get_content(self) -> tuple[File, Callable[..., downloads.OpenedFile]]:
         """Return the file of the address as its content is asked for, and what opens it.

@@ -16,6 +16,7 @@ from files_app.models.staff import Heartbeat, StaffAccess
 from files_app.models.states import CopyState, FileState
 from files_app.models.trash import TrashedFile
 from files_app.models.upkeep import DueTime
+from files_app.models.usage import DailyUsage, SettledDay, StoredSpan
 
 __all__ = [
     "AccountPlace",
@@ -24,6 +25,7 @@ __all__ = [
     "AuditEvent",
     "BreakerKind",
     "CopyState",
+    "DailyUsage",
     "DeletedReason",
     "DueTime",
     "FailureKind",
@@ -45,8 +47,10 @@ __all__ = [
     "RetentionRule",
     "RetiredSecret",
     "SecondFactor",
+    "SettledDay",
     "SharedReason",
     "StaffAccess",
     "StaffIdentity",
+    "StoredSpan",
     "TrashedFile",
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from files_app.filenames import clean_filename
@@ -31,6 +32,7 @@ PROCESSED: FileStatus = "processed"
 FARTHEST_CREATED_AT = timedelta(days=1)
 #: What an index ends with that a list reads in its order.
 _LISTED = ("state", "-indexed_at", "-id")
+_MOMENT = models.DateTimeField()
 
 
 def believed(told: datetime | None, now: datetime) -> datetime:
@@ -76,6 +78,18 @@ class FileQuerySet(StatefulQuerySet["File"]):
     """The one way to files: every lookup begins with the organization."""
 
     transitions = FILE_TRANSITIONS
+
+    def to(self, state: str, *, origin: str | Iterable[str] | None = None, **values: Any) -> int:
+        """Move files as every row moves, and write down from when and until when their bytes count."""
+        changed_at = values.setdefault("state_changed_at", timezone.now())
+        if state == FileState.AVAILABLE and origin == FileState.UPLOADING:
+            values.setdefault("stored_from", changed_at)
+        is_free = state == FileState.TRASHED and not values.get("is_counted_in_trash")
+        if is_free or state in {FileState.LOST, FileState.DELETING}:
+            # What was lost before the column was there has not counted since then.
+            end = F("state_changed_at") if origin == FileState.LOST else Value(changed_at, _MOMENT)
+            values.setdefault("stored_until", Coalesce("stored_until", end))
+        return super().to(state, origin=origin, **values)
 
     def for_organization(self, organization: Organization | int) -> FileQuerySet:
         """Return the files of one organization."""
@@ -170,6 +184,7 @@ class FileQuerySet(StatefulQuerySet["File"]):
             is_counted=not is_adopted,
             created_at=created_at,
             indexed_at=created_at,
+            stored_from=timezone.now(),
             expires_at=remote.expires_at,
             # In an object store the time is ours, written beside the object.
             provider_expires_at=remote.expires_at if account.is_at_provider else None,
@@ -225,6 +240,8 @@ class File(StatefulModel):
     provider_expires_at: when the provider deletes it by itself, whatever `expires_at` says; None for never.
     trash_ends_at, is_counted_in_trash: of a trashed file, when it goes for good, and whether its bytes count
     until then.
+    stored_from, stored_until: when its bytes began and ceased to count, for bills; None where it has not, or
+    in a row that an earlier version wrote. Earlier such times of a file that came back are StoredSpan rows.
     """
 
     organization = models.ForeignKey(
@@ -267,6 +284,8 @@ class File(StatefulModel):
     is_counted_in_trash = models.BooleanField(default=False, db_default=False, editable=False)
     is_held = models.BooleanField(default=False, db_default=False, editable=False)
     state_changed_at = models.DateTimeField(default=timezone.now)
+    stored_from = models.DateTimeField(null=True, blank=True, editable=False)
+    stored_until = models.DateTimeField(null=True, blank=True, editable=False)
     reserved_bytes = models.BigIntegerField(default=0, editable=False)
     lease_token = models.CharField(max_length=32, blank=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)

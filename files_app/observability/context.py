@@ -14,11 +14,22 @@ UNSAFE_IN_CLIENT_ID = re.compile(r"[^\x21-\x7e]")
 
 
 @dataclass(slots=True)
+class Use:
+    """Whose request it is, and of which account and purpose its file is: 0 and empty where there is none."""
+
+    organization_id: int
+    api_key_id: int
+    account_id: int = 0
+    purpose: str = ""
+
+
+@dataclass(slots=True)
 class RequestRecord:
     request_id: str
     started: float  # time.perf_counter()
     bytes_in: int = 0
     is_known: bool = False  # whether the caller proved who it is
+    use: Use | None = None  # of a good key
     slowest_read_seconds: float = 0.0  # the longest wait for bytes of the request's body
     fields: dict[str, str | int] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)  # of the answer, whatever it will be
@@ -47,6 +58,18 @@ def note_known() -> None:
     """Note that the caller of this request proved who it is."""
     if record := _current.get():
         record.is_known = True
+
+
+def note_use(organization_id: int, api_key_id: int) -> None:
+    """Note whose good key this request has shown."""
+    if record := _current.get():
+        record.use = Use(organization_id, api_key_id)
+
+
+def note_file(account_id: int, purpose: str) -> None:
+    """Note of which account and purpose the file is that this request is about."""
+    if (record := _current.get()) and record.use:
+        record.use.account_id, record.use.purpose = account_id, purpose
 
 
 def request_id() -> str:

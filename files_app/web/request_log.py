@@ -13,6 +13,7 @@ from django.http.response import HttpResponse, HttpResponseBase, StreamingHttpRe
 from files_app.observability import context, metrics
 from files_app.observability.context import RequestRecord
 from files_app.observability.redaction import mask_path, mask_words
+from files_app.services.index.metering import traffic
 from files_app.web.client_address import forwarded_address
 
 log = structlog.get_logger("request")
@@ -124,6 +125,8 @@ def finish(
         received=record.bytes_in,
         sent=bytes_out,
     )
+    if record.use:
+        traffic.count_request(record.use)
     write = log.debug if request.path in PROBES and response.status_code < 400 else log.info
     write(
         "request",

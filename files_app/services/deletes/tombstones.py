@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from files_app.models import File, FileCopy, FileState
+from files_app.services.index.metering.storage import first_open_day, midnight
 
 _BATCH = 500
 _LONGEST_SECONDS = 60.0
@@ -21,6 +22,7 @@ def prune_tombstones() -> int:
 
     Each of their copies has to be deleted as long, the provider has to have confirmed it, and one of its
     complete lists to have lacked it since: what it could still show would be adopted as somebody's new file.
+    And the usage of its last day has to be computed.
     Stops after a minute: the next run goes on.
     """
     ends = time.monotonic() + _LONGEST_SECONDS
@@ -34,7 +36,8 @@ def prune_tombstones() -> int:
 
 
 def _prune_batch() -> int:
-    before = timezone.now() - timedelta(days=settings.TOMBSTONE_RETENTION_DAYS)
+    kept_since = timezone.now() - timedelta(days=settings.TOMBSTONE_RETENTION_DAYS)
+    before = min(kept_since, midnight(first_open_day()))
     over = FileCopy.objects.over(before)
     others = FileCopy.objects.filter(file=OuterRef("file")).exclude(pk__in=over.values("pk"))
     ready = over.filter(

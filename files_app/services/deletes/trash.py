@@ -15,6 +15,7 @@ from files_app.exceptions import ConflictError, InvalidRequestError, QuotaExceed
 from files_app.models import AuditAction, DeletedReason, File, FileState, Organization
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
+from files_app.services.index.metering import storage
 from files_app.words import readable_bytes
 
 
@@ -60,7 +61,7 @@ def restore(file: File, *, caller: Caller) -> None:
     back = {"deleted_reason": "", "trash_ends_at": None, "is_counted_in_trash": False}
     try:
         with transaction.atomic():
-            File.objects.filter(pk=file.pk).to(FileState.AVAILABLE, origin=FileState.TRASHED, **back)
+            storage.reopen(File.objects.filter(pk=file.pk), origin=FileState.TRASHED, **back)
     except IntegrityError:
         raise ConflictError(
             f"The same content was uploaded again and has the id '{file.file_id}' now: there is nothing to "

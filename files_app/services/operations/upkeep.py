@@ -18,6 +18,7 @@ from django.utils import timezone
 from files_app.models import DueTime
 from files_app.services.deletes.expiry import expire_files
 from files_app.services.deletes.purging import empty_trash
+from files_app.services.index.metering.storage import settle_usage
 from files_app.services.index.transactions import database_time
 from files_app.services.index.usage import recount_all
 from files_app.services.operations import cleanup
@@ -41,6 +42,7 @@ UPKEEP: Mapping[str, Callable[[], object]] = {
     "translate_results": translate_due,
     "index_lines": index_due,
     "recount_usage": recount_all,
+    "settle_usage": settle_usage,
     "prune_records": cleanup.prune_records,
 }
 #: Later than this after its time, or still not done so long after its beginning, somebody has to look.

@@ -17,6 +17,7 @@ from files_app.services.accounts.drivers import driver_for, may_not_show_yet
 from files_app.services.accounts.shares import Place, take_place
 from files_app.services.index import audit, writability
 from files_app.services.index.callers import Caller
+from files_app.services.index.metering import traffic
 from files_app.services.index.transactions import durable_with_the_next
 from files_app.services.reading.lookup import content_id, held_copy, require_enabled
 from files_app.streams.held import HeldFile
@@ -111,6 +112,7 @@ def open_file(
     except BaseException:
         place.give_back()
         raise
+    opened.chunks = traffic.counted(opened.chunks, caller, file)
     opened.close = _closing(opened.close, place)
     return opened
 

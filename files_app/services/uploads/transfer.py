@@ -15,6 +15,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError
 from files_app.models import FailureKind, File
 from files_app.models.organizations import namespace_of
 from files_app.services.accounts.sharing import prove_access, weigh
+from files_app.services.index.metering import traffic
 from files_app.services.index.transactions import persistently
 from files_app.services.uploads.failure import abandon_upload, kind_of, may_be_stored, reason_of
 from files_app.services.uploads.request import RunningUpload
@@ -103,6 +104,7 @@ class Transfer(ABC):
                 remote_id=remote.remote_id if is_new else "",
             )
             raise
+        traffic.count_upload(upload.request.caller, file, is_new=file.pk == upload.file.pk)
         self._learn(remote)
         return file
 

@@ -29,6 +29,7 @@ from files_app.models.copies import FileCopyQuerySet
 from files_app.models.records import AuditAction
 from files_app.services.index import audit
 from files_app.services.index.callers import system_caller
+from files_app.services.index.metering import storage
 from providers.base import Driver
 from providers.exceptions import InvalidResponseError, ProviderError, RemoteFileNotFoundError
 from providers.objects import Operation, RemoteFile
@@ -163,8 +164,7 @@ def find_again(copy: FileCopy) -> bool:
 @transaction.atomic
 def _find_again(copy: FileCopy) -> bool:
     file = copy.file
-    lost = File.objects.filter(pk=file.pk, state=FileState.LOST)
-    if not lost.to(FileState.AVAILABLE, deleted_reason=""):
+    if not storage.reopen(File.objects.filter(pk=file.pk), origin=FileState.LOST, deleted_reason=""):
         return False
     FileCopy.objects.filter(pk=copy.pk, state=CopyState.LOST).to(CopyState.AVAILABLE, missing_since=None)
     if file.is_counted:

@@ -1,0 +1,186 @@
+"""Byte-hours are the integral of what is stored, whatever happens to files and however late it is asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+
+import pytest
+import time_machine
+
+from files_app.models import DailyUsage, File, FileCopy, Organization, SettledDay
+from files_app.services.deletes import purging, tombstones, trash
+from files_app.services.index.callers import system_caller
+from files_app.services.index.metering.storage import first_open_day, settle_usage
+from files_app.services.index.recent import recent_organization
+from files_app.services.upstream.lost import find_again, mark_lost
+from tests.files_app.cast import Tenant, deliver_deletes
+from tests.files_app.rows import force
+
+START = datetime(2026, 3, 30, 22, 0, tzinfo=UTC)
+HOUR_US = 3_600_000_000
+
+
+@pytest.fixture
+def clock(acme: Tenant) -> Iterator[time_machine.Coordinates]:
+    with time_machine.travel(START, tick=False) as travelled:
+        settle_usage()
+        yield travelled
+
+
+def figures(tenant: Tenant) -> dict[tuple[date, str], tuple[int, int]]:
+    rows = DailyUsage.objects.filter(organization=tenant.organization)
+    return {(row.day, row.purpose): (row.byte_hours, row.adopted_byte_hours) for row in rows}
+
+
+@dataclass
+class Life:
+    """What happens to files, and a meter that adds up what is stored between one step and the next."""
+
+    tenant: Tenant
+    clock: time_machine.Coordinates
+    dice: Random
+    now: datetime = START
+    held: dict[int, tuple[int, str]] = field(default_factory=dict)
+    measured: Counter[tuple[date, str]] = field(default_factory=Counter)
+
+    def pass_time(self, passed: timedelta) -> None:
+        """Let time go by, midnight by midnight."""
+        until = self.now + passed
+        while self.now < until:
+            midnight = datetime(self.now.year, self.now.month, self.now.day, tzinfo=UTC) + timedelta(days=1)
+            end = min(until, midnight)
+            for size, purpose in self.held.values():
+                self.measured[self.now.date(), purpose] += size * (
+                    (end - self.now) // timedelta(microseconds=1)
+                )
+            self.now = end
+        self.clock.move_to(self.now)
+
+    def upload(self) -> None:
+        size, purpose = self.dice.randint(1, 5_000), self.dice.choice(["user_data", "assistants"])
+        file_id = self.tenant.api.create(b"x" * size, purpose)["id"]
+        self.held[File.objects.get(file_id=file_id, state="available").pk] = (size, purpose)
+
+    def delete(self) -> None:
+        if file := self._one("available"):
+            self.tenant.api.delete(f"/files/{file.file_id}")
+            file.refresh_from_db()
+            if not (file.state == "trashed" and file.is_counted_in_trash):
+                del self.held[file.pk]
+
+    def restore(self) -> None:
+        if file := self._one("trashed"):
+            trash.restore(file, caller=system_caller(self.tenant.organization.pk))
+            self.held[file.pk] = (file.bytes, file.purpose)
+
+    def purge(self) -> None:
+        if file := self._one("trashed"):
+            purging.purge(file, caller=system_caller(self.tenant.organization.pk))
+            self.held.pop(file.pk, None)
+
+    def lose(self) -> None:
+        if (file := self._one("available")) and mark_lost(FileCopy.objects.get(file=file)):
+            del self.held[file.pk]
+
+    def find(self) -> None:
+        if (file := self._one("lost")) and find_again(FileCopy.objects.get(file=file)):
+            self.held[file.pk] = (file.bytes, file.purpose)
+
+    def change_trash(self) -> None:
+        changed = {"trash_days": self.dice.choice([0, 9]), "trash_is_free": self.dice.random() < 0.5}
+        Organization.objects.filter(pk=self.tenant.organization.pk).update(**changed)
+        recent_organization.forget()
+
+    def _one(self, state: str) -> File | None:
+        files = list(File.objects.filter(state=state).order_by("pk"))
+        return self.dice.choice(files) if files else None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_byte_hours_are_what_a_meter_would_have_read(
+    acme: Tenant, clock: time_machine.Coordinates, seed: int
+) -> None:
+    life = Life(acme, clock, Random(seed))
+    steps: list[Callable[[], None]] = [life.upload, life.delete, life.restore, life.purge]
+    steps += [life.lose, life.find, life.change_trash]
+    for _ in range(60):
+        life.pass_time(timedelta(microseconds=life.dice.randint(1, 4 * HOUR_US)))
+        life.dice.choices(steps, [6, 3, 2, 1, 2, 2, 1])[0]()
+        if life.dice.random() < 0.1:
+            settle_usage()
+            deliver_deletes()
+    settle_usage()
+    measured = {which: amount // HOUR_US for which, amount in life.measured.items()}
+    assert len(measured) > 6
+    computed = {which: stored for which, (stored, _) in figures(acme).items()}
+    assert {which: computed.get(which, 0) for which in measured | computed} == {
+        which: measured.get(which, 0) for which in measured | computed
+    }
+
+
+def test_days_without_a_worker_are_made_good(acme: Tenant, clock: time_machine.Coordinates) -> None:
+    acme.api.create(b"x" * 1_000)
+    clock.move_to(START + timedelta(days=5))
+    settle_usage()
+    found = [stored for (_, purpose), (stored, _) in sorted(figures(acme).items()) if purpose == "user_data"]
+    assert found == [2_000, 24_000, 24_000, 24_000, 24_000, 22_000]
+    assert [row.day.day for row in SettledDay.objects.order_by("day")] == [29, 30, 31, 1, 2, 3]
+
+
+def test_a_day_is_final_an_hour_after_its_end(acme: Tenant, clock: time_machine.Coordinates) -> None:
+    acme.api.create(b"x")
+    for hours, first in [(1.9, 30), (2.9, 30), (3.1, 31)]:
+        clock.move_to(START + timedelta(hours=hours))
+        settle_usage()
+        assert first_open_day().day == first, hours
+
+
+def test_what_was_made_elsewhere_stands_apart(acme: Tenant, clock: time_machine.Coordinates) -> None:
+    acme.api.create(b"x" * 1_000)
+    force(File.objects, is_adopted=True, is_counted=False)
+    clock.move_to(START + timedelta(hours=2))
+    settle_usage()
+    assert figures(acme)[START.date(), "user_data"] == (0, 2_000)
+
+
+def test_rows_of_an_earlier_version_count_from_when_they_were_indexed(
+    acme: Tenant, clock: time_machine.Coordinates
+) -> None:
+    acme.api.create(b"x" * 1_000)
+    acme.api.create(b"y" * 500)
+    force(File.objects.filter(bytes=500), state="deleted", state_changed_at=START + timedelta(hours=1))
+    force(File.objects, stored_from=None, stored_until=None)
+    clock.move_to(START + timedelta(hours=2))
+    settle_usage()
+    assert figures(acme)[START.date(), "user_data"] == (2_000 + 500, 0)
+
+
+def test_a_tombstone_waits_until_its_last_day_is_final(acme: Tenant, clock: time_machine.Coordinates) -> None:
+    file_id = acme.api.create(b"x" * 1_000)["id"]
+    clock.move_to(START + timedelta(hours=1))
+    acme.api.delete(f"/files/{file_id}")
+    deliver_deletes()
+    force(FileCopy.objects, unlisted_at=START)
+    clock.move_to(START + timedelta(days=60))
+    assert tombstones.prune_tombstones() == 0
+    settle_usage()
+    assert figures(acme)[START.date(), "user_data"] == (1_000, 0)
+    assert tombstones.prune_tombstones() == 1
+    settle_usage()
+    assert figures(acme)[START.date(), "user_data"] == (1_000, 0)
+
+
+def test_figures_outlive_what_they_are_of(acme: Tenant, clock: time_machine.Coordinates) -> None:
+    acme.api.create(b"x" * 1_000)
+    clock.move_to(START + timedelta(hours=1))
+    settle_usage()
+    File.objects.all().delete()
+    acme.organization.delete()
+    settle_usage()
+    row = DailyUsage.objects.get(purpose="user_data")
+    assert (row.organization_name, row.key_name, row.account_name) == ("acme", "main", "local")
+    assert row.byte_hours == 1_000
