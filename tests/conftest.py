@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.dispatch import receiver
 from django.test.signals import setting_changed
@@ -22,6 +23,9 @@ from tests.servers import (
     find_redis,
 )
 from tests.stack import Stack
+
+hypothesis.settings.register_profile("no-timing", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("no-timing")
 
 
 def find_weed() -> str:

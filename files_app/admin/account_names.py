@@ -41,7 +41,7 @@ def provider_column(request: HttpRequest, show: Callable[[AccountNames, Any], st
     """Return the column `Provider` of a list, which has to know what else is in sight."""
     names = account_names(request)
 
-    @admin.display(description="Provider")
+    @admin.display(description="Account")
     def provider(row: Any) -> str:
         return show(names, row)
 

@@ -133,7 +133,7 @@ class FileColumns:
             row.filename or format_html('<span class="fg-muted">unnamed</span>'), identifier(row.file_id)
         )
 
-    @admin.display(description="Provider")
+    @admin.display(description="Account")
     def provider(self, row: File) -> str:
         """Show where it is; lists use `provider_column`."""
         return row.account.name

@@ -117,7 +117,7 @@ class TrashAdmin(ReadOnlyAdmin):
         """Show name and id."""
         return two_lines(row.filename or "unnamed", identifier(row.file_id))
 
-    @admin.display(description="Provider")
+    @admin.display(description="Account")
     def provider(self, row: File) -> str:
         """Show where it still is."""
         return row.account.name

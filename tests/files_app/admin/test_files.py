@@ -77,7 +77,7 @@ def test_facets_count_each_choice_under_the_other_filters(root: Client, own: Wor
     address = reverse("admin:files_app_file_facets")
     question = {"organization": str(own.organization.pk), "state": "available"}
     counts = root.get(address, question).json()
-    assert counts["state"] == {"available": 1, "deleting": 1}
+    assert counts["state"] == {"available": 1, "deleting": 1, "trashed": 1}
     assert counts["organization"] == {str(own.organization.pk): 1, str(foreign.organization.pk): 1}
     assert counts["purpose"] == {"user_data": 1}
 

@@ -12,6 +12,7 @@ import shutil
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.utils import timezone
 
 from files_app.exceptions import InvalidRequestError
 from files_app.models import AuditEvent, File, Organization, ProviderAccount
@@ -112,6 +113,7 @@ def _build(plan: DemoOrganization, dice: random.Random) -> None:
             options=made.options,
             is_default=made.driver == "local",
             is_enabled=made.driver == "local",
+            last_synced_at=timezone.now(),
         )
         save_account(account, made.credentials)
         accounts.append(account)
