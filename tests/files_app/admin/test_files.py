@@ -64,7 +64,7 @@ def test_filters_narrow_the_list(root: Client, own: World, foreign: World) -> No
     assert found(root, expiry="never", state="available", organization=str(own.organization.pk))
     today = timezone.now()
     period = {"indexed_at__year": str(today.year), "indexed_at__month": str(today.month)}
-    assert len(found(root, **period)) == 4
+    assert len(found(root, **period)) == 6
     assert found(root, **{**period, "indexed_at__year": "1999"}) == []
 
 
@@ -77,7 +77,7 @@ def test_facets_count_each_choice_under_the_other_filters(root: Client, own: Wor
     address = reverse("admin:files_app_file_facets")
     question = {"organization": str(own.organization.pk), "state": "available"}
     counts = root.get(address, question).json()
-    assert counts["state"] == {"available": 1, "deleting": 1}
+    assert counts["state"] == {"available": 1, "deleting": 1, "trashed": 1}
     assert counts["organization"] == {str(own.organization.pk): 1, str(foreign.organization.pk): 1}
     assert counts["purpose"] == {"user_data": 1}
 
