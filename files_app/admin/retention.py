@@ -76,6 +76,11 @@ class RuleForm(ModelForm):
         model = RetentionRule
         fields = ["purpose", *LIVES]
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():  # a row of a table has no labels of its own
+            field.widget.attrs.setdefault("aria-label", str(field.label or ""))
+
 
 class RuleRows(RuleSet):
     """The rows of a form. One that was sent without them, by a program or an earlier page, changes none."""

@@ -64,7 +64,7 @@ def test_filters_narrow_the_list(root: Client, own: World, foreign: World) -> No
     assert found(root, expiry="never", state="available", organization=str(own.organization.pk))
     today = timezone.now()
     period = {"indexed_at__year": str(today.year), "indexed_at__month": str(today.month)}
-    assert len(found(root, **period, state="all")) == 4
+    assert len(found(root, **period, state="all")) == 6
     assert found(root, **{**period, "indexed_at__year": "1999"}) == []
 
 

@@ -273,6 +273,8 @@ PAGES = {
     "a key": "/admin/files_app/apikey/2/change/",
     "upload": "/admin/upload/",
     "deletions": "/admin/files_app/filecopy/",
+    "trash": "/admin/files_app/trashedfile/",
+    "new hold": "/admin/files_app/legalhold/add/",
     "organizations": "/admin/files_app/organization/",
     "organization": "/admin/files_app/organization/2/change/",
     "keys": "/admin/files_app/apikey/",
