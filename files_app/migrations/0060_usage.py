@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('files_app', '0056_trash'),
+        ('files_app', '0057_retention'),
     ]
 
     operations = [
