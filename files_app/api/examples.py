@@ -75,5 +75,27 @@ USAGE = [
             "max_file_bytes": 536_870_912,
             "file_count": 41,
         },
-    )
+    ),
+    _answer(
+        "Usage of days",
+        {
+            "object": "list",
+            "data": [
+                {
+                    "object": "usage.day",
+                    "date": "2026-11-01",
+                    "api_key": "backend",
+                    "provider": None,
+                    "purpose": None,
+                    "gb_hours": 1258.2912,
+                    "adopted_gb_hours": 0.0,
+                    "bytes_in": 52_428_800,
+                    "bytes_out": 157_286_400,
+                    "requests": 214,
+                    "files": 12,
+                }
+            ],
+            "has_more": False,
+        },
+    ),
 ]

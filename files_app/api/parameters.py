@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from django.http import HttpRequest, QueryDict
 
 from files_app.exceptions import InvalidRequestError
 from files_app.services.accounts.selection import MODEL_HEADER, PROVIDER_HEADER
+from files_app.services.index.metering import report
 from files_app.services.reading.listing import FileFilters, PageQuery
 from files_app.services.uploads.placement import PLACEMENT_HEADERS
 from providers.objects import FILE_STATUSES
@@ -20,6 +21,9 @@ _MAX_METADATA_KEY = 64
 _MAX_METADATA_VALUE = 128
 _MAX_MODEL = 512
 _MAX_LIMIT = 10_000
+_MAX_USAGE_DAYS = 366
+#: What usage can be grouped by beside the day, as clients call it.
+_USAGE_GROUPS: dict[str, report.Group] = {"api_key": "key", "provider": "account", "purpose": "purpose"}
 _METADATA_FILTER = re.compile(r"metadata\[([^\]\0]{1,64})\]")
 _LIST_PARAMETERS = frozenset(
     {
@@ -168,6 +172,47 @@ def filters(request: HttpRequest) -> FileFilters:
         created_before=_time(query, "created_before"),
         metadata=wanted,
     )
+
+
+def usage_days(query: QueryDict) -> report.Days | None:
+    """Return the days of which the usage is asked for; None where none are. Raises InvalidRequestError.
+
+    Without `start` they begin with the month of `end`; without `end` they go on until today.
+    """
+    start, end = _day(query, "start"), _day(query, "end")
+    if start is None and end is None:
+        return None
+    last = end or report.today()
+    days = report.Days(start or last.replace(day=1), last)
+    if days.number < 1:
+        raise InvalidRequestError("'start' is a day that is not after 'end', or after today.", param="start")
+    if days.number > _MAX_USAGE_DAYS:
+        raise InvalidRequestError(
+            f"'start' and 'end' are at most {_MAX_USAGE_DAYS} days apart: ask for a part at a time.",
+            param="start",
+        )
+    return days
+
+
+def usage_groups(query: QueryDict) -> list[report.Group]:
+    """Return by what else than the day usage is grouped. Raises InvalidRequestError."""
+    names = [name for name in _single(query, "group_by").split(",") if name]
+    if not set(names) <= _USAGE_GROUPS.keys():
+        known = ", ".join(f"'{name}'" for name in _USAGE_GROUPS)
+        raise InvalidRequestError(f"'group_by' is some of {known}, with commas between.", param="group_by")
+    return [_USAGE_GROUPS[name] for name in names]
+
+
+def _day(query: QueryDict, name: str) -> date | None:
+    text = _single(query, name)
+    if not text:
+        return None
+    try:
+        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text, re.ASCII):
+            raise ValueError(text)
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InvalidRequestError(f"'{name}' is a day such as 2026-11-01 (UTC).", param=name) from None
 
 
 def _single(query: QueryDict, name: str) -> str:

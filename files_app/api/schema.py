@@ -310,8 +310,28 @@ list_providers = extend_schema(
 retrieve_usage = extend_schema(
     operation_id="retrieveUsage",
     summary="Retrieve usage and quota",
+    description="With `start` or `end`: what was used on those days, for bills.",
     examples=examples.USAGE,
     tags=["usage"],
-    parameters=[*_ANSWER_HEADERS],
-    responses={200: OpenApiResponse(serializers.UsageSerializer, "The organization's usage."), **_errors()},
+    parameters=[
+        OpenApiParameter("start", OpenApiTypes.DATE, description="First day (UTC); else the month of `end`."),
+        OpenApiParameter("end", OpenApiTypes.DATE, description="Last day, included; else today."),
+        OpenApiParameter(
+            "group_by",
+            str,
+            description="Some of `api_key`, `provider`, `purpose`, with commas between; always by day.",
+        ),
+        *_ANSWER_HEADERS,
+    ],
+    responses={
+        200: OpenApiResponse(
+            PolymorphicProxySerializer(
+                "UsageAnswer",
+                [serializers.UsageSerializer, serializers.UsedListSerializer],
+                resource_type_field_name=None,
+            ),
+            "What the organization holds and may hold, or what it used on each day.",
+        ),
+        **_errors(),
+    },
 )

@@ -16,9 +16,10 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
-from files_app.models import File, Organization, ProviderAccount, RetentionRule
+from files_app.models import DailyUsage, File, Organization, ProviderAccount, RetentionRule
 from files_app.models.retention import Rules
 from files_app.services.accounts.drivers import driver_for
+from files_app.services.index.metering.report import Used
 from providers.base import Driver
 from providers.exceptions import ProviderConfigurationError
 from providers.objects import Operation
@@ -34,6 +35,23 @@ def usage_object(organization: Organization) -> dict[str, str | int]:
         "quota_bytes": organization.quota_bytes,
         "max_file_bytes": organization.max_file_bytes,
         "file_count": organization.file_count,
+    }
+
+
+def used_object(used: Used) -> dict[str, Any]:
+    """Return what was used on a day, by whom where that was asked for."""
+    return {
+        "object": "usage.day",
+        "date": f"{used.day}",
+        "api_key": used.key,
+        "provider": used.account,
+        "purpose": used.purpose,
+        "gb_hours": used.gb_hours,
+        "adopted_gb_hours": used.adopted_gb_hours,
+        "bytes_in": used.bytes_in,
+        "bytes_out": used.bytes_out,
+        "requests": used.requests,
+        "files": used.files,
     }
 
 
@@ -226,6 +244,32 @@ class UsageSerializer(serializers.Serializer[Organization]):
     quota_bytes = serializers.IntegerField()
     max_file_bytes = serializers.IntegerField()
     file_count = serializers.IntegerField()
+
+
+class UsedSerializer(serializers.Serializer[DailyUsage]):
+    """What was used on a day (UTC), of each group that was asked for."""
+
+    object = serializers.ChoiceField(["usage.day"])
+    date = serializers.DateField()
+    api_key = serializers.CharField(
+        allow_null=True, help_text="Its name; empty for what no key did. Null where it is not grouped by."
+    )
+    provider = serializers.CharField(allow_null=True, help_text="The provider account, as `api_key`.")
+    purpose = serializers.CharField(allow_null=True, help_text="As `api_key`.")
+    gb_hours = serializers.FloatField(help_text="10^9 bytes times hours, of what counts against the quota.")
+    adopted_gb_hours = serializers.FloatField(help_text="The same of files that were made elsewhere.")
+    bytes_in = serializers.IntegerField(help_text="Of the files that uploads stored.")
+    bytes_out = serializers.IntegerField(help_text="Of content that was sent.")
+    requests = serializers.IntegerField()
+    files = serializers.IntegerField(help_text="Stored by uploads.")
+
+
+class UsedListSerializer(serializers.Serializer[DailyUsage]):
+    """Usage of several days, in their order. Days without any are left out."""
+
+    object = serializers.ChoiceField(["list"])
+    data = UsedSerializer(many=True)  # type: ignore[assignment]  # `data` is the wire's name
+    has_more = serializers.BooleanField()
 
 
 class ProviderLimitsSerializer(serializers.Serializer[ProviderAccount]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpResponse
@@ -15,12 +16,17 @@ from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from files_app.api import schema
+from files_app.api import parameters, schema
 from files_app.api.authentication import caller_of
-from files_app.api.serializers import provider_object, retention_object, usage_object
+from files_app.api.serializers import provider_object, retention_object, usage_object, used_object
+from files_app.exceptions import InvalidRequestError
 from files_app.models import Organization
 from files_app.models.retention import organization_and_all_rules
 from files_app.services.accounts.selection import usable_accounts
+from files_app.services.index.metering import report
+
+#: As many as a list of files has at most.
+_MOST_USED = 10_000
 
 
 class ProvidersView(APIView):
@@ -44,9 +50,22 @@ class UsageView(APIView):
 
     @schema.retrieve_usage
     def get(self, request: Request) -> Response:
-        """Return used, reserved and allowed bytes."""
+        """Return used, reserved and allowed bytes; with `start` or `end`, what was used on those days."""
+        if days := parameters.usage_days(request.query_params):
+            return Response(self._on(days, parameters.usage_groups(request.query_params)))
         organization = Organization.objects.get(pk=caller_of(request).organization_id)
         return Response(usage_object(organization))
+
+    def _on(self, days: report.Days, groups: list[report.Group]) -> dict[str, Any]:
+        rows = report.within(days).filter(organization=caller_of(self.request).organization_id)
+        found = report.added_up(rows, ["day", *groups], most=_MOST_USED + 1)
+        if len(found) > _MOST_USED:
+            raise InvalidRequestError(
+                f"That is usage of more than {_MOST_USED:,} groups: ask for fewer days at a time, or group "
+                "by less.",
+                param="group_by",
+            )
+        return {"object": "list", "data": [used_object(used) for used in found], "has_more": False}
 
 
 class OpenApiView(APIView):

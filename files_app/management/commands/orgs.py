@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 
 from files_app.management.arguments import add_dry_run, days
 from files_app.management.base import GroupCommand, command_caller
+from files_app.management.monthly_usage import add_month, show_month
 from files_app.management.output import counted, write_facts, write_table
 from files_app.management.rates import add_rates, in_words, rates_in
 from files_app.management.references import organization_named
@@ -64,17 +65,24 @@ class Command(GroupCommand):
         parser = self.subcommand(
             "usage",
             self.usage,
-            text="Show what an organization uses, and what it held on each of the last days.",
+            text="Show what an organization uses, and what it held on each of the last days; or, for bills, "
+            "what organizations used in a month: storage in GB-hours (10^9 bytes times hours) and traffic.",
             examples="""
                 manage.py orgs usage acme
                 manage.py orgs usage acme --days 7 --json
+                manage.py orgs usage --all --month 2026-11 --json
+                manage.py orgs usage acme --month 2026-11 --by key,purpose
             """,
         )
-        parser.add_argument("organization", metavar="NAME")
+        parser.add_argument("organization", metavar="NAME", nargs="?", default="")
         parser.add_argument("--days", type=days, default=30, help="1 to 366; default 30")
+        add_month(parser)
 
     def usage(self, arguments: Namespace) -> None:
-        """Print one organization's usage."""
+        """Print one organization's usage, or that of a month."""
+        if arguments.month or arguments.all or arguments.by or not arguments.organization:
+            show_month(self, arguments)
+            return
         row = organization_named(arguments.organization)
         history = usage_history(row, days=arguments.days)
         if arguments.json:
