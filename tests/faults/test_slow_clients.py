@@ -120,7 +120,7 @@ def ended(gateway: Gateway, fault: str) -> float:
 
 
 def upload_begun(tenant: Tenant) -> bytes:
-    return upload_head(tenant.key, 1_000_000) + form(b"x" * 1_000_000)[:500]
+    return upload_head(tenant.key, 2_000_000) + form(b"x" * 2_000_000)[:500]
 
 
 def download_begun(tenant: Tenant, file_id: str) -> bytes:

@@ -135,7 +135,7 @@ def test_the_list_shows_what_is_stored_and_a_tab_the_rest(root: Client, own: Wor
     failed_upload(own)
     assert found(root) == ["ours-file.txt"]
     assert found(root, state="failed") == ["broken.jsonl"]
-    assert found(root, state="all") == ["broken.jsonl", "ours-gone.txt", "ours-file.txt"]
+    assert found(root, state="all") == ["broken.jsonl", "ours-trash.txt", "ours-gone.txt", "ours-file.txt"]
     assert found(root, q="ours-gone") == ["ours-gone.txt"]  # whoever searches wants it in any state
     failed = body(root, LIST, state="failed")
     assert REASON in failed and "credentials refused" in failed

@@ -94,6 +94,8 @@ def test_an_sdk_that_sends_again_gets_the_same_file(acme: Tenant) -> None:
 
 def test_the_nearest_rule_that_says_a_value_gives_it(acme: Tenant) -> None:
     account = acme.accounts["local"]
+    account.organization = None  # shared by all
+    account.save()
     rule(acme, default_expiry_seconds=1 * DAY, longest_life_seconds=9 * DAY)
     rule(acme, purpose="vision", default_expiry_seconds=2 * DAY)
     rule(acme, account=account, default_expiry_seconds=3 * DAY)
