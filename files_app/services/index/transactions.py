@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
 
@@ -63,25 +62,6 @@ def persistently(work: Callable[[], T]) -> T:
             connection.close()
             time.sleep(pause)
             pause = min(2.0, pause * 2)
-
-
-@contextmanager
-def durable_with_the_next() -> Iterator[None]:
-    """Let what is written here be committed without a wait for the disk, where SQLite would wait.
-
-    A crash of the process loses none of it; a power cut may, until any later commit has waited.
-    """
-    if connection.vendor != "sqlite" or connection.in_atomic_block:
-        yield
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA synchronous = NORMAL")
-    try:
-        yield
-    finally:
-        if connection.connection is not None:  # a new one begins as strict as ever
-            with connection.cursor() as cursor:
-                cursor.execute("PRAGMA synchronous = FULL")
 
 
 def in_batches(rows: QuerySet[M], size: int = 200) -> Iterator[list[M]]:

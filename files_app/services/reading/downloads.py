@@ -18,7 +18,6 @@ from files_app.services.accounts.shares import Place, take_place
 from files_app.services.index import audit, writability
 from files_app.services.index.callers import Caller
 from files_app.services.index.metering import traffic
-from files_app.services.index.transactions import durable_with_the_next
 from files_app.services.reading.lookup import content_id, held_copy, require_enabled
 from files_app.streams.held import HeldFile
 from providers.base import Driver
@@ -98,10 +97,7 @@ def open_file(
     place = take_place(file.account, caller)
     who = {"actor": caller.actor, "organization": caller.organization_id, "ip": caller.ip}
     try:
-        with (
-            writability.worth_no_failure("content_read_not_audited", file=file.file_id, **who),
-            durable_with_the_next(),
-        ):
+        with writability.worth_no_failure("content_read_not_audited", file=file.file_id, **who):
             audit.record_file(caller, AuditAction.FILE_CONTENT, file, **({"part": part} if part else {}))
         download = _asked_for(file, copy, driver, byte_range)
         try:
