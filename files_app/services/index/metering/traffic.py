@@ -62,7 +62,12 @@ def count_request(use: Use) -> None:
 
 
 def count_upload(caller: Caller, file: File, *, is_new: bool) -> None:
-    """Count what an upload stored. is_new: False where the provider had the bytes already as that file."""
+    """Count what an upload stored, but for what the gateway stores for itself.
+
+    is_new: False where the provider had the bytes already as that file.
+    """
+    if caller.actor_type == AuditEvent.Actor.SYSTEM:
+        return
     line = _line(caller.organization_id, caller.api_key_id, file.account_id, file.purpose)
     _meter.add(line, Amounts(files=int(is_new), bytes_in=file.bytes))
 
