@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from math import ceil, floor, log10
 
 from django.template.defaultfilters import pluralize
@@ -98,12 +99,38 @@ def _column(number: int, day: Day, step: float, top: float, count: int) -> Colum
     return Column(round(x, 2), round(step, 2), bars, title, label, _day_query(day.date))
 
 
-def _bar(x: float, below: int, value: int, width: float, top: float, series: str) -> Iterator[Bar]:
+def _bar(x: float, below: int, value: float, width: float, top: float, series: str) -> Iterator[Bar]:
     """Yield the bar of a value that stands on `below`; none for nothing."""
     if value:
         height = max(2.0, value / top * _plot_height())
         foot = HEIGHT - BOTTOM - below / top * _plot_height()
         yield Bar(round(x, 2), round(foot - height, 2), round(width, 2), round(height, 2), series)
+
+
+@dataclass(frozen=True, slots=True)
+class DayOfBars:
+    """A day with its bars, each a value and the series that it is of; `says` is shown on hover."""
+
+    date: date
+    bars: Sequence[tuple[float, str]]
+    says: str
+
+
+def bar_chart(days: Sequence[DayOfBars], top: float, label: Callable[[float], str], summary: str) -> Chart:
+    """Return a chart of bars side by side. top: the value of the uppermost line; label: words of a line."""
+    step = (WIDTH - LEFT - RIGHT) / max(1, len(days))
+    columns = []
+    for number, day in enumerate(days):
+        x, thickness = LEFT + number * step, step * 0.68 / len(day.bars)
+        bars = (
+            _bar(x + step * 0.16 + place * thickness, 0, value, thickness * 0.97, top, series)
+            for place, (value, series) in enumerate(day.bars)
+        )
+        title = f"{day.date:%a %d %b}: {day.says}"
+        shown = _label(number, len(days), day.date)
+        query = _day_query(day.date)
+        columns.append(Column(round(x, 2), round(step, 2), tuple(chain(*bars)), title, shown, query))
+    return Chart(tuple(columns), _ticks(top, label), summary)
 
 
 def usage_chart(history: Sequence[UsageDay]) -> Chart:

@@ -33,6 +33,7 @@ class Exported(NamedTuple):
 
 FILES = Exported("files", AuditAction.FILE_EXPORT)
 AUDIT = Exported("audit", AuditAction.AUDIT_EXPORT)
+USAGE = Exported("usage", AuditAction.USAGE_EXPORT)
 
 Cell = str | int | bool | None
 Row = Mapping[str, Any]

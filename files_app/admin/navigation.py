@@ -34,6 +34,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         _group(
             "Access",
             _model(request, "Organizations", "apartment", "organization"),
+            _item(request, "Usage", "bar_chart", "admin:usage", "files_app.view_organization"),
             _model(request, "API keys", "key", "apikey"),
             _model(request, "Provider accounts", "hub", "provideraccount"),
         ),

@@ -33,6 +33,7 @@ from files_app.models.organizations import (
 )
 from files_app.services.index import usage
 from files_app.services.index.limits import default_rates
+from files_app.services.index.metering import report
 from files_app.services.operations import overview
 from files_app.services.operations.overview import CRITICAL_PERCENT, WARNING_PERCENT
 from files_app.words import exact_bytes, short_bytes
@@ -222,6 +223,8 @@ class OrganizationAdmin(ShowsRetention, GatewayAdmin):
         if row is not None and self.has_view_permission(request, row):
             history = overview.usage_history(row)
             context = {"usage": overview.usage_of(row), "chart": usage_chart(history), "subtitle": None}
+            month = report.within(report.month_of(report.today())).filter(organization=row)
+            context["month"] = report.added_up(month, [])[0]
             extra_context = {**context, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, extra_context)
 

@@ -12,8 +12,9 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 
-from files_app.admin import dashboard, invitation, system, upload
+from files_app.admin import dashboard, invitation, system, upload, usage
 from files_app.admin.sign_in.site import SignInSite
 from files_app.admin.sign_in.trail import note_failure
 from files_app.exceptions import TooManyRequestsError
@@ -33,6 +34,7 @@ class GatewaySite(SignInSite):
         "upload": "files upload",
         "upload_send": "files upload",
         "invitation": "staff password",
+        "usage": "orgs usage",
     }
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
@@ -40,6 +42,7 @@ class GatewaySite(SignInSite):
             path("upload/", self.admin_view(upload.upload_page), name="upload"),
             path("upload/send/", self._for_scripts(upload.receive), name="upload_send"),
             path("invitation/", invitation.invitation, name="invitation"),
+            path("usage/", self.admin_view(require_safe(usage.usage_page)), name="usage"),
             path("system/", self.admin_view(system.system_page), name="system"),
         ]
         return pages + super().get_urls()

@@ -68,6 +68,7 @@ class AuditAction(models.TextChoices):
     USER_SIGN_IN = "user.sign_in"
     USER_SIGN_OUT = "user.sign_out"
     AUDIT_EXPORT = "audit.export"
+    USAGE_EXPORT = "usage.export"
     USER_OIDC = "user.oidc_sign_in"
     USER_LINK = "user.link"
     USER_UNLINK = "user.unlink"

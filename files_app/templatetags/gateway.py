@@ -260,6 +260,12 @@ def numbered(lines: list[str]) -> list[tuple[int, str]]:
 
 
 @register.filter
+def gb_hours(number: float) -> str:
+    """Return GB-hours with as many decimals as say something."""
+    return f"{number:,.0f}" if number >= 1_000 else f"{number:,.3f}"
+
+
+@register.filter
 def intcomma(number: int) -> str:
     """Return a number with its thousands apart."""
     return f"{number:,}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -12,7 +14,7 @@ from tests.faults.wire import Wire, form, head, upload_head
 from tests.processes import accepts_connections, wait_until
 from tests.stack import Stack
 
-BODY = form(b"0123456789abcdef" * 10_000)  # more than a form may have around its file, or nothing is reserved
+BODY = form(b"0123456789abcdef" * 100_000)  # more than is read whole before anything is reserved
 DRAIN_SECONDS = 3
 
 
@@ -45,6 +47,12 @@ def get(stack: Stack, path: str) -> tuple[int, str, bytes]:
 
 def is_refused(stack: Stack) -> bool:
     return not accepts_connections(stack.port)
+
+
+def billed_files(stack: Stack) -> int:
+    """Return how many uploads are written down for bills."""
+    with closing(sqlite3.connect(next(stack.data_dir.glob("*.sqlite3")))) as database:
+        return int(database.execute("SELECT COALESCE(SUM(files), 0) FROM files_app_dailyusage").fetchone()[0])
 
 
 def begin_upload(stack: Stack) -> Wire:
@@ -95,11 +103,14 @@ def test_an_upload_under_way_ends_well(web: Stack, whom: str) -> None:
 
 
 def test_ctrl_c_in_a_terminal_lets_an_upload_end_and_waits_for_no_proxy(web: Stack) -> None:
+    process, before = web.processes["web"], billed_files(web)
     with begin_upload(web) as upload:
-        web.processes["web"].send_group(signal.SIGINT)
+        process.send_group(signal.SIGINT)
         wait_until(lambda: is_refused(web), seconds=DRAIN_SECONDS, what="the door to close")
         upload.send(BODY[len(BODY) // 2 :])
         assert upload.answer().status == 200
+    wait_until(lambda: not process.is_running, seconds=15, what="the web server to stop")
+    assert billed_files(web) == before + 1  # it was stored long before usage is written down in its turn
 
 
 def test_workers_do_not_outlive_a_killed_main_process(web: Stack) -> None:

@@ -26,6 +26,7 @@ from pytest_django import DjangoDbBlocker
 from files_app.models import (
     ApiKey,
     AuditEvent,
+    DailyUsage,
     File,
     FileCopy,
     LegalHold,
@@ -36,6 +37,7 @@ from files_app.models import (
 )
 from files_app.services.accounts import credentials
 from files_app.services.accounts.saving import save_account
+from files_app.services.index.metering import report
 from files_app.services.operations import on_request
 from files_app.services.tenants.staff_roles import role_of
 from tests.files_app.admin.conftest import World, body_of, world
@@ -114,6 +116,9 @@ def sign_in(name: str, *, sight: Organization | None = None, is_superuser: bool 
 def made(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Cast]:
     with kept(django_db_blocker):
         own, foreign = world("ours"), world("zzforeign")
+        for each in (own, foreign):
+            used = {"organization": each.organization, "key_id": each.key.pk, "key_name": each.key.name}
+            DailyUsage.objects.create(day=report.today(), requests=1, **used)
         clients = {
             "Bound owner": sign_in("bound", sight=own.organization),
             "Owner of all": sign_in("unbound"),

@@ -8,8 +8,18 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.db.models import Sum
 
-from files_app.models import AuditEvent, CopyState, File, FileCopy, FileState, Organization, ProviderAccount
+from files_app.models import (
+    AuditEvent,
+    CopyState,
+    DailyUsage,
+    File,
+    FileCopy,
+    FileState,
+    Organization,
+    ProviderAccount,
+)
 from files_app.services.index import usage
 from files_app.services.operations.demo.world import ORGANIZATIONS
 from tests.files_app.cast import Tenant
@@ -43,6 +53,9 @@ def test_the_demo_comes_and_goes_without_a_trace(settings: Any) -> None:
         assert usage.recount(organization, dry_run=True).is_clean
         assert organization.used_bytes <= organization.quota_bytes
     assert good("files", "verify", "--account", "acme-research/disk").err == "8 intact\n"
+    used = DailyUsage.objects.aggregate(Sum("requests"), Sum("bytes_out"), Sum("byte_hours"))
+    assert all(used.values())
+    assert DailyUsage.objects.values("day").distinct().count() > 20
     enabled = ProviderAccount.objects.filter(is_enabled=True)
     assert set(enabled.values_list("driver", flat=True)) == {"local"}
 

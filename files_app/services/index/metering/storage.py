@@ -69,13 +69,18 @@ def settle_day(day: date, now: datetime) -> None:
     stored = stored_on(day, now)
     with transaction.atomic():
         _forget_others(day, stored)
-        DailyUsage.objects.bulk_create(
-            _rows(day, stored),
-            batch_size=_ROWS_AT_ONCE,
-            update_conflicts=True,
-            unique_fields=["day", *_KEY],
-            update_fields=[*_NAMES, *_FIGURES],
-        )
+        write_stored(day, stored)
+
+
+def write_stored(day: date, stored: Mapping[Holder, Stored]) -> None:
+    """Write the byte-hours of some holders on a day, and leave the others'."""
+    DailyUsage.objects.bulk_create(
+        _rows(day, stored),
+        batch_size=_ROWS_AT_ONCE,
+        update_conflicts=True,
+        unique_fields=["day", *_KEY],
+        update_fields=[*_NAMES, *_FIGURES],
+    )
 
 
 def first_open_day() -> date:

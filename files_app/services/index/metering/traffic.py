@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import Error, connection, transaction
 
 from files_app.models import AuditEvent, DailyUsage, File
 from files_app.observability.context import Use
@@ -62,7 +62,12 @@ def count_request(use: Use) -> None:
 
 
 def count_upload(caller: Caller, file: File, *, is_new: bool) -> None:
-    """Count what an upload stored. is_new: False where the provider had the bytes already as that file."""
+    """Count what an upload stored, but for what the gateway stores for itself.
+
+    is_new: False where the provider had the bytes already as that file.
+    """
+    if caller.actor_type == AuditEvent.Actor.SYSTEM:
+        return
     line = _line(caller.organization_id, caller.api_key_id, file.account_id, file.purpose)
     _meter.add(line, Amounts(files=int(is_new), bytes_in=file.bytes))
 
@@ -79,7 +84,7 @@ def counted(chunks: Iterator[bytes], caller: Caller, file: File) -> Iterator[byt
 
 
 def write() -> None:
-    """Write down now what this process has counted. Raises DatabaseError, and counts it again then."""
+    """Write down now what this process has counted. Raises django.db.Error, and counts it again then."""
     _meter.write()
 
 
@@ -149,7 +154,7 @@ class _Meter:
     def _write_last(self) -> None:
         try:
             self.write()
-        except DatabaseError as exc:
+        except Error as exc:
             log.warning("usage_lost", error=type(exc).__name__, rows=len(self._counts))
 
 

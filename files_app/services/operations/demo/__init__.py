@@ -15,13 +15,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from files_app.exceptions import InvalidRequestError
-from files_app.models import AuditEvent, File, Organization, ProviderAccount
+from files_app.models import AuditEvent, DailyUsage, File, Organization, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.saving import save_account
 from files_app.services.accounts.selection import forget_recent_accounts
 from files_app.services.index.callers import Caller
 from files_app.services.index.usage import actual_usage
 from files_app.services.operations.demo import history
+from files_app.services.operations.demo.bills import write_storage
 from files_app.services.operations.demo.world import ORGANIZATIONS, DemoOrganization
 from files_app.services.tenants.bootstrap import ORGANIZATION_NAME
 from files_app.services.tenants.keys import create_key
@@ -54,6 +55,7 @@ def build(*, beside_real_data: bool = False) -> Demo:
         dice = random.Random(_SEED)  # noqa: S311 - the same demo every time
         for plan in ORGANIZATIONS:
             _build(plan, dice)
+        write_storage(list(made), days=history.DAYS)
         made.update(is_active=True)
     return _found()
 
@@ -67,6 +69,7 @@ def remove() -> Demo:
             _remove_bytes(account)
         with transaction.atomic():
             AuditEvent.objects.forget_demo(organization)
+            DailyUsage.objects.filter(organization=organization).delete()
             File.objects.for_organization(organization).delete()
             organization.delete()
     forget_recent_accounts()

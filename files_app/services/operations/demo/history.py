@@ -23,6 +23,7 @@ from files_app.models import (
 )
 from files_app.services.index.callers import Caller
 from files_app.services.index.ids import new_file_id
+from files_app.services.operations.demo.bills import write_traffic
 from files_app.services.operations.demo.contents import sample_files
 from files_app.services.operations.demo.world import FAILURES, NAMES, SILENT, TEAMS, DemoOrganization
 from files_app.services.uploads.begin import upload_file
@@ -52,8 +53,9 @@ def fill(
     FileCopy.objects.bulk_create(_copy(file) for file in rows)
     waiting = [_waiting(organization, others[0], state, dice) for state in _WAITING.get(plan.name, [])]
     AuditEvent.objects.forget_demo(organization)  # what making it has written
-    events = [event for file in (*stored, *rows, *waiting) for event in _events(file, keys, dice)]
-    AuditEvent.objects.bulk_create(events)
+    events = [(file, event) for file in (*stored, *rows, *waiting) for event in _events(file, keys, dice)]
+    AuditEvent.objects.bulk_create(event for _, event in events)
+    write_traffic(events, keys)
     for place, key in enumerate(keys):
         used = timezone.now() - timedelta(minutes=4 + 50 * place)
         ApiKey.objects.filter(pk=key.pk).update(created_at=_before(DAYS), last_used_at=used)
@@ -81,7 +83,7 @@ def _store(organization: Organization, account: ProviderAccount, key: ApiKey, di
         metadata = {"team": dice.choice(TEAMS)}
         file = upload_file(UploadRequest(caller, source, account_name=account.name, metadata=metadata))
         made = _moment(dice)
-        times = {"created_at": made, "indexed_at": made, "state_changed_at": made}
+        times = {"created_at": made, "indexed_at": made, "state_changed_at": made, "stored_from": made}
         File.objects.filter(pk=file.pk).update(**times)
         file.created_at = file.indexed_at = made
         yield file

@@ -287,6 +287,7 @@ PAGES = {
     "staff": "/admin/auth/user/",
     "user": "/admin/auth/user/1/change/",
     "system": "/admin/system/",
+    "usage": "/admin/usage/",
 }
 
 
