@@ -24,7 +24,9 @@ from tests.servers import (
 )
 from tests.stack import Stack
 
-hypothesis.settings.register_profile("no-timing", deadline=None)  # a busy machine is no failure
+hypothesis.settings.register_profile(  # a busy machine is no failure
+    "no-timing", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("no-timing")
 
 

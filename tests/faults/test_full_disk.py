@@ -60,7 +60,8 @@ def assert_refused(answer: requests.Response) -> None:
 def assert_reads(tenant: Tenant, file_id: str, content: bytes) -> None:
     assert file_id in tenant.ids()
     assert tenant.retrieve(file_id).status_code == 200
-    assert tenant.content(file_id).content == content
+    answer = tenant.content(file_id)
+    assert answer.content == content, (answer.status_code, answer.text)
     for path in "/healthz", "/metrics":
         assert requests.get(f"{tenant.url}{path}", timeout=PATIENCE_SECONDS).status_code == 200, path
 

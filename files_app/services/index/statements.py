@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn, Self
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 from django.db.models.expressions import Expression
 
 #: Fields whose values are not what the database takes.
@@ -125,7 +126,7 @@ def together(*runs: Run) -> list[Outcome]:
     bound = [run.bound(database) for run in runs]
     with database.cursor() as cursor:
         if database.vendor != "postgresql":
-            return [_outcome(cursor.execute(sql, values) or cursor) for sql, values in bound]
+            return [_executed(cursor, sql, values) for sql, values in bound]
         cursor.execute("; ".join(sql for sql, _ in bound), [each for _, values in bound for each in values])
         outcomes = [_outcome(cursor)]
         while cursor.nextset():
@@ -133,7 +134,12 @@ def together(*runs: Run) -> list[Outcome]:
     return outcomes
 
 
-def _outcome(cursor: Any) -> Outcome:
+def _executed(cursor: CursorWrapper, sql: str, values: list[Any]) -> Outcome:
+    cursor.execute(sql, values)
+    return _outcome(cursor)  # not what `execute` returns: its errors are not Django's
+
+
+def _outcome(cursor: CursorWrapper) -> Outcome:
     return Outcome(int(cursor.rowcount), (cursor.fetchone() or ()) if cursor.description else ())
 
 
