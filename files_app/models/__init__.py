@@ -16,6 +16,7 @@ from files_app.models.staff import Heartbeat, StaffAccess
 from files_app.models.states import CopyState, FileState
 from files_app.models.trash import TrashedFile
 from files_app.models.upkeep import DueTime
+from files_app.models.webhooks import DeliveryState, EventKind, WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "AccountPlace",
@@ -25,7 +26,9 @@ __all__ = [
     "BreakerKind",
     "CopyState",
     "DeletedReason",
+    "DeliveryState",
     "DueTime",
+    "EventKind",
     "FailureKind",
     "File",
     "FileCopy",
@@ -49,4 +52,6 @@ __all__ = [
     "StaffAccess",
     "StaffIdentity",
     "TrashedFile",
+    "WebhookDelivery",
+    "WebhookEndpoint",
 ]
