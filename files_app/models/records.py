@@ -86,7 +86,6 @@ class AuditAction(models.TextChoices):
     WEBHOOK_DISABLE = "webhook.disable"
     WEBHOOK_RESEND = "webhook.resend"
     WEBHOOK_TEST = "webhook.test"
-    WEBHOOK_REENCRYPT = "webhook.reencrypt"
 
 
 #: Events that one statement removes: of millions, it would time out and nothing would ever go.

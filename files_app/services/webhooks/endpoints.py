@@ -113,15 +113,29 @@ def switch_endpoint(endpoint: WebhookEndpoint, *, is_enabled: bool, caller: Call
     return True
 
 
-def rotate_secret(endpoint: WebhookEndpoint, *, caller: Caller, overlap: timedelta = OVERLAP) -> str:
+def replace_secret(endpoint: WebhookEndpoint, plain: str, *, caller: Caller) -> bool:
+    """Let an endpoint sign with the secret that its receiver has; False where it does so already.
+
+    The one before it signs too for OVERLAP. Raises InvalidRequestError and ProviderConfigurationError.
+    """
+    signing.check_secret(plain)
+    if signing.unseal(endpoint)[0].text == plain:
+        return False
+    rotate_secret(endpoint, caller=caller, plain=plain)
+    return True
+
+
+def rotate_secret(
+    endpoint: WebhookEndpoint, *, caller: Caller, overlap: timedelta = OVERLAP, plain: str | None = None
+) -> str:
     """Give an endpoint a new secret and return it; the ones before it sign too until the overlap ends.
 
-    Raises InvalidRequestError and ProviderConfigurationError.
+    plain: the new one; None to make it. Raises InvalidRequestError and ProviderConfigurationError.
     """
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         raise InvalidRequestError(f"The overlap is at most {LONGEST_OVERLAP.days} days.", param="overlap")
     ends = timezone.now() + overlap
-    plain = signing.new_secret()
+    plain = plain or signing.new_secret()
     with transaction.atomic():
         row = WebhookEndpoint.objects.select_for_update().get(pk=endpoint.pk)
         until = ends.timestamp()

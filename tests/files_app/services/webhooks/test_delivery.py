@@ -16,7 +16,7 @@ from files_app.services.webhooks import delivery, endpoints, queue
 from files_app.services.webhooks.endpoints import create_endpoint
 from tests.files_app.cast import Tenant
 from tests.files_app.receiver import Receiver
-from tests.files_app.services.webhooks.conftest import deliver_all, endpoint_of
+from tests.files_app.webhooks import deliver_all, endpoint_of
 
 
 @pytest.fixture

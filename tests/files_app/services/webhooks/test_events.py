@@ -31,7 +31,7 @@ from tests.fake_provider import FakeProvider
 from tests.files_app.cast import Tenant
 from tests.files_app.receiver import Receiver
 from tests.files_app.rows import force
-from tests.files_app.services.webhooks.conftest import endpoint_of, kinds
+from tests.files_app.webhooks import endpoint_of, kinds
 
 
 def told(kind: str) -> dict[str, Any]:
