@@ -36,6 +36,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             _model(request, "Organizations", "apartment", "organization"),
             _model(request, "API keys", "key", "apikey"),
             _model(request, "Provider accounts", "hub", "provideraccount"),
+            _model(request, "Webhooks", "webhook", "webhookendpoint"),
         ),
         _group(
             "Control",

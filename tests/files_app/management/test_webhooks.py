@@ -87,7 +87,7 @@ def test_endpoints_are_applied(
     assert "changed webhook acme/hooks: secret" in apply(entry)
     assert "shown only now: whsec_" in apply(f"{{name: second, url: '{receiver.url}'}}")
     assert "removed webhook acme/second" in apply(entry, "--prune")
-    assert "webhooks[0].events" in apply("{name: x, url: 'https://192.0.2.1', events: [no]}", code=1)
+    assert "webhooks[0].events" in apply("{name: x, url: 'https://1.1.1.1', events: [no]}", code=1)
     assert "webhooks[0].url" in apply("{name: x, url: words}", code=1)
     assert "webhooks[0].secret" in apply(f"{{name: x, url: '{receiver.url}', secret: short}}", code=1)
     assert WebhookEndpoint.objects.count() == 1

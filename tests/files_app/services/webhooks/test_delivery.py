@@ -187,5 +187,5 @@ def test_secrets_are_ciphertext_at_rest_and_bound_to_their_endpoint(
 def test_a_secret_of_their_own_has_to_be_one(acme: Tenant, secret: str) -> None:
     with pytest.raises(InvalidRequestError):
         create_endpoint(
-            acme.organization, name="x", url="https://192.0.2.1/", caller=system_caller(), secret=secret
+            acme.organization, name="x", url="https://1.1.1.1/", caller=system_caller(), secret=secret
         )
