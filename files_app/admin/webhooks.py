@@ -106,6 +106,7 @@ class WebhookEndpointAdmin(GatewayAdmin):
         "delete": "webhooks delete",
     }
     list_title = "Webhooks"
+    row_name = "webhook"
     empty_title = "No webhook yet"
     empty_text = (
         "A webhook tells a program of yours what happens: files that were stored, deleted or lost, a quota "
@@ -222,6 +223,7 @@ class WebhookEndpointAdmin(GatewayAdmin):
             "opts": self.opts,
             "endpoint": row,
             "status": endpoint_badge(row),
+            "told": told_in_words(row),
             "shown_url": row.url if can_change else origin_of(row.url),
             "form": form,
             "rotation": RotationForm(),
@@ -269,7 +271,7 @@ class WebhookEndpointAdmin(GatewayAdmin):
     @admin.display(description="Events")
     def shown_kinds(self, row: WebhookEndpoint) -> SafeString:
         """Show what it is told."""
-        text = "all" if len(row.kinds) == len(SUBSCRIBABLE) else ", ".join(row.kinds)
+        text = told_in_words(row)
         return format_html('<span class="fg-clip" title="{}">{}</span>', text, text)
 
     @admin.display(description="Waiting")
@@ -282,6 +284,11 @@ class WebhookEndpointAdmin(GatewayAdmin):
     def created(self, row: WebhookEndpoint) -> SafeString:
         """Show when."""
         return shown_age(row.created_at)
+
+
+def told_in_words(row: WebhookEndpoint) -> str:
+    """Return what an endpoint is told."""
+    return "all" if len(row.kinds) == len(SUBSCRIBABLE) else ", ".join(row.kinds)
 
 
 def origin_of(url: str) -> str:
