@@ -7,6 +7,7 @@ from celery import shared_task
 from files_app.services.deletes import queue
 from files_app.services.reading import line_index
 from files_app.services.upstream import translation
+from files_app.services.webhooks import queue as webhooks
 
 
 @shared_task
@@ -34,3 +35,9 @@ def translate_results_of(account_pk: int) -> None:
 def index_lines_of(account_pk: int) -> None:
     """Index the lines of an account's files that somebody waits for, not when beat finds them."""
     line_index.index_soon(account_pk)
+
+
+@shared_task
+def deliver_webhooks(endpoint_pk: int) -> None:
+    """Send an endpoint what is due to it now, not with the outbox's next turn."""
+    webhooks.deliver_soon(endpoint_pk)

@@ -22,14 +22,16 @@ CELERY_TIMEZONE = "UTC"
 
 #: Seconds between one due time and the next; `files_app/services/operations/upkeep.py` says what each does.
 UPKEEP_SECONDS = {
-    "outbox": 5,  # this and the next are each worker's own
+    "outbox": 5,  # this and the next two are each worker's own
     "heartbeat": 20,
+    "webhooks": 5,
     "expire_files": 30,
     "apply_retention": 60,
     "empty_trash": 60,
     "extend_holds": 30,
     "sweep_uploads": 15,
     "sync_accounts": 60,
+    "tell_conditions": 30,
     "translate_results": 30,
     "index_lines": 30,
     "sweep_stores": 3_600,

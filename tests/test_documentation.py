@@ -22,6 +22,7 @@ from files_app.models.states import COPY_TRANSITIONS, FILE_TRANSITIONS, Transiti
 from files_app.observability import gauges, metrics
 from files_app.services.tenants.configuration import apply_configuration
 from files_app.services.tenants.configuration_file import ConfigurationSerializer
+from files_app.services.webhooks.signing import new_secret
 from tests.stack import PROJECT
 
 DOCS = PROJECT / "docs"
@@ -124,6 +125,7 @@ def test_every_key_of_the_configuration_file_is_documented() -> None:
 def test_the_configuration_files_can_be_applied(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACME_KEY", "k" * 40)
     monkeypatch.setenv("OPENAI_API_KEY", "only-for-tests")
+    monkeypatch.setenv("ACME_WEBHOOK_SECRET", new_secret())
     text = (PROJECT / place).read_text() if place.endswith(".yaml") else documented_file()
     assert "created provider account acme/openai-main" in apply_configuration(text).changes
     assert apply_configuration(text).changes == []

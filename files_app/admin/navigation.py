@@ -37,6 +37,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             _item(request, "Usage", "bar_chart", "admin:usage", "files_app.view_organization"),
             _model(request, "API keys", "key", "apikey"),
             _model(request, "Provider accounts", "hub", "provideraccount"),
+            _webhooks(request),
         ),
         _group(
             "Control",
@@ -80,6 +81,12 @@ def _item(
         "active": is_here,
         "permission": lambda request: allowed,
     }
+
+
+def _webhooks(request: HttpRequest) -> dict[str, Any]:
+    item = _model(request, "Webhooks", "webhook", "webhookendpoint")
+    log = reverse("admin:files_app_webhookdelivery_changelist")
+    return item | {"active": item["active"] or request.path.startswith(log)}
 
 
 def _deletions(request: HttpRequest) -> dict[str, Any]:

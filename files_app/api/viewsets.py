@@ -22,8 +22,9 @@ from files_app.models import File, ProviderAccount
 from files_app.observability import context
 from files_app.services.accounts.selection import select_account
 from files_app.services.deletes import outbox
+from files_app.services.index.file_objects import ListedFile, file_object
 from files_app.services.reading import downloads, native
-from files_app.services.reading.listing import FileSelection, ListedFile
+from files_app.services.reading.listing import FileSelection
 from files_app.services.tenants import throttle
 from files_app.services.uploads import dry_run, idempotency
 from files_app.services.uploads.begin import upload_file
@@ -34,7 +35,7 @@ from files_app.streams.form import FormReader
 from files_app.web import content
 from files_app.web.bodies import body_source
 from files_app.web.errors import ErrorAnswer
-from files_app.web.representation import dry_run_object, file_object
+from files_app.web.representation import dry_run_object
 
 SYNC_HEADER = "x-files-gateway-sync"
 

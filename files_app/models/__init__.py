@@ -17,6 +17,7 @@ from files_app.models.states import CopyState, FileState
 from files_app.models.trash import TrashedFile
 from files_app.models.upkeep import DueTime
 from files_app.models.usage import DailyUsage, SettledDay, StoredSpan
+from files_app.models.webhooks import DeliveryState, EventKind, WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "AccountPlace",
@@ -27,7 +28,9 @@ __all__ = [
     "CopyState",
     "DailyUsage",
     "DeletedReason",
+    "DeliveryState",
     "DueTime",
+    "EventKind",
     "FailureKind",
     "File",
     "FileCopy",
@@ -53,4 +56,6 @@ __all__ = [
     "StaffIdentity",
     "StoredSpan",
     "TrashedFile",
+    "WebhookDelivery",
+    "WebhookEndpoint",
 ]

@@ -53,6 +53,7 @@ class ProviderAccount(models.Model):
     shared_since, shared_reason: since when and why its files may be another organization's too.
     confirmed_at: until when an operator has looked at what speaks for that, and taken it for harmless.
     disk_segment: the folder that an account on disk has for itself; services.local_trees gives it.
+    told_failing_at: when webhooks were told that it fails; None while they know it as well.
     """
 
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -95,6 +96,7 @@ class ProviderAccount(models.Model):
     last_sync_error = models.CharField(max_length=500, blank=True, editable=False)
     sync_lease_expires_at = models.DateTimeField(null=True, editable=False)
     sync_token = models.CharField(max_length=32, blank=True, editable=False)
+    told_failing_at = models.DateTimeField(null=True, editable=False)
 
     objects = ProviderAccountQuerySet.as_manager()
 

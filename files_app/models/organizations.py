@@ -103,7 +103,8 @@ class Organization(RateLimited):
 
     max_files: how many files it may have; 0 for no limit. is_demo: `manage.py demo` made it up.
     trash_days: how long what is deleted can be restored; 0 for not at all. trash_is_free: what waits there
-    does not count against the quota.
+    does not count against the quota. quota_told: the highest share of the quota in use, in percent, that its
+    webhooks were told of.
     """
 
     name = models.CharField(max_length=64, unique=True, validators=[NAME_VALIDATOR])
@@ -119,6 +120,7 @@ class Organization(RateLimited):
     reserved_bytes = models.BigIntegerField(default=0, editable=False)
     file_count = models.BigIntegerField(default=0, editable=False)
     is_demo = models.BooleanField(default=False, db_default=False, editable=False)
+    quota_told = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = OrganizationQuerySet.as_manager()

@@ -79,6 +79,14 @@ class AuditAction(models.TextChoices):
     SECOND_FACTOR_LOCK = "second_factor.lock"
     RECOVERY_CODE_MAKE = "recovery_code.make"
     RECOVERY_CODE_USE = "recovery_code.use"
+    WEBHOOK_CREATE = "webhook.create"
+    WEBHOOK_UPDATE = "webhook.update"
+    WEBHOOK_DELETE = "webhook.delete"
+    WEBHOOK_ROTATE = "webhook.rotate"
+    WEBHOOK_ENABLE = "webhook.enable"
+    WEBHOOK_DISABLE = "webhook.disable"
+    WEBHOOK_RESEND = "webhook.resend"
+    WEBHOOK_TEST = "webhook.test"
 
 
 #: Events that one statement removes: of millions, it would time out and nothing would ever go.

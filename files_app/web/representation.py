@@ -1,59 +1,15 @@
-"""A file as JSON: the one form of it, on the API, in exports and on the command line."""
+"""A file as JSON for operators, and what would become of an upload; clients see `index.file_objects`."""
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any
 
 from files_app.models import File, FileCopy
-from files_app.services.reading.listing import ListedFile
+from files_app.services.index.file_objects import file_object
 from files_app.services.uploads.dry_run import DryRun
 
 #: Of one line in a dry run's answer; a line may hold images.
 _MAX_SAMPLE_CHARACTERS = 10_000
-
-
-class FileObject(TypedDict, total=False):
-    """OpenAI's file object, and ours behind it."""
-
-    id: str
-    object: str
-    bytes: int
-    created_at: int
-    expires_at: int | None
-    filename: str
-    purpose: str
-    status: str
-    status_details: str | None
-    provider: str
-    uri: str
-    sha256: str
-    metadata: dict[str, str]
-    batch: dict[str, Any]
-
-
-def file_object(file: File | ListedFile) -> FileObject:
-    """Return a file as clients see it. Storage keys and object stores' remote ids are never in it."""
-    shown = FileObject(
-        id=file.file_id,
-        object="file",
-        bytes=file.bytes,
-        created_at=int(file.created_at.timestamp()),
-        expires_at=int(file.expires_at.timestamp()) if file.expires_at else None,
-        filename=file.filename,
-        purpose=file.purpose,
-        status=file.status,
-        status_details=file.status_details or None,
-        provider=file.account.name,
-    )
-    if file.uri:
-        shown["uri"] = file.uri
-    if file.sha256:
-        shown["sha256"] = file.sha256
-    if file.metadata:
-        shown["metadata"] = file.metadata
-    if file.batch is not None:
-        shown["batch"] = file.batch
-    return shown
 
 
 def dry_run_object(found: DryRun) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from files_app.services.deletes.queue import deliver_due
 from files_app.services.operations import heartbeats, upkeep
+from files_app.services.webhooks import queue as webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +26,11 @@ class Beat:
     """Looks every second; never waits for what it has begun."""
 
     def __init__(self) -> None:
-        self._own: dict[str, Callable[[], object]] = {"outbox": deliver_due, "heartbeat": heartbeats.beat}
+        self._own: dict[str, Callable[[], object]] = {
+            "outbox": deliver_due,
+            "webhooks": webhooks.deliver_due,
+            "heartbeat": heartbeats.beat,
+        }
         self._own_due = dict.fromkeys(self._own, 0.0)
         self._begun: dict[str, float] = {}
         self._seen = time.monotonic()

@@ -20,6 +20,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import create_connection
 
+from providers.transports import deadlines
 from providers.transports.addresses import PrivateNetworks, addresses_of, check_addresses, check_literal
 from providers.transports.proxies import Proxies
 
@@ -101,8 +102,10 @@ class GuardedConnection(HTTPConnection):
         last: OSError | None = None
         for address in addresses:
             try:
-                return create_connection(
-                    (address, self.port), self.timeout, self.source_address, self.socket_options
+                return _watched(
+                    create_connection(
+                        (address, self.port), self.timeout, self.source_address, self.socket_options
+                    )
                 )
             except OSError as exc:  # the next address may do: a broken IPv6 route times out, IPv4 works
                 last = exc
@@ -123,6 +126,7 @@ class GuardedConnection(HTTPConnection):
     def _bound_writes(self) -> None:
         if self.sock is not None:
             self.sock.settimeout(self.write_timeout_seconds)
+            _watched(self.sock)
 
 
 class _WatchfulConnection(GuardedConnection):
@@ -147,6 +151,13 @@ class _WatchfulConnection(GuardedConnection):
     def is_connected(self) -> bool:
         """False after an early answer: the request was cut, so the connection cannot serve another."""
         return not self._cut and super().is_connected
+
+
+def _watched(sock: socket.socket) -> socket.socket:
+    """Return the socket, which ends with the call's deadline, if it has one."""
+    if (deadline := deadlines.current()) is not None:
+        deadline.watch(sock)
+    return sock
 
 
 def _is_readable(sock: socket.socket) -> bool:

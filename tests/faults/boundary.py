@@ -19,8 +19,7 @@ from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from kombu.exceptions import ChannelError
 
-from files_app.services.deletes import outbox
-from files_app.services.index import recent, transactions
+from files_app.services.index import broker, recent, transactions
 from files_app.services.tenants import keys
 from gateway.folder_broker import FolderChannel
 from providers.exceptions import ProviderUnavailableError
@@ -123,8 +122,8 @@ def boundary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Boundary]:
     monkeypatch.setattr(keys, "_LAST_USED_RESOLUTION", timedelta(days=1))
     monkeypatch.setattr(recent, "SECONDS", -1.0)
     monkeypatch.setattr(HTTPTransport, "_wait", lambda self, seconds: None)
-    monkeypatch.setattr(outbox, "_broker", outbox._BrokerPause())
-    monkeypatch.setattr(outbox, "_BROKER_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(broker, "_pause", broker._Pause())
+    monkeypatch.setattr(broker, "_PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(transactions, "PATIENCE_SECONDS", 0.15)  # a second try, no third
     _watch(monkeypatch, it, BaseDatabaseWrapper, "_commit", database_away)
     _watch(monkeypatch, it, HTTPTransport, "_send_once", provider_away)

@@ -41,7 +41,7 @@ from files_app.services.index.callers import system_caller  # noqa: E402
 from files_app.services.operations import cleanup  # noqa: E402
 from files_app.services.tenants.keys import create_key  # noqa: E402
 from files_app.services.upstream import lost_answers, sync  # noqa: E402
-from tests.faults import lifecycle  # noqa: E402
+from tests.faults import lifecycle, telling  # noqa: E402
 from tests.faults.recovery import deliver_deletes, let_time_pass, recover  # noqa: E402
 
 _held: list[Any] = []
@@ -243,42 +243,46 @@ def audit_results(organization: int) -> dict[str, int]:
     }
 
 
-ORDERS: dict[str, Callable[..., Any]] = lifecycle.ORDERS | {
-    order.__name__: order
-    for order in (
-        tenant,
-        key,
-        retire_accounts,
-        let_time_pass,
-        shorten_leases,
-        sweep_uploads,
-        search_all,
-        sweep_stores,
-        expire_files,
-        deliver_deletes,
-        recover,
-        deliver,
-        sync_account,
-        recount,
-        states,
-        judged,
-        copies,
-        balance,
-        lock_database,
-        unlock_database,
-        spoil_credentials,
-        rename_driver,
-        age_deletes,
-        begin_upkeep,
-        is_upkeep_done,
-        delay_deletes,
-        expire_file,
-        shift_counters,
-        total_bytes,
-        database_text,
-        audit_results,
-    )
-}
+ORDERS: dict[str, Callable[..., Any]] = (
+    lifecycle.ORDERS
+    | telling.ORDERS
+    | {
+        order.__name__: order
+        for order in (
+            tenant,
+            key,
+            retire_accounts,
+            let_time_pass,
+            shorten_leases,
+            sweep_uploads,
+            search_all,
+            sweep_stores,
+            expire_files,
+            deliver_deletes,
+            recover,
+            deliver,
+            sync_account,
+            recount,
+            states,
+            judged,
+            copies,
+            balance,
+            lock_database,
+            unlock_database,
+            spoil_credentials,
+            rename_driver,
+            age_deletes,
+            begin_upkeep,
+            is_upkeep_done,
+            delay_deletes,
+            expire_file,
+            shift_counters,
+            total_bytes,
+            database_text,
+            audit_results,
+        )
+    }
+)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from files_app.models import File
-from files_app.services.reading.listing import ListedFile
+from files_app.services.index.file_objects import ListedFile
 from files_app.streams.headers import DEFAULT_CONTENT_TYPE
 
 

@@ -16,7 +16,7 @@ from files_app.api.viewsets import FileViewSet
 from files_app.models import File, ProviderAccount
 from files_app.observability import context
 from files_app.services.accounts.drivers import driver_for
-from files_app.services.reading.listing import ListedFile
+from files_app.services.index.file_objects import ListedFile
 from files_app.streams.anthropic_form import AnthropicFormReader
 from files_app.web.errors import ErrorAnswer
 from providers.exceptions import ProviderConfigurationError

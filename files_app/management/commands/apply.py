@@ -19,9 +19,9 @@ class Command(GatewayCommand):
     """Create and update organizations, API keys and provider accounts from a YAML file."""
 
     help = (
-        "Create and update organizations, API keys and provider accounts from a YAML file. What the file "
-        "does not mention stays as it is; the same file applied twice changes nothing. Secrets may be "
-        "references: env:NAME or file:/path. A key without a value is made and shown once."
+        "Create and update organizations, API keys, provider accounts and webhooks from a YAML file. What "
+        "the file does not mention stays as it is; the same file applied twice changes nothing. Secrets may "
+        "be references: env:NAME or file:/path. A key without a value is made and shown once."
     )
 
     examples = """
@@ -47,7 +47,13 @@ class Command(GatewayCommand):
         except ConfigurationFileError as exc:
             raise CommandError(printable(f"{arguments.file}: {exc} Nothing was applied.")) from None
         if arguments.json:
-            self.write_json({"changes": applied.changes, "new_keys": applied.new_keys})
+            self.write_json(
+                {
+                    "changes": applied.changes,
+                    "new_keys": applied.new_keys,
+                    "new_webhooks": applied.new_webhooks,
+                }
+            )
             self._warn(arguments)
             return
         would = "would have " if arguments.dry_run else ""
@@ -55,6 +61,8 @@ class Command(GatewayCommand):
             self.stdout.write(f"{would if applied.changes else ''}{change}")
         for name, key in applied.new_keys.items():
             self.stdout.write(f"API key {name}, shown only now: {key}")
+        for name, secret in applied.new_webhooks.items():
+            self.stdout.write(f"Secret of webhook {name}, shown only now: {secret}")
         self._warn(arguments)
 
     def _warn(self, arguments: Namespace) -> None:

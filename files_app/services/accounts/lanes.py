@@ -27,11 +27,16 @@ class Work(StrEnum):
     SWEEP = "sweep"
     TRANSLATION = "translation"
     LINES = "lines"
+    WEBHOOKS = "webhooks"
+
+
+#: What has a queue of its own.
+_OF_THEIR_OWN = frozenset({Work.DELETES, Work.WEBHOOKS})
 
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """Work for one account.
+    """Work for one account, or for a webhook's endpoint, whose primary key stands in its place.
 
     do: returns True when there is more to do after the others have had their turn. began:
     `time.monotonic()` of its start, 0 while it waits.
@@ -48,18 +53,21 @@ class Lane:
 
     An account has at most a quarter of the threads: one for a sync, a search, a sweep, a
     translation or an index of lines, the others for its deletes, and one of either at least. Offers beyond
-    that are refused and not kept: what is due is in the database, whose turn comes again. Deletes and the
-    rest are taken in turn, and the rest, which may take minutes, has half of the threads at most.
+    that are refused and not kept: what is due is in the database, whose turn comes again. Deletes, webhooks
+    and the rest are taken in turn. The rest, which may take minutes, has half of the threads at most;
+    webhooks, whose endpoints may hang, have a quarter, and each endpoint one.
     """
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._deletes_each = max(1, threads // 4 - 1)
         self._most_others = max(1, threads // 2)
+        self._most_webhooks = max(1, threads // 4)
         self._deletes: deque[Job] = deque()
+        self._webhooks: deque[Job] = deque()
         self._others: deque[Job] = deque()
         self._running: set[Job] = set()
-        self._is_turn_of_deletes = True
+        self._turns = deque([self._next_delete, self._next_webhook, self._next_other])
         self._is_closing = False
         self._changed = threading.Condition()
 
@@ -90,6 +98,7 @@ class Lane:
         with self._changed:
             self._is_closing = True
             self._deletes.clear()
+            self._webhooks.clear()
             self._others.clear()
             self._changed.notify_all()
             return self._changed.wait_for(lambda: not self._running, seconds)
@@ -104,7 +113,7 @@ class Lane:
         return len(mine) >= (self._deletes_each if work is Work.DELETES else 1)
 
     def _all(self) -> Iterable[Job]:
-        return [*self._running, *self._deletes, *self._others]
+        return [*self._running, *self._deletes, *self._webhooks, *self._others]
 
     def _run(self) -> None:
         while (job := self._take()) is not None:
@@ -129,18 +138,22 @@ class Lane:
             return None
 
     def _next(self) -> Job | None:
-        turns = (self._next_delete, self._next_other)
-        first, second = turns if self._is_turn_of_deletes else turns[::-1]
-        job = first() or second()
-        if job is not None:
-            self._is_turn_of_deletes = job.work is not Work.DELETES
-        return job
+        for turn in list(self._turns):
+            if (job := turn()) is not None:
+                self._turns.remove(turn)
+                self._turns.append(turn)
+                return job
+        return None
 
     def _next_delete(self) -> Job | None:
         return self._deletes.popleft() if self._deletes else None
 
+    def _next_webhook(self) -> Job | None:
+        running = sum(job.work is Work.WEBHOOKS for job in self._running)
+        return self._webhooks.popleft() if self._webhooks and running < self._most_webhooks else None
+
     def _next_other(self) -> Job | None:
-        busy = [job.account_pk for job in self._running if job.work is not Work.DELETES]
+        busy = [job.account_pk for job in self._running if job.work not in _OF_THEIR_OWN]
         if len(busy) >= self._most_others:
             return None
         job = next((job for job in self._others if job.account_pk not in busy), None)
@@ -156,7 +169,7 @@ class Lane:
             self._changed.notify_all()
 
     def _waiting(self, work: Work) -> deque[Job]:
-        return self._deletes if work is Work.DELETES else self._others
+        return {Work.DELETES: self._deletes, Work.WEBHOOKS: self._webhooks}.get(work, self._others)
 
 
 _lane: Lane | None = None

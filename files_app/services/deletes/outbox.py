@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from datetime import datetime
 
-import structlog
-from celery import current_app
 from django.db import transaction
 from django.utils import timezone
-from kombu.exceptions import OperationalError as BrokerError
 
 from files_app.exceptions import FileHeldError, FileNotFoundInIndexError, GatewayError
 from files_app.models import (
     AuditAction,
     CopyState,
     DeletedReason,
+    EventKind,
     File,
     FileCopy,
     FileState,
@@ -27,14 +23,11 @@ from files_app.models.copies import GIVEN_UP
 from files_app.models.states import DELETABLE_STATES
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.deletes import trash
-from files_app.services.index import audit
+from files_app.services.index import audit, events
+from files_app.services.index.broker import hint
 from files_app.services.index.callers import Caller
 from files_app.services.index.transactions import database_time
 from providers.objects import Operation
-
-log = structlog.get_logger(__name__)
-_HINT_SECONDS = 60
-_BROKER_PAUSE_SECONDS = 5.0
 
 
 def delete_file(file: File, *, caller: Caller, reason: DeletedReason = DeletedReason.USER) -> None:
@@ -77,6 +70,9 @@ def tombstone(file: File, *, reason: DeletedReason) -> bool:
         return False
     _follow(file, now, is_counted=bool(was_available) and file.is_counted)
     file.state, file.deleted_reason = FileState.DELETING, reason
+    is_over = reason == DeletedReason.EXPIRED
+    if was_available:  # of a lost one its organization has been told
+        events.file_event(EventKind.FILE_EXPIRED if is_over else EventKind.FILE_DELETED, file)
     return True
 
 
@@ -134,21 +130,7 @@ def send_after_commit(copy: FileCopy) -> None:
 
 def send(copy: FileCopy) -> bool:
     """Publish the delivery of one delete; False when the broker cannot take it now."""
-    if not _broker.may_try():
-        return False
-    try:
-        publish(copy.pk, copy.account_id)
-    except (BrokerError, OSError) as exc:
-        _broker.failed()
-        log.warning("broker_unreachable", error=type(exc).__name__)
-        return False
-    return True
-
-
-def publish(copy_pk: int, account_pk: int) -> None:
-    """Put the task into the queue, by its name: tasks import services, not the other way round."""
-    # Later than that the outbox has long found it.
-    current_app.send_task("files_app.tasks.deliver_delete", args=(copy_pk, account_pk), expires=_HINT_SECONDS)
+    return hint("deliver_delete", copy.pk, copy.account_id)
 
 
 def retry_dead(copy: FileCopy, *, caller: Caller) -> bool:
@@ -181,21 +163,3 @@ def close_file(copy: FileCopy) -> None:
     over = [CopyState.DELETED, CopyState.FAILED, CopyState.LOST]
     if not FileCopy.objects.filter(file=copy.file_id).exclude(state__in=over).exists():
         File.objects.filter(pk=copy.file_id).to(FileState.DELETED, origin=FileState.DELETING)
-
-
-class _BrokerPause:
-    """After a failure, spares requests the wait for the broker for some seconds."""
-
-    def __init__(self) -> None:
-        self._until = 0.0
-        self._lock = threading.Lock()
-
-    def may_try(self) -> bool:
-        return time.monotonic() >= self._until
-
-    def failed(self) -> None:
-        with self._lock:
-            self._until = time.monotonic() + _BROKER_PAUSE_SECONDS
-
-
-_broker = _BrokerPause()

@@ -12,8 +12,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from files_app.exceptions import ConflictError, InvalidRequestError, QuotaExceededError
-from files_app.models import AuditAction, DeletedReason, File, FileState, Organization
-from files_app.services.index import audit
+from files_app.models import AuditAction, DeletedReason, EventKind, File, FileState, Organization
+from files_app.services.index import audit, events
 from files_app.services.index.callers import Caller
 from files_app.services.index.metering import storage
 from files_app.words import readable_bytes
@@ -43,6 +43,7 @@ def put(file: File, organization: Organization, *, reason: DeletedReason) -> boo
     if file.is_counted and not is_counted:
         Organization.objects.free(file.organization_id, file.bytes)
     file.state, file.deleted_reason, file.trash_ends_at = FileState.TRASHED, reason, until
+    events.file_event(EventKind.FILE_DELETED, file)
     return True
 
 
@@ -70,6 +71,7 @@ def restore(file: File, *, caller: Caller) -> None:
     if row.is_counted and not row.is_counted_in_trash:
         _count_again(row)
     audit.record_file(caller, AuditAction.FILE_RESTORE, file)
+    events.file_created(file)
 
 
 def _count_again(file: File) -> None:

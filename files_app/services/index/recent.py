@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Final, Generic, TypeVar
 
-from django.db.models import Model
+from django.db.models import Exists, Model, OuterRef
 from django.db.models.signals import post_delete, post_save
 
-from files_app.models import Organization, RetentionRule
+from files_app.models import Organization, RetentionRule, WebhookEndpoint
 from files_app.models.retention import Rules
 
 K = TypeVar("K", bound=Hashable)
@@ -46,10 +46,16 @@ class Recent(Generic[K, V]):
         self._found.clear()
 
 
-#: An organization by its primary key, for its limits: its counters are those of then.
-recent_organization: Final[Recent[int, Organization]] = Recent(
-    Organization, lambda pk: Organization.objects.get(pk=pk)
-)
+def _organization(pk: int) -> Organization:
+    endpoints = WebhookEndpoint.objects.filter(organization=OuterRef("pk"), is_enabled=True)
+    return Organization.objects.annotate(has_webhooks=Exists(endpoints)).get(pk=pk)
+
+
+#: An organization by its primary key, for its limits and whether it has webhooks: its counters are those of
+#: then.
+recent_organization: Final[Recent[int, Organization]] = Recent(Organization, _organization)
+for _signal in (post_save, post_delete):
+    _signal.connect(recent_organization.forget, sender=WebhookEndpoint, weak=False)
 
 #: The retention rules for an organization's files at an account, by the primary keys of both.
 recent_rules: Final[Recent[tuple[int, int], Rules]] = Recent(

@@ -20,6 +20,7 @@ from files_app.services.tenants.counting.database import forget_ended
 from files_app.services.tenants.sign_in import sessions
 from files_app.services.uploads.failure import give_up_stuck
 from files_app.services.upstream.lost_answers import search_soon
+from files_app.services.webhooks.delivery import prune_deliveries
 
 _BATCH = 200
 #: So long after somebody has looked at a file's requests, where they are in it is known.
@@ -52,7 +53,7 @@ def _sweeping(account: ProviderAccount) -> Callable[[], bool]:
 
 def prune_records() -> int:
     """Remove what has served its time: old idempotency records, indexes of lines that nobody looks at,
-    expired sessions and, after their retention, audit events and tombstones.
+    expired sessions and, after their retention, audit events, tombstones and the log of webhooks.
     """
     now = timezone.now()
     kept = timedelta(seconds=settings.IDEMPOTENCY_TTL_SECONDS)
@@ -62,4 +63,4 @@ def prune_records() -> int:
     sessions.forget_ended()
     removed, _ = IdempotencyRecord.objects.filter(created_at__lt=now - kept).delete()
     removed += prune_audit(settings.AUDIT_RETENTION_DAYS)
-    return removed + prune_tombstones()
+    return removed + prune_tombstones() + prune_deliveries()

@@ -27,6 +27,7 @@ from files_app.services.retention.enforcement import apply_rules
 from files_app.services.retention.holds import extend_holds
 from files_app.services.upstream.schedule import sync_due_accounts
 from files_app.services.upstream.translation import translate_due
+from files_app.services.webhooks.conditions import tell_conditions
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +40,7 @@ UPKEEP: Mapping[str, Callable[[], object]] = {
     "sweep_uploads": cleanup.sweep_uploads,
     "sweep_stores": cleanup.sweep_stores,
     "sync_accounts": sync_due_accounts,
+    "tell_conditions": tell_conditions,
     "translate_results": translate_due,
     "index_lines": index_due,
     "recount_usage": recount_all,

@@ -8,16 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 
 from files_app.exceptions import InvalidRequestError
-from files_app.models import File, ProviderAccount
+from files_app.models import File
 from files_app.models.files import FARTHEST_CREATED_AT, PROCESSED, FileQuerySet
 from files_app.services.accounts.selection import account_by_pk, select_account
+from files_app.services.index.file_objects import ListedFile
 from files_app.services.reading.metadata import metadata_has
 
 
@@ -57,25 +58,6 @@ class FileSelection:
     account_id: int | None = None
     filters: FileFilters = field(default_factory=FileFilters)
     ids: frozenset[str] = frozenset()
-
-
-class ListedFile(NamedTuple):
-    """What clients see of a file. Reading it costs a fraction of reading a `File`."""
-
-    file_id: str
-    filename: str
-    purpose: str
-    content_type: str
-    bytes: int
-    sha256: str
-    uri: str
-    status: str
-    status_details: str
-    metadata: dict[str, str]
-    batch: dict[str, Any] | None
-    created_at: datetime
-    expires_at: datetime | None
-    account: ProviderAccount
 
 
 #: What is read of a file, in the order of ListedFile.

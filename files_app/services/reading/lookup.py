@@ -14,8 +14,9 @@ from files_app.exceptions import FileNotFoundInIndexError, InvalidRequestError, 
 from files_app.models import CopyState, File, FileCopy, FileState, ProviderAccount, ResultPart
 from files_app.models.files import FileQuerySet
 from files_app.services.accounts.selection import PROVIDER_HEADER, account_by_pk, select_account
+from files_app.services.index.file_objects import ListedFile
 from files_app.services.index.ids import _FILE_ID
-from files_app.services.reading.listing import COLUMNS, ListedFile, listed
+from files_app.services.reading.listing import COLUMNS, listed
 from providers.results import translation_id
 
 _MAX_SAME_ID = 20

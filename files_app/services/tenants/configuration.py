@@ -26,16 +26,25 @@ from files_app.services.tenants.configuration_file import ConfigurationFileError
 from files_app.services.tenants.keys import create_key, digest_of, is_known, revoke_key
 from files_app.services.tenants.rates import set_rates
 from files_app.services.tenants.retention_entries import apply_entries
+from files_app.services.tenants.webhook_entries import apply_webhooks
 from providers.exceptions import ProviderConfigurationError
 from providers.registry import DRIVERS
 
 
 @dataclass(slots=True)
 class Applied:
-    """What was changed, in words; and the keys that were made, by organization and name, to be shown once."""
+    """What was changed, in words; and the keys and secrets of webhooks that were made, to be shown once.
+
+    Both by organization and name.
+    """
 
     changes: list[str] = field(default_factory=list)
     new_keys: dict[str, str] = field(default_factory=dict)
+    new_webhooks: dict[str, str] = field(default_factory=dict)
+
+
+#: What an organization's entry lists beside its own columns.
+_LISTS = frozenset({"name", "api_keys", "provider_accounts", "retention", "webhooks"})
 
 
 class _DryRun(Exception):
@@ -57,6 +66,7 @@ def apply_configuration(text: str, *, prune: bool = False, dry_run: bool = False
                 raise _DryRun
     except _DryRun:
         run.applied.new_keys.clear()
+        run.applied.new_webhooks.clear()
     return run.applied
 
 
@@ -82,7 +92,7 @@ class _Run:
         organization = Organization.objects.filter(name=name).first()
         is_new = organization is None
         organization = organization or Organization(name=name)
-        changed = _assign(organization, entry, but={"name", "api_keys", "provider_accounts", "retention"})
+        changed = _assign(organization, entry, but=_LISTS)
         if is_new or changed:
             organization.save()
             self._say(f"organization {name}", is_new, changed, organization)
@@ -91,6 +101,14 @@ class _Run:
         if "provider_accounts" in entry:
             self._accounts(organization, _entries(entry, "provider_accounts", place))
         self._retention(place, entry, organization, None)
+        if "webhooks" in entry:
+            self.applied.changes += apply_webhooks(
+                _entries(entry, "webhooks", place),
+                organization,
+                caller=_caller(organization),
+                prune=self._prune,
+                new=self.applied.new_webhooks,
+            )
 
     def _retention(
         self,

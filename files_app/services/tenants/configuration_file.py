@@ -13,8 +13,9 @@ import yaml
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from files_app.models import ApiKey, Organization, ProviderAccount, RetentionRule
+from files_app.models import ApiKey, Organization, ProviderAccount, RetentionRule, WebhookEndpoint
 from files_app.models.organizations import all_scopes
+from files_app.models.webhooks import SUBSCRIBABLE
 from files_app.services.accounts.credentials import resolve
 from files_app.services.tenants.exact_fields import (
     ChoiceField,
@@ -211,6 +212,16 @@ class AccountSerializer(ExactSerializer):
     credentials = MappingField(child=TextField(allow_blank=True, validators=[_resolved]), required=False)
 
 
+class WebhookSerializer(ExactSerializer):
+    """Where an organization is told what happens."""
+
+    name = TextField(validators=WebhookEndpoint._meta.get_field("name").validators)
+    url = TextField(required=False)
+    events = ListField(child=ChoiceField("event", SUBSCRIBABLE), source="kinds", required=False)
+    secret = SecretField(required=False)
+    enabled = TruthField(source="is_enabled", required=False)
+
+
 class OrganizationSerializer(RatesSerializer):
     """An organization with what belongs to it."""
 
@@ -224,6 +235,7 @@ class OrganizationSerializer(RatesSerializer):
     retention = ListField(child=RetentionSerializer(), required=False)
     api_keys = ListField(child=KeySerializer(), required=False)
     provider_accounts = ListField(child=AccountSerializer(), required=False)
+    webhooks = ListField(child=WebhookSerializer(), required=False)
 
 
 class ConfigurationSerializer(ExactSerializer):

@@ -15,7 +15,7 @@ SUPERUSER: Final = "superuser"
 EXPLAINED: Final = {
     "Read-only": "sees files, deletions, accounts, keys and the audit trail; not what is in the files",
     "Operator": "also reads contents, uploads, deletes, sets expiry, retries deletions, tests and syncs",
-    "Owner": "also makes, rotates and revokes API keys, and makes and changes provider accounts",
+    "Owner": "also makes, rotates and revokes API keys, and makes and changes provider accounts and webhooks",
     SUPERUSER: "everything, in every organization; the only role that manages staff",
 }
 #: Without what is easily taken for something else.

@@ -14,7 +14,7 @@ from files_app.exceptions import (
 from files_app.models import AuditAction, CopyState, FailureKind, File, FileCopy, FileState, Organization
 from files_app.observability import context
 from files_app.services.deletes import outbox
-from files_app.services.index import audit
+from files_app.services.index import audit, events
 from files_app.services.index.callers import Caller, system_caller
 from files_app.services.index.transactions import database_time
 from providers.exceptions import (
@@ -54,6 +54,7 @@ def abandon_upload(
     if _fail(file, reason=reason, kind=kind, filename=filename, size=size):
         if reason:
             audit.record_file(caller, AuditAction.FILE_CREATE, file, result="failed", reason=reason[:200])
+            events.file_failed(file, reason, filename=filename, bytes=size)
     elif not remote_id:
         return
     row = FileCopy.objects.filter(pk=copy.pk)

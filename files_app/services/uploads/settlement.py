@@ -14,7 +14,7 @@ from django.utils import timezone
 from files_app.exceptions import TemporaryError
 from files_app.models import AuditAction, CopyState, File, FileCopy, FileState, Organization
 from files_app.models.files import FileQuerySet, believed
-from files_app.services.index import audit
+from files_app.services.index import audit, events
 from files_app.services.index.statements import Run, Statement, all_of, of, parameter, together
 from files_app.services.index.transactions import database_time
 from files_app.services.uploads.failure import abandon_upload
@@ -126,6 +126,7 @@ class _Settlement:
         for name, value in {**values, **_AT_REST, "state": FileState.AVAILABLE}.items():
             setattr(file, name, value)
         self._upload.observer.settled(file)
+        events.file_created(file)
         return file
 
     def _of_file(self, values: Mapping[str, Any]) -> Run:

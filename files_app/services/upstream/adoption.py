@@ -22,7 +22,7 @@ from files_app.services.accounts.places import is_exclusive
 from files_app.services.accounts.shares import take_place
 from files_app.services.accounts.sharing import prove_access, weigh
 from files_app.services.deletes import outbox
-from files_app.services.index import audit
+from files_app.services.index import audit, events
 from files_app.services.index.callers import Caller, system_caller
 from files_app.services.index.ids import is_well_formed
 from files_app.services.index.transactions import database_time
@@ -77,6 +77,7 @@ def adopt(account: ProviderAccount, driver: Driver, remote: RemoteFile) -> File 
                 is_adopted=True,
             )
             audit.record_file(system_caller(account.organization_id), AuditAction.FILE_ADOPT, file)
+            events.file_created(file)
             return file
     except IntegrityError:
         return None

@@ -19,6 +19,7 @@ from django.db import IntegrityError, transaction
 from files_app.models import (
     CopyState,
     DeletedReason,
+    EventKind,
     File,
     FileCopy,
     FileState,
@@ -27,7 +28,7 @@ from files_app.models import (
 )
 from files_app.models.copies import FileCopyQuerySet
 from files_app.models.records import AuditAction
-from files_app.services.index import audit
+from files_app.services.index import audit, events
 from files_app.services.index.callers import system_caller
 from files_app.services.index.metering import storage
 from providers.base import Driver
@@ -147,6 +148,7 @@ def mark_lost(copy: FileCopy) -> bool:
         if file.is_counted:
             Organization.objects.free(file.organization_id, file.bytes)
         audit.record_file(system_caller(file.organization_id), AuditAction.FILE_LOST, file)
+        events.file_event(EventKind.FILE_LOST, file)
     return bool(changed)
 
 
@@ -170,4 +172,5 @@ def _find_again(copy: FileCopy) -> bool:
     if file.is_counted:
         Organization.objects.take_back(file.organization_id, file.bytes)
     audit.record_file(system_caller(file.organization_id), AuditAction.FILE_FOUND, file)
+    events.file_created(file)
     return True

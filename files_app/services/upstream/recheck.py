@@ -7,7 +7,7 @@ from django.utils import timezone
 from files_app.models import AuditAction, CopyState, File, FileCopy, FileState
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.shares import take_place
-from files_app.services.index import audit
+from files_app.services.index import audit, events
 from files_app.services.index.callers import Caller
 from files_app.services.upstream.lost import ask_for, find_again, note_missed
 from providers.objects import RemoteFile
@@ -49,7 +49,7 @@ def _missed(copy: FileCopy) -> str:
 
 
 def _compared(file: File, remote: RemoteFile, label: str) -> str:
-    File.objects.filter(pk=file.pk).take_status(remote)
+    events.take_status(File.objects.filter(pk=file.pk), file, remote)
     if remote.bytes is not None and file.sha256 and not file.result_part and remote.bytes != file.bytes:
         return f"{label} has {remote.bytes:,} bytes instead of {file.bytes:,}"
     return f"{label} has it, status {remote.status}"

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from files_app.models import AuditAction, File, FileCopy, FileState, Organization, ProviderAccount, ResultPart
 from files_app.models.files import UNFINISHED
-from files_app.services.index import audit
+from files_app.services.index import audit, events
 from files_app.services.index.callers import system_caller
 from files_app.services.upstream import translation
 from files_app.services.upstream.adoption import adopt, adopted_id, derived_id, turned_out_shared
@@ -177,6 +177,7 @@ def _adopt(
                 result_part=ResultPart.OUTPUT,
             )
             audit.record_file(system_caller(organization.pk), AuditAction.FILE_ADOPT, file)
+            events.file_created(file)
             translation.send_after_commit(file)
             return file
     except IntegrityError:

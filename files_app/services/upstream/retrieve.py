@@ -8,7 +8,7 @@ from files_app.models.files import UNFINISHED
 from files_app.observability import context
 from files_app.services.accounts.selection import select_account
 from files_app.services.index.callers import Caller
-from files_app.services.reading.listing import ListedFile
+from files_app.services.index.file_objects import ListedFile
 from files_app.services.reading.lookup import find_file, shown_file
 from files_app.services.upstream import adoption
 from files_app.services.upstream.status import with_fresh_status

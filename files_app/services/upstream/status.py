@@ -21,6 +21,7 @@ from files_app.services.accounts.breakers import refusal
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.isolation import on_its_own
 from files_app.services.accounts.shares import place_if_free
+from files_app.services.index import events
 from files_app.services.index.callers import Caller
 from files_app.services.index.transactions import database_time, release_connection
 from files_app.services.upstream.aside import aside
@@ -102,7 +103,7 @@ def _ask(copy: FileCopy, driver: Driver) -> bool:
         remote = ask_for(copy, driver)
         # A word on an unfinished file never undoes a final one that another has written meanwhile.
         unfinished = File.objects.unfinished().filter(pk=copy.file_id)
-        return remote is not None and unfinished.take_status(remote)
+        return remote is not None and events.take_status(unfinished, copy.file, remote)
     finally:
         File.objects.filter(pk=copy.file_id).update(
             status_ask_after=database_time(plus_seconds=_PAUSE_SECONDS)

@@ -15,7 +15,7 @@ from django.utils import timezone
 from files_app.models import CopyState, File, FileCopy, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.places import place_account
-from files_app.services.index import leases
+from files_app.services.index import events, leases
 from files_app.services.index.transactions import database_time
 from files_app.services.upstream.adoption import can_adopt, is_adoptable, owns_what_is_listed
 from files_app.services.upstream.in_flight import unsettled_uploads
@@ -150,7 +150,7 @@ def _update(copy: FileCopy, remote: RemoteFile) -> bool:
     if copy.state == CopyState.LOST:
         return find_again(copy)
     row = File.objects.filter(pk=file.pk)
-    is_updated = file.status != remote.status and row.take_status(remote)
+    is_updated = file.status != remote.status and events.take_status(row, file, remote)
     if remote.expires_at is not None and file.expires_at != remote.expires_at and file.is_adopted:
         values = {"expires_at": remote.expires_at}
         if copy.account.is_at_provider:

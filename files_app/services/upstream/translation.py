@@ -22,7 +22,7 @@ from files_app.models.files import FileQuerySet
 from files_app.services.accounts import lanes
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.lanes import Work
-from files_app.services.index import audit
+from files_app.services.index import audit, events
 from files_app.services.index.callers import system_caller
 from files_app.services.index.transactions import database_time
 from files_app.services.reading.lookup import held_copy
@@ -168,6 +168,7 @@ def _settled(file: File, remote_id: str, found: Translated, digests: dict[Result
     row = File.objects.untranslated().filter(pk=file.pk)
     if not row.update(**_values(found, ResultPart.OUTPUT, digests[ResultPart.OUTPUT])):
         return False
+    _tell(file)
     if (errors := digests.get(ResultPart.ERRORS)) is None:
         return True
     values = _values(found, ResultPart.ERRORS, errors)
@@ -177,6 +178,12 @@ def _settled(file: File, remote_id: str, found: Translated, digests: dict[Result
         live = _errors_of(file, remote_id).filter(state__in=(FileState.AVAILABLE, FileState.TRASHED))
         File.objects.filter(pk__in=list(live.values_list("pk", flat=True))).update(**values)
     return True
+
+
+def _tell(file: File) -> None:
+    """Tell that a result is there."""
+    if events.are_told(file.organization_id):
+        events.status_changed(File.objects.select_related("account").get(pk=file.pk))
 
 
 def _values(found: Translated, part: ResultPart, digest: Digest) -> dict[str, object]:
@@ -210,6 +217,7 @@ def _index_errors(file: File, remote_id: str, found: Translated, digest: Digest)
         result_part=ResultPart.ERRORS,
     )
     audit.record_file(system_caller(file.organization_id), AuditAction.FILE_ADOPT, errors)
+    events.file_created(errors)
 
 
 def _errors_of(file: File, remote_id: str) -> FileQuerySet:
@@ -222,9 +230,10 @@ def _errors_of(file: File, remote_id: str) -> FileQuerySet:
     )
 
 
+@transaction.atomic
 def _stays_native(file: File, found: Translated) -> bool:
     """Let a result be what the provider wrote: it is no answer to requests in any form that is known."""
-    return bool(
+    changed = bool(
         File.objects.untranslated()
         .filter(pk=file.pk)
         .update(
@@ -237,6 +246,9 @@ def _stays_native(file: File, found: Translated) -> bool:
             batch=None,
         )
     )
+    if changed:
+        _tell(file)
+    return changed
 
 
 def _clear_away(results: JobResults, account: ProviderAccount, remote_id: str) -> None:

@@ -14,6 +14,7 @@ from files_app.models import (
     ApiKey,
     AuditEvent,
     CopyState,
+    EventKind,
     File,
     FileCopy,
     FileState,
@@ -21,13 +22,16 @@ from files_app.models import (
     Organization,
     ProviderAccount,
     StaffAccess,
+    WebhookDelivery,
+    WebhookEndpoint,
 )
 from files_app.services.accounts.saving import save_account
-from files_app.services.index import audit
+from files_app.services.index import audit, events
 from files_app.services.index.callers import Caller
 from files_app.services.tenants.keys import create_key
 from files_app.services.uploads.begin import upload_file
 from files_app.services.uploads.request import UploadRequest
+from files_app.services.webhooks.endpoints import create_endpoint
 from files_app.streams.raw import RawSource
 from tests.files_app.rows import force
 
@@ -45,6 +49,11 @@ class World:
     event: AuditEvent
     hold: LegalHold
     trashed: File
+    webhook: WebhookEndpoint
+
+    @property
+    def told(self) -> WebhookDelivery:
+        return self.webhook.deliveries.get()
 
     @property
     def copy(self) -> FileCopy:
@@ -95,7 +104,12 @@ def world(mark: str) -> World:
     )
     trashed = store(organization, b"thrown away\n", filename=f"{mark}-trash.txt")
     force(File.objects.filter(pk=trashed.pk), state=FileState.TRASHED, is_counted_in_trash=True)
-    return World(mark, organization, account, key, file, gone.copies.get(), event, hold, trashed)
+    webhook, _ = create_endpoint(
+        organization, name=f"{mark}-webhook", url=f"https://1.1.1.1/{mark}", caller=caller
+    )
+    told = [webhook.pk]
+    events.write(told, EventKind.FILE_LOST, {"object": "file", "id": f"{mark}-told"})
+    return World(mark, organization, account, key, file, gone.copies.get(), event, hold, trashed, webhook)
 
 
 @pytest.fixture

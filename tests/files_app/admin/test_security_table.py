@@ -34,6 +34,8 @@ from files_app.models import (
     ProviderAccount,
     StaffAccess,
     TrashedFile,
+    WebhookDelivery,
+    WebhookEndpoint,
 )
 from files_app.services.accounts import credentials
 from files_app.services.accounts.saving import save_account
@@ -51,7 +53,7 @@ MODELS: Mapping[str, type[Model]] = {
     model._meta.model_name or "": model
     for model in (
         *(Organization, ApiKey, ProviderAccount, File, FileCopy, AuditEvent, User),
-        *(LegalHold, TrashedFile),
+        *(LegalHold, TrashedFile, WebhookEndpoint, WebhookDelivery),
     )
 }
 #: Django's and unfold's own addresses, which show no rows but by the pages of the models.
@@ -94,6 +96,8 @@ class Cast:
             "auditevent": "event",
             "legalhold": "hold",
             "trashedfile": "trashed",
+            "webhookendpoint": "webhook",
+            "webhookdelivery": "told",
         }
         name = names.get(model, model)
         return getattr(self.own, name), getattr(self.foreign, name)
@@ -226,6 +230,11 @@ def adds(cast: Cast, client: Client, subject: str, which: int) -> bool:
         "apikey": {"organization": organization.pk, "scopes": ["files:read"]},
         "user": {"username": f"made-{which}", "role": "Owner", "sight": "every", "sign_in": "generated"},
         "legalhold": {"organization": organization.pk, "reason": "why", "filename": "any"},
+        "webhookendpoint": {
+            "organization": organization.pk,
+            "url": "https://1.1.1.1/",
+            "kinds": ["file.lost"],
+        },
     }
     rows = MODELS[subject]._default_manager
     before = rows.count()

@@ -30,6 +30,8 @@ MODELS = {
     "auditevent",
     "legalhold",
     "trashedfile",
+    "webhookendpoint",
+    "webhookdelivery",
 }
 
 
@@ -86,6 +88,8 @@ def rows_of(world: World) -> dict[str, list[int]]:
         "auditevent": [world.event.pk],
         "legalhold": [world.hold.pk],
         "trashedfile": [world.trashed.pk],
+        "webhookendpoint": [world.webhook.pk],
+        "webhookdelivery": [world.told.pk],
     }
 
 

@@ -13,8 +13,8 @@ from jsonschema import Draft4Validator
 from rest_framework.views import APIView
 
 from files_app.api import urls
+from files_app.services.index.file_objects import FileObject
 from files_app.web.errors import ErrorAnswer
-from files_app.web.representation import FileObject
 from tests.stack import PROJECT
 
 DOCUMENT = PROJECT / "docs" / "openapi.json"

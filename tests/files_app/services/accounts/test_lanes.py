@@ -146,3 +146,21 @@ def test_a_process_without_a_lane_does_it_at_once() -> None:
     assert lanes.offer(Work.DELETES, SLOW, lambda: pieces.pop(0))
     assert not pieces
     assert not lanes.is_closing()
+
+
+def test_webhooks_that_hang_hold_a_quarter_of_the_threads_and_an_endpoint_one(
+    open_lane: Callable[[int], Lane], hanging: Hanging
+) -> None:
+    lane = open_lane(8)
+    assert offered(lane, Work.WEBHOOKS, SLOW, hanging, 3) == 1
+    hanging.wait_for(1)
+    others = threading.Event()
+    assert lane.offer(Work.WEBHOOKS, OTHER, lambda: bool(others.set()))
+    assert others.wait(10)
+    assert sum(lane.offer(Work.WEBHOOKS, each, hanging) for each in range(10, 20)) == 10
+    hanging.wait_for(1)
+    for work in Work.DELETES, Work.SYNC:  # an account of the same number is another thing
+        done = threading.Event()
+        assert lane.offer(work, SLOW, lambda done=done: bool(done.set()))
+        assert done.wait(10)
+    assert not hanging.begun.acquire(blocking=False)

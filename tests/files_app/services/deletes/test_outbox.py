@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from celery import current_app
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
@@ -13,6 +14,7 @@ from files_app.models import AuditEvent, File, FileCopy
 from files_app.services.deletes import outbox, queue
 from files_app.services.deletes.delivery import deliver
 from files_app.services.deletes.outbox import give_up
+from files_app.services.index import broker
 from files_app.services.index.callers import system_caller
 from tests.fake_provider import FakeProvider
 from tests.files_app.cast import Tenant, counters
@@ -30,11 +32,11 @@ def test_giving_up_by_hand_ends_the_waiting(copy: FileCopy, fake: FakeProvider) 
 def test_a_broker_that_is_away_delays_nothing_but_the_hint(
     copy: FileCopy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*args: int) -> None:
+    def fail(*args: object, **options: object) -> None:
         raise BrokerError("away")
 
-    monkeypatch.setattr(outbox, "_broker", outbox._BrokerPause())
-    monkeypatch.setattr(outbox, "publish", fail)
+    monkeypatch.setattr(broker, "_pause", broker._Pause())
+    monkeypatch.setattr(current_app, "send_task", fail)
     assert not outbox.send(copy)
     # The database's clock, in which it is due, has milliseconds.
     wait_until(lambda: queue.deliver_due() == 1, seconds=5, what="the delete to be due")

@@ -1,0 +1,71 @@
+"""A file as JSON: the one form of it, on the API, in webhooks, in exports and on the command line."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple, TypedDict
+
+from files_app.models import File, ProviderAccount
+
+
+class ListedFile(NamedTuple):
+    """What clients see of a file. Reading it costs a fraction of reading a `File`."""
+
+    file_id: str
+    filename: str
+    purpose: str
+    content_type: str
+    bytes: int
+    sha256: str
+    uri: str
+    status: str
+    status_details: str
+    metadata: dict[str, str]
+    batch: dict[str, Any] | None
+    created_at: datetime
+    expires_at: datetime | None
+    account: ProviderAccount
+
+
+class FileObject(TypedDict, total=False):
+    """OpenAI's file object, and ours behind it."""
+
+    id: str
+    object: str
+    bytes: int
+    created_at: int
+    expires_at: int | None
+    filename: str
+    purpose: str
+    status: str
+    status_details: str | None
+    provider: str
+    uri: str
+    sha256: str
+    metadata: dict[str, str]
+    batch: dict[str, Any]
+
+
+def file_object(file: File | ListedFile) -> FileObject:
+    """Return a file as clients see it. Storage keys and object stores' remote ids are never in it."""
+    shown = FileObject(
+        id=file.file_id,
+        object="file",
+        bytes=file.bytes,
+        created_at=int(file.created_at.timestamp()),
+        expires_at=int(file.expires_at.timestamp()) if file.expires_at else None,
+        filename=file.filename,
+        purpose=file.purpose,
+        status=file.status,
+        status_details=file.status_details or None,
+        provider=file.account.name,
+    )
+    if file.uri:
+        shown["uri"] = file.uri
+    if file.sha256:
+        shown["sha256"] = file.sha256
+    if file.metadata:
+        shown["metadata"] = file.metadata
+    if file.batch is not None:
+        shown["batch"] = file.batch
+    return shown
