@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from files_app.services.bulk import work
 from files_app.services.deletes import queue
 from files_app.services.reading import line_index
 from files_app.services.upstream import translation
@@ -34,3 +35,9 @@ def translate_results_of(account_pk: int) -> None:
 def index_lines_of(account_pk: int) -> None:
     """Index the lines of an account's files that somebody waits for, not when beat finds them."""
     line_index.index_soon(account_pk)
+
+
+@shared_task
+def work_on_job(job_pk: int) -> None:
+    """Work on a job on many files now, not when beat finds it."""
+    work.work_soon(job_pk)

@@ -27,6 +27,7 @@ class Work(StrEnum):
     SWEEP = "sweep"
     TRANSLATION = "translation"
     LINES = "lines"
+    JOBS = "jobs"
 
 
 @dataclass(eq=False, slots=True)
