@@ -1,5 +1,16 @@
 """Registers the page of every model."""
 
-from files_app.admin import accounts, audit, deletions, files, holds, keys, organizations, trash, users
+from files_app.admin import accounts, audit, deletions, files, holds, jobs, keys, organizations, trash, users
 
-__all__ = ["accounts", "audit", "deletions", "files", "holds", "keys", "organizations", "trash", "users"]
+__all__ = [
+    "accounts",
+    "audit",
+    "deletions",
+    "files",
+    "holds",
+    "jobs",
+    "keys",
+    "organizations",
+    "trash",
+    "users",
+]

@@ -16,13 +16,16 @@ from files_app.models import (
     CopyState,
     File,
     FileCopy,
+    FileJob,
     FileState,
+    JobKind,
     LegalHold,
     Organization,
     ProviderAccount,
     StaffAccess,
 )
 from files_app.services.accounts.saving import save_account
+from files_app.services.bulk import jobs
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
 from files_app.services.tenants.keys import create_key
@@ -45,6 +48,7 @@ class World:
     event: AuditEvent
     hold: LegalHold
     trashed: File
+    job: FileJob
 
     @property
     def copy(self) -> FileCopy:
@@ -95,7 +99,10 @@ def world(mark: str) -> World:
     )
     trashed = store(organization, b"thrown away\n", filename=f"{mark}-trash.txt")
     force(File.objects.filter(pk=trashed.pk), state=FileState.TRASHED, is_counted_in_trash=True)
-    return World(mark, organization, account, key, file, gone.copies.get(), event, hold, trashed)
+    job = jobs.create(
+        jobs.Order(JobKind.RECHECK, f"{mark}-described"), File.objects.filter(pk=file.pk), caller=caller
+    )
+    return World(mark, organization, account, key, file, gone.copies.get(), event, hold, trashed, job)
 
 
 @pytest.fixture

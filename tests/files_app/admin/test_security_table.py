@@ -28,6 +28,7 @@ from files_app.models import (
     AuditEvent,
     File,
     FileCopy,
+    FileJob,
     LegalHold,
     Organization,
     ProviderAccount,
@@ -49,7 +50,7 @@ MODELS: Mapping[str, type[Model]] = {
     model._meta.model_name or "": model
     for model in (
         *(Organization, ApiKey, ProviderAccount, File, FileCopy, AuditEvent, User),
-        *(LegalHold, TrashedFile),
+        *(LegalHold, TrashedFile, FileJob),
     )
 }
 #: Django's and unfold's own addresses, which show no rows but by the pages of the models.
@@ -92,6 +93,7 @@ class Cast:
             "auditevent": "event",
             "legalhold": "hold",
             "trashedfile": "trashed",
+            "filejob": "job",
         }
         name = names.get(model, model)
         return getattr(self.own, name), getattr(self.foreign, name)
@@ -283,8 +285,11 @@ def opens(client: Client, subject: str, page: str, cast: Cast, which: int) -> bo
         account = (cast.own, cast.foreign)[which].account
         answer = client.get(address(subject, page))
         return answer.status_code == 200 and str(account.pk) in json.loads(body_of(answer))["account"]
-    if page == "export":
-        return mark(cast, which) in body_of(client.get(address(subject, page)))
+    if page in {"export", "free", "bulk"}:
+        question = {"kind": "delete"} if page == "bulk" else {}
+        return mark(cast, which) in body_of(client.get(address(subject, page), question))
+    if page == "report":
+        return mark(cast, which) in body_of(client.get(address(subject, page, cast.rows(subject)[which].pk)))
     where = address(subject, page, cast.rows(subject)[which].pk)
     if page == "confirm":
         return client.post(where).status_code == 302

@@ -30,6 +30,7 @@ MODELS = {
     "auditevent",
     "legalhold",
     "trashedfile",
+    "filejob",
 }
 
 
@@ -86,6 +87,7 @@ def rows_of(world: World) -> dict[str, list[int]]:
         "auditevent": [world.event.pk],
         "legalhold": [world.hold.pk],
         "trashedfile": [world.trashed.pk],
+        "filejob": [world.job.pk],
     }
 
 
