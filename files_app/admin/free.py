@@ -47,7 +47,7 @@ class FreeForm(forms.Form):
     def described(self) -> str:
         """What is asked for, in words."""
         of = f" of {self.cleaned_data['purpose']}" if self.cleaned_data["purpose"] else ""
-        return f"the oldest files{of}, until {exact_bytes(self.cleaned_data["bytes"])} are free"
+        return f"the oldest files{of}, until {exact_bytes(self.cleaned_data['bytes'])} are free"
 
     def oldest(self) -> FileQuerySet:
         """Return the files that would go. Raises GatewayError."""
