@@ -18,6 +18,7 @@ from django.utils.functional import lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from files_app.admin import filters
+from files_app.admin.archive import archive_files
 from files_app.admin.base import ReadOnlyAdmin, without
 from files_app.admin.batch_requests import RequestPages
 from files_app.admin.bulk import BulkAction, as_admin_action
@@ -164,6 +165,7 @@ class FileAdmin(MayHold, FileColumns, ReadOnlyAdmin):
         as_admin_action(HOLD, "hold"),
         as_admin_action(RETRY, "change"),
         as_admin_action(RECHECK, "change"),
+        archive_files,
         export_action("csv", "Export as CSV"),
         export_action("jsonl", "Export as JSON"),
     ]

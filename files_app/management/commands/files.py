@@ -7,6 +7,7 @@ from argparse import Namespace
 
 from django.core.management.base import CommandError
 
+from files_app.management.archived_files import ArchivedFilesCommand
 from files_app.management.arguments import add_account, add_organization
 from files_app.management.base import command_caller
 from files_app.management.batch_files import BatchFilesCommand
@@ -35,6 +36,7 @@ class Command(
     HoldFilesCommand,
     TrashFilesCommand,
     BulkFilesCommand,
+    ArchivedFilesCommand,
 ):
     """Files of every organization, from the shell."""
 
@@ -61,6 +63,7 @@ class Command(
         self.declare_trash()
         self.declare_holds()
         self.declare_bulk()
+        self.declare_archive()
         self.declare_verify()
         self.declare_render()
         self.declare_convert()

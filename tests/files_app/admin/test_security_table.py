@@ -268,7 +268,7 @@ def acts(client: Client, subject: str, action: str, cast: Cast, which: int) -> b
         row = (cast.own, cast.foreign)[which].dead.file
     data = {"action": action, "_selected_action": [row.pk], "confirmed": "1", "never": "on", "reason": "why"}
     answer = client.post(address(subject, "changelist"), data)
-    if action.startswith("export_"):
+    if action.startswith(("export_", "archive_")):
         return answer.streaming and mark(cast, which) in body_of(answer)
     outcomes = (answer.context or {}).get("outcomes", [])
     return [outcome.ok for outcome in outcomes] == [True]
