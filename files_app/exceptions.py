@@ -9,6 +9,7 @@ GatewayError                     status, message, type, param, code, should_retr
  |- NotAllowedError              403
  |   `- QuotaExceededError       403, never worth a retry
  |- FileNotFoundInIndexError     404, the same for unknown and foreign ids
+ |- JobNotFoundError             404, the same for unknown and foreign ids
  |- ConflictError                409, with Retry-After: only for a request that is still running
  |- TooEarlyError                409: what is asked for is being made
  |- FileHeldError                409: a legal hold keeps the file; never worth a retry
@@ -99,6 +100,15 @@ class FileNotFoundInIndexError(GatewayError):
 
     def __init__(self, file_id: str) -> None:
         super().__init__(f"No such File object: {file_id}", param="id")
+
+
+class JobNotFoundError(GatewayError):
+    """The organization has no such job, or its report is forgotten."""
+
+    status = 404
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"No such job: {job_id[:64]}. Reports are kept for 30 days.", param="id")
 
 
 class ConflictError(GatewayError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from files_app.services.bulk import work
 from files_app.services.deletes import queue
 from files_app.services.reading import line_index
 from files_app.services.upstream import translation
@@ -41,3 +42,9 @@ def index_lines_of(account_pk: int) -> None:
 def deliver_webhooks(endpoint_pk: int) -> None:
     """Send an endpoint what is due to it now, not with the outbox's next turn."""
     webhooks.deliver_soon(endpoint_pk)
+
+
+@shared_task
+def work_on_job(job_pk: int) -> None:
+    """Work on a job on many files now, not when beat finds it."""
+    work.work_soon(job_pk)

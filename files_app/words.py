@@ -59,6 +59,20 @@ def exact_bytes(size: int) -> str:
     return f"{value} {unit}"
 
 
+_SIZE = re.compile(r"\s*([0-9]{1,19}(?:\.[0-9]{1,9})?)\s*(B|[KMGTP]i?B?)?\s*", re.IGNORECASE)
+_POWERS = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
+
+
+def size_in(text: str) -> int | None:
+    """Return how many bytes `20 GB`, `500 MiB` or `10 M` (binary) are; None where the text is no size."""
+    found = _SIZE.fullmatch(text.replace(",", "").removesuffix("ytes"))
+    if found is None:
+        return None
+    unit = (found[2] or "").upper()
+    step = 1000 if len(unit) == 2 and unit.endswith("B") else 1024
+    return int(float(found[1]) * step ** _POWERS[unit[:1]] + 0.5)
+
+
 def _largest(size: int, step: int, units: tuple[str, ...]) -> tuple[int, str]:
     unit = "bytes"
     for bigger in units:

@@ -29,6 +29,7 @@ UPKEEP_SECONDS = {
     "apply_retention": 60,
     "empty_trash": 60,
     "extend_holds": 30,
+    "work_jobs": 10,
     "sweep_uploads": 15,
     "sync_accounts": 60,
     "tell_conditions": 30,

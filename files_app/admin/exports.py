@@ -53,14 +53,18 @@ def export(
     """
     kind = "jsonl" if kind == "jsonl" else "csv"
     found = (as_row(row) for row in rows[:MAX_ROWS].iterator(chunk_size=1000))
-    counted = _Counted(found, request, of, kind)
-    lines = _json_lines(counted) if kind == "jsonl" else _csv_lines(counted)
-    name = of.name
+    return streamed(_Counted(found, request, of, kind), name=of.name, kind=kind)
+
+
+def streamed(rows: Iterable[Row], *, name: str, kind: str) -> StreamingHttpResponse:
+    """Return rows as a file, line by line. kind: `jsonl` for JSON lines, else CSV."""
+    is_json = kind == "jsonl"
+    ending = "jsonl" if is_json else "csv"
     return StreamingHttpResponse(
-        lines,
-        content_type="application/x-ndjson" if kind == "jsonl" else "text/csv; charset=utf-8",
+        _json_lines(rows) if is_json else _csv_lines(rows),
+        content_type="application/x-ndjson" if is_json else "text/csv; charset=utf-8",
         headers={
-            "Content-Disposition": f'attachment; filename="{name}-{timezone.now():%Y%m%d-%H%M%S}.{kind}"',
+            "Content-Disposition": f'attachment; filename="{name}-{timezone.now():%Y%m%d-%H%M%S}.{ending}"',
             "Cache-Control": "private, no-store",
             "X-Content-Type-Options": "nosniff",
         },

@@ -12,7 +12,7 @@ from django.forms.models import ModelChoiceIterator
 from unfold import widgets
 
 from files_app.models.accounts import SHARED
-from files_app.words import exact_bytes, short_bytes
+from files_app.words import exact_bytes, short_bytes, size_in
 
 if TYPE_CHECKING:
     ModelForm: TypeAlias = forms.ModelForm[Any]
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 else:
     ModelForm, ModelChoiceField, Choices = forms.ModelForm, forms.ModelChoiceField, ModelChoiceIterator
 
-_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(B|[KMGTP]i?B?)?\s*", re.IGNORECASE)
-_POWERS = {"": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 MAX_SIZE = 2**60
 #: Of the rates that organizations and keys may have of their own.
 RATE_HELP = "Empty: as the gateway's settings have it. 0: no limit."
@@ -68,13 +66,9 @@ class SizeField(forms.CharField):
         """Return the number of bytes; None for nothing, where that may be."""
         if not self.required and value in self.empty_values:
             return None
-        text = str(str(super().to_python(value))).replace(",", "").removesuffix("ytes")
-        found = _SIZE.fullmatch(text)
-        if found is None:
+        size = size_in(str(super().to_python(value)))
+        if size is None:
             raise forms.ValidationError("Write a size such as 100 GiB, 10 MB or 1048576.")
-        unit = (found[2] or "").upper()
-        step = 1000 if len(unit) == 2 and unit.endswith("B") else 1024
-        size = round(float(found[1]) * step ** _POWERS[unit[:1]])
         if size > MAX_SIZE:
             raise forms.ValidationError(f"At most {short_bytes(MAX_SIZE)}.")
         return size

@@ -18,6 +18,7 @@ from django.utils.functional import lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from files_app.admin import filters
+from files_app.admin.archive import archive_files
 from files_app.admin.base import ReadOnlyAdmin, without
 from files_app.admin.batch_requests import RequestPages
 from files_app.admin.bulk import BulkAction, as_admin_action
@@ -29,6 +30,7 @@ from files_app.admin.file_page import failure_panel, has_content, origin_facts, 
 from files_app.admin.folders import folders_of_chosen
 from files_app.admin.formatting import exact
 from files_app.admin.holds import HOLD, HeldFilter, MayHold
+from files_app.admin.matching import deeds_for, matching_page
 from files_app.admin.pages import not_possible, page
 from files_app.admin.paginator import SizedPaginator
 from files_app.admin.preview import image_response, pdf_response, preview
@@ -36,10 +38,9 @@ from files_app.admin.requests import caller_of, reach_for
 from files_app.admin.search import search_files, search_help
 from files_app.exceptions import FileNotFoundInIndexError, GatewayError, InvalidRequestError
 from files_app.models import CopyState, DeletedReason, File, FileState
-from files_app.models.states import DELETABLE_STATES
+from files_app.services.bulk.actions import delete
 from files_app.services.deletes import outbox
 from files_app.services.deletes.expiry import set_expiry
-from files_app.services.deletes.failed import remove_failed
 from files_app.services.reading import downloads
 from files_app.services.reading.batches import files_of_batch
 from files_app.services.reading.line_index import has_requests
@@ -56,18 +57,7 @@ WAITING_STATES = (CopyState.DELETING, CopyState.DEAD)
 
 
 def _delete(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
-    if file.state == FileState.FAILED:
-        remove_failed(file, caller=caller_of(request, file.organization_id))
-        return "taken off the list"
-    if file.state not in DELETABLE_STATES:
-        raise InvalidRequestError(
-            f"Only stored, lost and failed files can be deleted; this one is {file.state}."
-        )
-    if file.is_withheld:
-        raise InvalidRequestError("It may be another organization's. Confirm its account first.")
-    caller = caller_of(request, file.organization_id)
-    outbox.delete_file(file, caller=caller, reason=DeletedReason.ADMIN)
-    return "in the trash" if file.trash_ends_at else "deleted; its provider follows"
+    return delete(file, caller_of(request, file.organization_id), {"reason": DeletedReason.ADMIN})
 
 
 def _set_expiry(request: HttpRequest, file: File, answers: dict[str, Any]) -> str:
@@ -137,6 +127,7 @@ class FileAdmin(MayHold, FileColumns, ReadOnlyAdmin):
         "delete": "files delete",
         "facets": "files list",
         "export": "files list",
+        "bulk": "files bulk",
         "preview": "files download",
         "image": "files download",
         "pdf": "files download",
@@ -174,6 +165,7 @@ class FileAdmin(MayHold, FileColumns, ReadOnlyAdmin):
         as_admin_action(HOLD, "hold"),
         as_admin_action(RETRY, "change"),
         as_admin_action(RECHECK, "change"),
+        archive_files,
         export_action("csv", "Export as CSV"),
         export_action("jsonl", "Export as JSON"),
     ]
@@ -186,6 +178,7 @@ class FileAdmin(MayHold, FileColumns, ReadOnlyAdmin):
 
         return [
             path("facets/", view(require_safe(self.facets)), name="files_app_file_facets"),
+            path("bulk/", view(self.act_on_matching), name="files_app_file_bulk"),
             path("export/", view(require_safe(self.export_matching)), name="files_app_file_export"),
             path("<int:pk>/preview/", view(require_POST(self.preview)), name="files_app_file_preview"),
             path("<int:pk>/image/", view(require_safe(self.image)), name="files_app_file_image"),
@@ -230,6 +223,8 @@ class FileAdmin(MayHold, FileColumns, ReadOnlyAdmin):
             return redirect(address)
         context = {
             "export_url": reverse("admin:files_app_file_export"),
+            "bulk_url": reverse("admin:files_app_file_bulk"),
+            "deeds": deeds_for(request),
             "can_upload": self._can_upload(request),
             "folders_url": folders_of_chosen(request),
         }
@@ -266,6 +261,11 @@ class FileAdmin(MayHold, FileColumns, ReadOnlyAdmin):
         self._require_view(request)
         rows = self.matching(request).select_related("account__organization")
         return export(request, rows, file_record, of=FILES, kind=request.GET.get(EXPORT_FORMAT, ""))
+
+    def act_on_matching(self, request: HttpRequest) -> HttpResponse:
+        """Make a job of all files that match the list's filters, once somebody has seen how many they are."""
+        self._require_view(request)
+        return matching_page(request, self.opts, self.get_changelist_instance)
 
     def _require_view(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):

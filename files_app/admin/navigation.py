@@ -30,6 +30,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 request, "Trash", "delete", "admin:files_app_trashedfile_changelist", "files_app.view_file"
             ),
             _deletions(request),
+            _item(request, "Jobs", "checklist", "admin:files_app_filejob_changelist", "files_app.view_file"),
         ),
         _group(
             "Access",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from typing import Any
 
 from django.http import HttpRequest, QueryDict
 
@@ -99,7 +101,7 @@ def metadata(request: HttpRequest) -> dict[str, str]:
     for key, entry in value.items():
         if not isinstance(entry, str):
             raise _bad_metadata(f"has a value that is no string: '{key[:_MAX_METADATA_KEY]}'")
-        if not _is_storable(key + entry):
+        if not is_storable(key + entry):
             raise _bad_metadata("holds characters that are no text")
         if not 1 <= len(key) <= _MAX_METADATA_KEY or len(entry) > _MAX_METADATA_VALUE:
             raise _bad_metadata(
@@ -108,9 +110,18 @@ def metadata(request: HttpRequest) -> dict[str, str]:
     return value
 
 
-def _is_storable(text: str) -> bool:
+def is_storable(text: str) -> bool:
     """Whether every database can hold the text: no NUL, no half of a character."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def shown_filters(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return filters as services write them down, with times as the API tells them."""
+    times = {name: filters[name] for name in ("created_after", "created_before") if name in filters}
+    return {
+        **filters,
+        **{name: int(datetime.fromisoformat(time).timestamp()) for name, time in times.items()},
+    }
 
 
 def _bad_metadata(problem: str) -> InvalidRequestError:

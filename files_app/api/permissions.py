@@ -24,7 +24,8 @@ class HasApiKey(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Return True, or raise NotAllowedError with the missing scope."""
-        scope = METHOD_SCOPES.get(request.method or "")
+        scopes = getattr(view, "method_scopes", METHOD_SCOPES)
+        scope = scopes.get(request.method or "")
         if scope is None or scope.value in caller_of(request).scopes:
             return True  # a method that no view has is answered with 405
         raise NotAllowedError(f"This API key lacks the scope '{scope.value}'.", code="missing_scope")

@@ -335,3 +335,50 @@ retrieve_usage = extend_schema(
         **_errors(),
     },
 )
+
+_DELETION_ID = OpenApiParameter("deletion_id", str, OpenApiParameter.PATH, description="Id of the deletion.")
+_DELETION = OpenApiResponse(serializers.DeletionSerializer, "The deletion.")
+
+create_deletion = extend_schema(
+    operation_id="createDeletion",
+    summary="Delete all files that match",
+    description="A worker deletes them one by one: `GET` says how far it is. Needs the scope `files:delete`.",
+    tags=["deletions"],
+    parameters=[
+        _PROVIDER,
+        _header("Idempotency-Key", "The same key with the same filter gets the same deletion."),
+        *_ANSWER_HEADERS,
+    ],
+    request=serializers.DeletionRequestSerializer,
+    responses={200: _DELETION, **_errors(400, 409, 413, 422, 429)},
+)
+
+retrieve_deletion = extend_schema(
+    operation_id="retrieveDeletion",
+    summary="Retrieve a deletion",
+    tags=["deletions"],
+    parameters=[_DELETION_ID, *_ANSWER_HEADERS],
+    responses={200: _DELETION, **_errors(404)},
+)
+
+cancel_deletion = extend_schema(
+    operation_id="cancelDeletion",
+    summary="Cancel a deletion",
+    tags=["deletions"],
+    parameters=[_DELETION_ID, *_ANSWER_HEADERS],
+    request=None,
+    responses={200: _DELETION, **_errors(400, 404)},
+)
+
+report_deletion = extend_schema(
+    operation_id="reportDeletion",
+    summary="What became of each file",
+    description="A line of JSON for each file: `id`, `bytes`, `result` (`deleted`, `refused`, `waiting`) and "
+    "`detail`. There are as many lines as the deletion's `counts.files` says.",
+    tags=["deletions"],
+    parameters=[_DELETION_ID, *_ANSWER_HEADERS],
+    responses={
+        (200, "application/x-ndjson"): OpenApiResponse(OpenApiTypes.STR, "The lines."),
+        **_errors(404),
+    },
+)

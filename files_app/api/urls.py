@@ -14,10 +14,11 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from files_app.api import views
+from files_app.api import deletions, views
 from files_app.api.anthropic.viewsets import AnthropicFileViewSet, speaks_anthropic
 from files_app.api.viewsets import FileViewSet
 
+_JOB_ID = r"(?P<deletion_id>job-[a-z2-7]{26})"
 _FILE_ID = r"(?P<file_id>(?:s3|gs)://.+?|[^/]+)"
 
 
@@ -34,6 +35,18 @@ def files(**actions: str) -> Callable[..., HttpResponseBase]:
 
 api: list[URLPattern | URLResolver] = [
     re_path(r"^files/?$", files(get="list", post="create"), name="files"),
+    re_path(r"^files/deletions/?$", deletions.DeletionsView.as_view(), name="deletions"),
+    re_path(rf"^files/deletions/{_JOB_ID}/?$", deletions.DeletionView.as_view(), name="deletion"),
+    re_path(
+        rf"^files/deletions/{_JOB_ID}/cancel/?$",
+        deletions.DeletionCancelView.as_view(),
+        name="deletion-cancel",
+    ),
+    re_path(
+        rf"^files/deletions/{_JOB_ID}/report/?$",
+        deletions.DeletionReportView.as_view(),
+        name="deletion-report",
+    ),
     re_path(
         rf"^files/{_FILE_ID}/content/?$", files(get="content", head="describe_content"), name="file-content"
     ),

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
 
+from files_app.words import size_in
+
 #: Entries, characters of a key, characters of a value: as the API takes them.
 MAX_METADATA = (16, 64, 128)
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -50,6 +52,14 @@ def count(text: str) -> int:
     if not text.isdecimal() or len(text) > 12:
         raise ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
+
+
+def size(text: str) -> int:
+    """Read a number of bytes: `20GB` is 20,000,000,000, `20GiB` and `20G` are binary."""
+    found = size_in(text)
+    if found is None:
+        raise ArgumentTypeError(f"{text!r} is no size such as 20GB, 500MiB or 1048576")
+    return found
 
 
 def pair(text: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -21,7 +21,7 @@ from files_app.models import File, FileState, Organization, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.selection import select_account
 from files_app.services.index.callers import Caller
-from files_app.services.reading.downloads import open_file
+from files_app.services.reading.downloads import OpenedFile, open_file
 from files_app.services.reading.readback import read_back
 from files_app.services.uploads import dry_run
 from files_app.services.uploads.begin import check_declared_length, rules_for, upload_file
@@ -212,6 +212,16 @@ def download_to_disk(
 
     Raises LocalFileError, GatewayError and ProviderError; then `path` is as it was before.
     """
+    with complete_file(path, overwrite=overwrite) as target:
+        return download_to_stream(file, target, caller=caller, on_bytes=on_bytes)
+
+
+@contextmanager
+def complete_file(path: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
+    """Yield a file to write, which gets its name at the end of the block; else nothing of it stays.
+
+    Raises LocalFileError.
+    """
     if not overwrite and os.path.lexists(path):
         raise _exists(path)
     draft = path.with_name(f".{secrets.token_hex(8)}.part")
@@ -219,7 +229,7 @@ def download_to_disk(
         target = open(draft, "xb")  # noqa: SIM115  # closed below, also when that is what fails
     try:
         with target:
-            saved = download_to_stream(file, target, caller=caller, on_bytes=on_bytes)
+            yield target
             with _disk_errors(path):
                 target.flush()
                 os.fsync(target.fileno())
@@ -227,7 +237,15 @@ def download_to_disk(
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    return saved
+
+
+def write_chunks(opened: OpenedFile, target: BinaryIO, *, on_bytes: OnBytes = lambda amount: None) -> None:
+    """Write all that was opened, and close it. Raises LocalFileError and ProviderError."""
+    with closing(opened):
+        for chunk in opened.chunks:
+            with _disk_errors(None):
+                target.write(chunk)
+            on_bytes(len(chunk))
 
 
 def download_to_stream(

@@ -32,6 +32,8 @@ class AuditAction(models.TextChoices):
     FILE_REBUILD = "file.rebuild"
     FILE_LOST = "file.lost"
     FILE_FOUND = "file.found"
+    JOB_CREATE = "job.create"
+    JOB_CANCEL = "job.cancel"
     HOLD_PLACE = "hold.place"
     HOLD_LIFT = "hold.lift"
     DELETE_RETRY = "delete.retry"

@@ -53,6 +53,20 @@ def content_response(file: File, opened: OpenedFile) -> StreamingHttpResponse:
     return StreamingHttpResponse(_ClosingStream(opened), status=status, headers=headers)
 
 
+def archive_response(name: str, opened: OpenedFile) -> StreamingHttpResponse:
+    """Return an archive of files, with the length that it will have."""
+    headers = {
+        "Content-Type": opened.content_type,
+        "Content-Length": str(opened.length),
+        "Content-Disposition": attachment(name),
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cache-Control": CACHE_CONTROL,
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+    return StreamingHttpResponse(_ClosingStream(opened), headers=headers)
+
+
 def description(file: File, can: Capabilities) -> HttpResponse:
     """Return the headers of a download, without its bytes."""
     headers = content_headers(file, file.content_type)

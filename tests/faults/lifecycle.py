@@ -11,7 +11,8 @@ from typing import Any
 
 from django.db.models import F
 
-from files_app.models import File, Organization, RetentionRule
+from files_app.models import AuditEvent, File, FileJob, JobKind, Organization, RetentionRule
+from files_app.services.bulk import jobs, work
 from files_app.services.deletes import trash
 from files_app.services.index import audit
 from files_app.services.index.callers import system_caller
@@ -75,7 +76,34 @@ def hold(file_id: str, kill_at: int = 0) -> None:
         holds.hold_files([file], reason="case", caller=system_caller(file.organization_id))
 
 
+def order_deletes(organization: int) -> int:
+    """Make a job that deletes every file of an organization."""
+    files = File.objects.for_organization(organization)
+    order = jobs.Order(JobKind.DELETE, "all", {"reason": "admin"})
+    return jobs.create(order, files, caller=system_caller(organization)).pk
+
+
+def work_on_jobs(kill_at: int = 0) -> int:
+    """Do what a worker does with jobs, those too whose worker has died."""
+    FileJob.objects.update(lease_expires_at=None)
+    with _killed_at(kill_at):
+        return work.work_due()
+
+
+def job(pk: int) -> dict[str, Any]:
+    row = FileJob.objects.get(pk=pk)
+    results = list(row.items.values_list("file_id", "result"))
+    return {"status": row.status, "done": row.done_files, "refused": row.refused_files, "results": results}
+
+
+def deletes_audited(organization: int) -> int:
+    return AuditEvent.objects.filter(organization=organization, action="file.delete").count()
+
+
 ORDERS: dict[str, Callable[..., Any]] = {
     order.__name__: order
-    for order in (set_trash, let_files_age, make_rule, drop_rules, apply_rules, restore, hold)
+    for order in (
+        *(set_trash, let_files_age, make_rule, drop_rules, apply_rules, restore, hold),
+        *(order_deletes, work_on_jobs, job, deletes_audited),
+    )
 }

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of a retention run, of a restore and of a hold: each file is done or is not."""
+"""kill -9 in the middle of a retention run, a restore, a hold and a job: each file is done or is not."""
 
 from __future__ import annotations
 
@@ -79,3 +79,28 @@ def test_a_hold_that_is_killed_is_none(gateway: Gateway) -> None:
     gateway.recover()
     tenant.assert_empty()
     assert sha256_at(gateway.fake) == {}
+
+
+@pytest.mark.parametrize("kill_at", [1, 4])
+def test_a_job_that_is_killed_goes_on_and_tells_of_each_file_once(gateway: Gateway, kill_at: int) -> None:
+    tenant = gateway.tenant()
+    files = uploaded(tenant, 6)
+    held = next(iter(files))
+    gateway.shell("hold", file_id=held)
+    pk = gateway.shell("order_deletes", organization=tenant.organization)
+    killed(gateway, "work_on_jobs", kill_at=kill_at)
+    left = {file_id: content for file_id, content in files.items() if file_id in tenant.ids()}
+    assert len(left) == len(files) - kill_at + 1  # what it was about is whole, and has no result
+    assert sum(result == "done" for _, result in gateway.shell("job", pk=pk)["results"]) == kill_at - 1
+    tenant.assert_holds(left)
+    gateway.assert_no_drift()
+    gateway.shell("work_on_jobs")
+    done = gateway.shell("job", pk=pk)
+    assert (done["status"], done["done"], done["refused"]) == ("done", 5, 1)
+    results = dict.fromkeys(files, "done") | {held: "refused"}
+    assert sorted(map(tuple, done["results"])) == sorted(results.items())
+    assert gateway.shell("deletes_audited", organization=tenant.organization) == 5
+    gateway.recover()
+    tenant.assert_holds({held: files[held]})
+    assert sha256_at(gateway.fake) == {held: digest(files[held])}
+    gateway.assert_no_drift()

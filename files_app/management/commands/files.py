@@ -7,9 +7,11 @@ from argparse import Namespace
 
 from django.core.management.base import CommandError
 
+from files_app.management.archived_files import ArchivedFilesCommand
 from files_app.management.arguments import add_account, add_organization
 from files_app.management.base import command_caller
 from files_app.management.batch_files import BatchFilesCommand
+from files_app.management.bulk_files import BulkFilesCommand
 from files_app.management.changed_files import ChangedFilesCommand
 from files_app.management.hold_files import HoldFilesCommand
 from files_app.management.listed_files import ListedFilesCommand
@@ -33,12 +35,15 @@ class Command(
     VerifyFilesCommand,
     HoldFilesCommand,
     TrashFilesCommand,
+    BulkFilesCommand,
+    ArchivedFilesCommand,
 ):
     """Files of every organization, from the shell."""
 
     help = (
         "List, show, check, upload, download, delete, restore, purge, hold, release, verify, render and "
-        "convert files of every organization, set when they expire, and ask providers for them."
+        "convert files of every organization, set when they expire, ask providers for them, and do so to "
+        "all that match."
     )
     examples = """
         manage.py files list --organization acme --failed
@@ -57,6 +62,8 @@ class Command(
         self.declare_changes()
         self.declare_trash()
         self.declare_holds()
+        self.declare_bulk()
+        self.declare_archive()
         self.declare_verify()
         self.declare_render()
         self.declare_convert()

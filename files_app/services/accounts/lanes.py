@@ -28,6 +28,7 @@ class Work(StrEnum):
     TRANSLATION = "translation"
     LINES = "lines"
     WEBHOOKS = "webhooks"
+    JOBS = "jobs"
 
 
 #: What has a queue of its own.

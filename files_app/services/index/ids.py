@@ -11,7 +11,16 @@ _FILE_ID = re.compile(r"[A-Za-z0-9._~=:-]{1,255}")
 
 def new_file_id() -> str:
     """Return an unguessable id: `file-` and 26 base32 characters, 130 random bits."""
-    return "file-" + b32encode(secrets.token_bytes(17))[:26].decode().lower()
+    return "file-" + _unguessable()
+
+
+def new_job_id() -> str:
+    """Return an unguessable id of a job on many files."""
+    return "job-" + _unguessable()
+
+
+def _unguessable() -> str:
+    return b32encode(secrets.token_bytes(17))[:26].decode().lower()
 
 
 def is_well_formed(file_id: str) -> bool:

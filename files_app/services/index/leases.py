@@ -23,7 +23,7 @@ from django.db.models import Model
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
-from files_app.models import File, FileCopy, ProviderAccount
+from files_app.models import File, FileCopy, FileJob, ProviderAccount
 from files_app.services.index.transactions import database_time
 
 log = structlog.get_logger(__name__)
@@ -40,6 +40,7 @@ class LeaseKind:
 
 UPLOAD = LeaseKind(File)
 DELETE = LeaseKind(FileCopy)
+JOB = LeaseKind(FileJob)
 SYNC = LeaseKind(ProviderAccount, "sync_token", "sync_lease_expires_at")
 
 

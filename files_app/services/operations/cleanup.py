@@ -13,6 +13,7 @@ from files_app.services.accounts import lanes
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.isolation import on_its_own
 from files_app.services.accounts.lanes import Work
+from files_app.services.bulk.jobs import forget_jobs
 from files_app.services.deletes.tombstones import prune_tombstones
 from files_app.services.operations import heartbeats
 from files_app.services.retention.enforcement import prune_audit
@@ -53,13 +54,15 @@ def _sweeping(account: ProviderAccount) -> Callable[[], bool]:
 
 def prune_records() -> int:
     """Remove what has served its time: old idempotency records, indexes of lines that nobody looks at,
-    expired sessions and, after their retention, audit events, tombstones and the log of webhooks.
+    expired sessions, jobs of last month and, after their retention, audit events, tombstones and the log of
+    webhooks.
     """
     now = timezone.now()
     kept = timedelta(seconds=settings.IDEMPOTENCY_TTL_SECONDS)
     heartbeats.forget_silent()
     LineIndex.objects.unused(now - _INDEX_KEPT).delete()
     forget_ended()
+    forget_jobs()
     sessions.forget_ended()
     removed, _ = IdempotencyRecord.objects.filter(created_at__lt=now - kept).delete()
     removed += prune_audit(settings.AUDIT_RETENTION_DAYS)

@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from files_app.models import DueTime
+from files_app.services.bulk.work import work_due
 from files_app.services.deletes.expiry import expire_files
 from files_app.services.deletes.purging import empty_trash
 from files_app.services.index.metering.storage import settle_usage
@@ -37,6 +38,7 @@ UPKEEP: Mapping[str, Callable[[], object]] = {
     "apply_retention": apply_rules,
     "empty_trash": empty_trash,
     "extend_holds": extend_holds,
+    "work_jobs": work_due,
     "sweep_uploads": cleanup.sweep_uploads,
     "sweep_stores": cleanup.sweep_stores,
     "sync_accounts": sync_due_accounts,

@@ -56,3 +56,10 @@ def as_filters(shown: Mapping[str, Any]) -> FileFilters:
     """Return what `as_json` was made of."""
     times = {name: datetime.fromisoformat(shown[name]) for name in _TIMES if name in shown}
     return FileFilters(**{**shown, **times})
+
+
+def in_words(shown: Mapping[str, Any]) -> str:
+    """Return in words what `as_json` was made of."""
+    given = {**shown, **{f"metadata {key}": value for key, value in shown.get("metadata", {}).items()}}
+    given.pop("metadata", None)
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in given.items())

@@ -20,7 +20,7 @@ from files_app.models.files import FileQuerySet
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
 from files_app.services.reading.listing import FileFilters
-from files_app.services.retention.filters import as_filters, as_json, matching_files
+from files_app.services.retention.filters import as_filters, as_json, in_words, matching_files
 
 #: States in which there is something to keep, or to bring back.
 HOLDABLE: Final = (FileState.AVAILABLE, FileState.TRASHED, FileState.LOST)
@@ -57,12 +57,7 @@ def described(hold: LegalHold) -> str:
     """Return in words what a hold is for."""
     if not hold.filters:
         return "the files that were named"
-    given = {
-        **hold.filters,
-        **{f"metadata {key}": value for key, value in hold.filters.get("metadata", {}).items()},
-    }
-    given.pop("metadata", None)
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in given.items())
+    return in_words(hold.filters)
 
 
 def unholdable(hold: LegalHold) -> FileQuerySet:

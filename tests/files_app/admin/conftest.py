@@ -17,7 +17,9 @@ from files_app.models import (
     EventKind,
     File,
     FileCopy,
+    FileJob,
     FileState,
+    JobKind,
     LegalHold,
     Organization,
     ProviderAccount,
@@ -26,6 +28,7 @@ from files_app.models import (
     WebhookEndpoint,
 )
 from files_app.services.accounts.saving import save_account
+from files_app.services.bulk import jobs
 from files_app.services.index import audit, events
 from files_app.services.index.callers import Caller
 from files_app.services.tenants.keys import create_key
@@ -50,6 +53,7 @@ class World:
     hold: LegalHold
     trashed: File
     webhook: WebhookEndpoint
+    job: FileJob
 
     @property
     def told(self) -> WebhookDelivery:
@@ -109,7 +113,12 @@ def world(mark: str) -> World:
     )
     told = [webhook.pk]
     events.write(told, EventKind.FILE_LOST, {"object": "file", "id": f"{mark}-told"})
-    return World(mark, organization, account, key, file, gone.copies.get(), event, hold, trashed, webhook)
+    job = jobs.create(
+        jobs.Order(JobKind.RECHECK, f"{mark}-described"), File.objects.filter(pk=file.pk), caller=caller
+    )
+    return World(
+        mark, organization, account, key, file, gone.copies.get(), event, hold, trashed, webhook, job
+    )
 
 
 @pytest.fixture

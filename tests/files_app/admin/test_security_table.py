@@ -29,6 +29,7 @@ from files_app.models import (
     DailyUsage,
     File,
     FileCopy,
+    FileJob,
     LegalHold,
     Organization,
     ProviderAccount,
@@ -53,7 +54,7 @@ MODELS: Mapping[str, type[Model]] = {
     model._meta.model_name or "": model
     for model in (
         *(Organization, ApiKey, ProviderAccount, File, FileCopy, AuditEvent, User),
-        *(LegalHold, TrashedFile, WebhookEndpoint, WebhookDelivery),
+        *(LegalHold, TrashedFile, WebhookEndpoint, WebhookDelivery, FileJob),
     )
 }
 #: Django's and unfold's own addresses, which show no rows but by the pages of the models.
@@ -98,6 +99,7 @@ class Cast:
             "trashedfile": "trashed",
             "webhookendpoint": "webhook",
             "webhookdelivery": "told",
+            "filejob": "job",
         }
         name = names.get(model, model)
         return getattr(self.own, name), getattr(self.foreign, name)
@@ -280,7 +282,7 @@ def acts(client: Client, subject: str, action: str, cast: Cast, which: int) -> b
         row = (cast.own, cast.foreign)[which].dead.file
     data = {"action": action, "_selected_action": [row.pk], "confirmed": "1", "never": "on", "reason": "why"}
     answer = client.post(address(subject, "changelist"), data)
-    if action.startswith("export_"):
+    if action.startswith(("export_", "archive_")):
         return answer.streaming and mark(cast, which) in body_of(answer)
     outcomes = (answer.context or {}).get("outcomes", [])
     return [outcome.ok for outcome in outcomes] == [True]
@@ -297,8 +299,11 @@ def opens(client: Client, subject: str, page: str, cast: Cast, which: int) -> bo
         account = (cast.own, cast.foreign)[which].account
         answer = client.get(address(subject, page))
         return answer.status_code == 200 and str(account.pk) in json.loads(body_of(answer))["account"]
-    if page == "export":
-        return mark(cast, which) in body_of(client.get(address(subject, page)))
+    if page in {"export", "free", "bulk"}:
+        question = {"kind": "delete"} if page == "bulk" else {}
+        return mark(cast, which) in body_of(client.get(address(subject, page), question))
+    if page == "report":
+        return mark(cast, which) in body_of(client.get(address(subject, page, cast.rows(subject)[which].pk)))
     where = address(subject, page, cast.rows(subject)[which].pk)
     if page == "confirm":
         return client.post(where).status_code == 302

@@ -32,6 +32,7 @@ MODELS = {
     "trashedfile",
     "webhookendpoint",
     "webhookdelivery",
+    "filejob",
 }
 
 
@@ -90,6 +91,7 @@ def rows_of(world: World) -> dict[str, list[int]]:
         "trashedfile": [world.trashed.pk],
         "webhookendpoint": [world.webhook.pk],
         "webhookdelivery": [world.told.pk],
+        "filejob": [world.job.pk],
     }
 
 

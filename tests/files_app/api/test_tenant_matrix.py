@@ -35,6 +35,14 @@ COLLECTIONS = {"^files/?$", "^providers/?$", "^usage/?$"}
 FILE = "^files/{id}/?$"
 CONTENT = "^files/{id}/content/?$"
 ITEM_METHODS = {FILE: ("GET", "DELETE"), CONTENT: ("GET", "HEAD")}
+_JOB = "^files/deletions/{id}"
+#: Whose deletion is whose: test_deletions.py.
+DELETIONS = {
+    "^files/deletions/?$": "POST",
+    f"{_JOB}/?$": "GET",
+    f"{_JOB}/report/?$": "GET",
+    f"{_JOB}/cancel/?$": "POST",
+}
 #: method -> the scope that it needs
 SCOPES = {"GET": Scope.READ, "HEAD": Scope.READ, "POST": Scope.WRITE, "DELETE": Scope.DELETE}
 
@@ -45,11 +53,11 @@ def routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterat
         if isinstance(pattern, URLResolver):
             yield from routes(pattern.url_patterns, route)
         else:
-            yield re.sub(r"\(\?P<file_id>.*\)(?=/)", "{id}", route)
+            yield re.sub(r"\(\?P<(file|deletion)_id>.*\)(?=/)", "{id}", route)
 
 
 def test_every_route_is_in_the_matrix() -> None:
-    known = {prefix + route for prefix in PREFIXES for route in COLLECTIONS | set(ITEM_METHODS)}
+    known = {prefix + route for prefix in PREFIXES for route in COLLECTIONS | {*ITEM_METHODS, *DELETIONS}}
     found = {route for route in routes(get_resolver().url_patterns) if not route.startswith(ADMIN)}
     assert found == known | OPEN_ROUTES
 
@@ -176,10 +184,11 @@ def bad_keys(tenant: Tenant) -> dict[str, ApiClient]:
 def test_a_key_that_is_no_longer_good_opens_nothing(world: World) -> None:
     keys = bad_keys(world.acme)
     before, answers = world.rows(), set()
-    collections = [(route, "GET") for route in COLLECTIONS] + [("^files/?$", "POST")]
+    collections = [(route, "GET") for route in COLLECTIONS] + [("^files/?$", "POST"), *DELETIONS.items()]
     for prefix in PREFIXES:
         for route, method in collections + [(route, method) for _, route, method in ITEMS]:
-            path = f"//{prefix}" + path_of(route, world.mine["local"]).lstrip("/")
+            id_ = f"job-{'a' * 26}" if route in DELETIONS else world.mine["local"]
+            path = f"//{prefix}" + path_of(route, id_).lstrip("/")
             for api in keys.values():
                 reply = api.request(method, path)
                 assert reply.status == 401

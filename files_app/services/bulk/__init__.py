@@ -1,0 +1,1 @@
+"""Many files at once: which, what is done to each, and how that went."""
