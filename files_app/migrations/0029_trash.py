@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('files_app', '0055_legal_holds'),
+        ('files_app', '0028_legal_holds'),
     ]
 
     operations = [

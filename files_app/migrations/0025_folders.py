@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('files_app', '0035_uploaders'),
+        ('files_app', '0024_uploaders'),
     ]
 
     operations = [

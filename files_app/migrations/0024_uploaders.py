@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('files_app', '0031_demo'),
+        ('files_app', '0023_demo'),
     ]
 
     operations = [

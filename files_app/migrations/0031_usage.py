@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('files_app', '0057_retention'),
+        ('files_app', '0030_retention'),
     ]
 
     operations = [

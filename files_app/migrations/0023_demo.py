@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('files_app', '0030_heartbeat_started'),
+        ('files_app', '0022_heartbeat_started'),
     ]
 
     # A default of the database: processes of the last version insert rows without this column.

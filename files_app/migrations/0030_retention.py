@@ -32,7 +32,7 @@ def grant(apps: Apps, schema_editor: object) -> None:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('files_app', '0056_trash'),
+        ('files_app', '0029_trash'),
     ]
 
     operations = [

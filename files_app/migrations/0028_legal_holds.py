@@ -54,7 +54,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('files_app', '0050_sign_in'),
+        ('files_app', '0027_sign_in'),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('files_app', '0065_webhooks'),
+        ('files_app', '0032_webhooks'),
     ]
 
     operations = [

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('files_app', '0040_retired_secrets'),
+        ('files_app', '0026_retired_secrets'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

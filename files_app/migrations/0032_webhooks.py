@@ -33,7 +33,7 @@ def grant(apps: Apps, schema_editor: object) -> None:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('files_app', '0060_usage'),
+        ('files_app', '0031_usage'),
     ]
 
     operations = [

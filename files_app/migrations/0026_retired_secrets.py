@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('files_app', '0036_folders'),
+        ('files_app', '0025_folders'),
     ]
 
     operations = [
