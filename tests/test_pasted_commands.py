@@ -138,6 +138,7 @@ def test_every_command_of_a_page_does_what_it_says(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ACME_KEY", "k" * 40)
     monkeypatch.setenv("OPENAI_API_KEY", "only-for-tests")
+    monkeypatch.setenv("ACME_WEBHOOK_SECRET", "whsec_" + "A" * 43 + "=")
     acme = Organization.objects.create(name="acme")
     create_key(organization=acme, name="ci", caller=system_caller(acme.pk))
     for name in "admin", "anna":
