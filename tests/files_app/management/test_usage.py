@@ -6,7 +6,18 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
-GROUPS = ["files", "keys", "accounts", "orgs", "deletions", "staff", "sign_in", "retention", "audit"]
+GROUPS = [
+    "files",
+    "keys",
+    "accounts",
+    "orgs",
+    "deletions",
+    "staff",
+    "sign_in",
+    "retention",
+    "audit",
+    "webhooks",
+]
 SINGLE = ["reconcile", "rebuild_index", "rotate_encryption_keys", "doctor", "apply", "demo"]
 #: Prints a script, of which JSON would be no use.
 SCRIPTS = ["completion"]
