@@ -97,7 +97,7 @@ def test_task_a_provider_is_down_what_is_stuck_and_retry(gateway: Stack, open_pa
         page = open_page("/admin/")
         clicks = Clicks(page)
         attention = page.get_by_role("region", name="Needs attention")
-        expect(attention.locator("li").first).to_contain_text("northwind/mistral-eu does not answer (delete)")
+        expect(attention).to_contain_text("northwind/mistral-eu does not answer (delete)")
         clicks.link("12 deletions wait")
         expect(page.locator("#result_list tbody tr")).to_have_count(12)
         expect(page.locator("#result_list")).to_contain_text("refuses the credentials")
