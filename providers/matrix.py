@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from providers.base import Setting
-from providers.generic import FLAVORS
+from providers.flavors import FLAVORS
 from providers.objects import BatchLineFormat, Capabilities, Expiry, GiB, MiB, Operation
 from providers.registry import DRIVERS, driver_class
 

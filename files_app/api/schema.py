@@ -17,7 +17,7 @@ from drf_spectacular.utils import (
     extend_schema,
 )
 
-from files_app.api import examples, serializers
+from files_app.api import deletion_serializers, examples, serializers
 from files_app.services.accounts.selection import MODEL_HEADER, PROVIDER_HEADER
 from providers.objects import FILE_STATUSES, INPUT_PURPOSES
 
@@ -337,7 +337,7 @@ retrieve_usage = extend_schema(
 )
 
 _DELETION_ID = OpenApiParameter("deletion_id", str, OpenApiParameter.PATH, description="Id of the deletion.")
-_DELETION = OpenApiResponse(serializers.DeletionSerializer, "The deletion.")
+_DELETION = OpenApiResponse(deletion_serializers.DeletionSerializer, "The deletion.")
 
 create_deletion = extend_schema(
     operation_id="createDeletion",
@@ -349,7 +349,7 @@ create_deletion = extend_schema(
         _header("Idempotency-Key", "The same key with the same filter gets the same deletion."),
         *_ANSWER_HEADERS,
     ],
-    request=serializers.DeletionRequestSerializer,
+    request=deletion_serializers.DeletionRequestSerializer,
     responses={200: _DELETION, **_errors(400, 409, 413, 422, 429)},
 )
 

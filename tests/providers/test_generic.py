@@ -7,7 +7,8 @@ import time
 import pytest
 
 from providers.exceptions import FileRejectedError, ProviderConfigurationError, RemoteFileNotFoundError
-from providers.generic import FLAVORS, GenericDriver
+from providers.flavors import FLAVORS
+from providers.generic import GenericDriver
 from providers.objects import Operation
 from tests.fake_provider import FakeProvider
 from tests.providers.compatible_contract import FamilyContract, FamilyRow, build

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from providers.base import AccountConfig
-from providers.generic import FLAVORS
+from providers.flavors import FLAVORS
 from providers.locations import (
     VENDOR_HOSTS,
     Location,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from providers.generic import FLAVORS
+from providers.flavors import FLAVORS
 from providers.matrix import (
     CONFIGURATION,
     DOCS,
