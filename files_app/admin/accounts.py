@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST, require_safe
 
 from files_app.admin.account_facts import account_status, facts_of, open_breakers
+from files_app.admin.account_filters import DriverFilter, EnabledFilter
 from files_app.admin.account_form import (
     BASIC_FIELDS,
     CLEAR,
@@ -27,7 +28,7 @@ from files_app.admin.account_live import run_sync, run_test
 from files_app.admin.base import GatewayAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.fields import OwnerField
-from files_app.admin.filters import ChoiceFilter, OrganizationFilter
+from files_app.admin.filters import OrganizationFilter
 from files_app.admin.folders import folders_link, folders_page
 from files_app.admin.formatting import NOTHING, badge, label_of, shown_age, two_lines
 from files_app.admin.pages import page
@@ -35,7 +36,7 @@ from files_app.admin.requests import caller_of, decides_for_tenants, reach_for
 from files_app.admin.retention import AccountRules, ShowsRetention
 from files_app.admin.streaming import json_lines
 from files_app.exceptions import InvalidRequestError
-from files_app.models import OpenBreaker, Organization, ProviderAccount
+from files_app.models import Organization, ProviderAccount
 from files_app.services.accounts.disk_segments import lacks_segment
 from files_app.services.accounts.places import is_exclusive
 from files_app.services.accounts.saving import save_account, switch_account
@@ -45,47 +46,6 @@ from providers.base import Driver
 from providers.exceptions import ProviderConfigurationError
 from providers.objects import INPUT_PURPOSES, Operation
 from providers.registry import DRIVERS, driver_class
-
-
-class EnabledFilter(ChoiceFilter):
-    """By whether the account is used."""
-
-    title = "state"
-    parameter_name = "enabled"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [
-            ("1", "enabled"),
-            ("0", "disabled"),
-            ("failing", "sync fails"),
-            ("shared", "files shared"),
-            ("silent", "does not answer"),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        match self.value():
-            case "1":
-                return queryset.filter(is_enabled=True)
-            case "0":
-                return queryset.filter(is_enabled=False)
-            case "failing":
-                return queryset.exclude(last_sync_error="")
-            case "shared":
-                return queryset.filter(shared_since__isnull=False)
-            case "silent":
-                return queryset.filter(open_breakers__in=OpenBreaker.objects.current()).distinct()
-        return queryset
-
-
-class DriverFilter(ChoiceFilter):
-    """By driver."""
-
-    title = "driver"
-    parameter_name = "driver"
-    column = "driver"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, label_of(name)) for name in DRIVERS]
 
 
 def _switch(is_enabled: bool) -> Any:

@@ -10,8 +10,6 @@ import io
 import json
 import os
 import random
-import struct
-import zlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -34,6 +32,7 @@ from files_app.services.accounts.saving import save_account
 from files_app.services.index.callers import Caller
 from files_app.services.index.ids import new_file_id
 from files_app.services.index.usage import recount_all
+from files_app.services.operations.demo.contents import picture
 from files_app.services.tenants.keys import create_key
 from files_app.services.uploads.begin import upload_file
 from files_app.services.uploads.request import UploadRequest
@@ -351,22 +350,6 @@ def sample_files() -> Iterator[tuple[str, str, str, bytes]]:
     yield "nightly-batch.jsonl", "batch", "application/jsonl", batch
     yield "architecture.png", "vision", "image/png", picture(240, 150)
     yield "runbook.md", "user_data", "text/markdown", b"# Runbook\n\n1. Look at the overview.\n2. Act.\n"
-
-
-def picture(width: int, height: int) -> bytes:
-    """Return a small PNG with a gradient."""
-    rows = b"".join(
-        b"\0" + b"".join(bytes((40 + 160 * x // width, 90 + 120 * y // height, 214)) for x in range(width))
-        for y in range(height)
-    )
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        checksum = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + checksum
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def _fill(organizations: dict[str, Organization]) -> None:

@@ -21,7 +21,7 @@ from files_app.models import AuditEvent, DailyUsage, File
 from files_app.observability.context import Use
 from files_app.services.index.callers import Caller
 from files_app.services.index.metering.names import Names
-from files_app.services.index.transactions import release_connection
+from files_app.services.index.rounds import Rounds
 
 log = structlog.get_logger(__name__)
 
@@ -104,14 +104,17 @@ class _Meter:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._counts: dict[Line, Amounts] = {}
-        self._thread: threading.Thread | None = None
+        self._rounds = Rounds(
+            "usage", self.write, seconds=lambda: settings.USAGE_WRITE_SECONDS, failure="usage_not_written"
+        )
 
     def add(self, line: Line, amounts: Amounts) -> None:
         with self._lock:
             known = self._counts.get(line)
             self._counts[line] = amounts if known is None else known.plus(amounts)
-        if self._thread is None and settings.USAGE_WRITE_SECONDS:
-            self._start()
+        if self._rounds.begin():
+            # Runs at the end of whatever process: one that was forked to serve runs nothing of `atexit`.
+            Finalize(None, self._write_last, exitpriority=100)
 
     def write(self) -> None:
         with self._writing:
@@ -128,28 +131,6 @@ class _Meter:
     def forget(self) -> None:
         with self._lock:
             self._counts.clear()
-
-    def _start(self) -> None:
-        """Start the thread with the first count: in the process that serves, not in its parent."""
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="usage", daemon=True)
-                # Runs at the end of whatever process: one that was forked to serve runs nothing of `atexit`.
-                Finalize(None, self._write_last, exitpriority=100)
-                self._thread.start()
-
-    def _run(self) -> None:
-        pause, is_away = threading.Event(), False
-        while not pause.wait(settings.USAGE_WRITE_SECONDS):
-            try:
-                self.write()
-                release_connection()
-                is_away = False
-            except Exception as exc:  # the outermost loop of the thread; the next round has all of it again
-                if not is_away:
-                    log.warning("usage_not_written", error=type(exc).__name__)
-                is_away = True
-                connection.close()
 
     def _write_last(self) -> None:
         try:

@@ -6,19 +6,14 @@ through in SETTLE_SECONDS and the time of one transaction.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
-import structlog
 from django.conf import settings
-from django.db import connection
 
-from files_app.services.index.transactions import release_connection
+from files_app.services.index.rounds import Rounds
 from files_app.services.tenants.counting import database
 from files_app.services.tenants.counting.counts import Demand, Standing
 from files_app.services.tenants.counting.local import LocalCounts
-
-log = structlog.get_logger(__name__)
 
 
 class SettledCounts:
@@ -26,13 +21,16 @@ class SettledCounts:
 
     def __init__(self, local: LocalCounts) -> None:
         self._local = local
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._rounds = Rounds(
+            "rate-limits",
+            self.settle,
+            seconds=lambda: settings.SETTLE_SECONDS,
+            failure="rate_limits_not_settled",
+        )
 
     def take(self, demands: Sequence[Demand]) -> list[Standing]:
         """Count all demands, or none where one of them is refused; return how each limit stands."""
-        if self._thread is None and settings.SETTLE_SECONDS:
-            self._start()
+        self._rounds.begin()
         return self._local.take(demands)
 
     def settle(self) -> None:
@@ -40,23 +38,3 @@ class SettledCounts:
         if untold := self._local.untold():
             counted = database.add({name: each.amount for name, each in untold.items()})
             self._local.learn(untold, counted)
-
-    def _start(self) -> None:
-        """Start the thread with the first count: in the process that serves, not in its parent."""
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="rate-limits", daemon=True)
-                self._thread.start()
-
-    def _run(self) -> None:
-        pause, is_away = threading.Event(), False
-        while not pause.wait(settings.SETTLE_SECONDS):
-            try:
-                self.settle()
-                release_connection()
-                is_away = False
-            except Exception as exc:  # the outermost loop of the thread; the next round has all of it again
-                if not is_away:
-                    log.warning("rate_limits_not_settled", error=type(exc).__name__)
-                is_away = True
-                connection.close()
