@@ -52,7 +52,7 @@ class PlacesMiddleware:
         self, request: HttpRequest, places: threading.Semaphore, wait_seconds: float
     ) -> HttpResponseBase:
         if not places.acquire(timeout=wait_seconds):
-            return _refusal()
+            return too_busy("threads")
         release = places.release
         try:
             response = self.get_response(request)
@@ -66,8 +66,9 @@ class PlacesMiddleware:
         return response
 
 
-def _refusal() -> HttpResponseBase:
-    metrics.ADMISSIONS_REFUSED.labels("threads").inc()
+def too_busy(share: str) -> HttpResponseBase:
+    """Refuse a request for which this process has no room now. share: what of, for the metrics."""
+    metrics.ADMISSIONS_REFUSED.labels(share).inc()
     return answer_for_gateway_error(
         OverloadedError(
             "The gateway has more requests than it can serve. Send this one again shortly.",

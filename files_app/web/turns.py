@@ -13,14 +13,11 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from files_app.exceptions import OverloadedError
-from files_app.observability import metrics
 from files_app.services.accounts.turns import Turns, end_turn, take_turn
-from files_app.web.errors import answer_for_gateway_error
+from files_app.web.places import too_busy
 from files_app.web.request_log import PROBES
 
 _MOST_KNOWN = 10_000
-_RETRY_SECONDS = 1.0
 
 _organizations: dict[int, int] = {}  # by the hash of what was shown
 
@@ -35,7 +32,7 @@ class TurnMiddleware:
         if request.path in PROBES:
             return self.get_response(request)
         if not take_turn(_turns(), _party(request), wait_seconds=settings.PLACE_WAIT_SECONDS):
-            return _refusal()
+            return too_busy("turns")
         try:
             return self.get_response(request)
         finally:
@@ -59,16 +56,6 @@ def _party(request: HttpRequest) -> Hashable:
     if credential := credential_of(request):
         return _organizations.get(hash(credential), "strangers")
     return "people" if settings.SESSION_COOKIE_NAME in request.COOKIES else "strangers"
-
-
-def _refusal() -> HttpResponseBase:
-    metrics.ADMISSIONS_REFUSED.labels("turns").inc()
-    return answer_for_gateway_error(
-        OverloadedError(
-            "The gateway has more requests than it can serve. Send this one again shortly.",
-            retry_after_seconds=_RETRY_SECONDS,
-        )
-    ).response()
 
 
 @cache
