@@ -11,6 +11,7 @@ import pytest
 from django.dispatch import receiver
 from django.test.signals import setting_changed
 
+from tests import templates
 from tests.servers import (
     PgBouncer,
     PostgreSQL,
@@ -51,6 +52,14 @@ SERVICES: dict[str, Callable[[], str]] = {
     "promtool": lambda: shutil.which("promtool") or "",
     "weed": find_weed,
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_templates(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let the processes of this session share what they copy."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    templates.session = templates.Templates(shared / "templates")
 
 
 def pytest_report_header() -> list[str]:
@@ -132,7 +141,17 @@ def postgresql(
 @pytest.fixture
 def postgresql_url(postgresql: PostgreSQL, request: pytest.FixtureRequest) -> str:
     """The URL of an empty database of this test's own."""
-    return postgresql.create_database(f"t{abs(hash(request.node.nodeid))}")
+    return postgresql.create_database(_database_of(request))
+
+
+@pytest.fixture
+def gateway_postgresql_url(postgresql: PostgreSQL, request: pytest.FixtureRequest) -> str:
+    """The URL of a database of this test's own, with the gateway's tables."""
+    return postgresql.create_gateway_database(_database_of(request))
+
+
+def _database_of(request: pytest.FixtureRequest) -> str:
+    return f"t{abs(hash(request.node.nodeid))}"
 
 
 @pytest.fixture(scope="session")

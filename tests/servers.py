@@ -5,7 +5,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tests import templates
 from tests.processes import START_TIMEOUT_SECONDS, Process, accepts_connections, free_port, wait_until
+from tests.stack import Stack
+
+#: The database with the gateway's tables in the clusters of a session.
+MIGRATED = "migrated"
 
 
 def find_postgresql() -> str:
@@ -89,6 +94,14 @@ class PostgreSQL(NoRootServer):
         return self._as_owner(f"{find_postgresql()}/postgres", *arguments, *speed)
 
     def prepare(self) -> None:
+        if templates.session:
+            template = templates.session.folder("postgresql", migrate_postgresql)
+            subprocess.run(["cp", "-a", template / "data", self.directory / "data"], check=True)
+        else:
+            self.initialize()
+
+    def initialize(self) -> None:
+        """Make an empty cluster."""
         self._let_owner_in()
         program = f"{find_postgresql()}/initdb"
         options = [
@@ -108,11 +121,34 @@ class PostgreSQL(NoRootServer):
         check = [f"{find_postgresql()}/pg_isready", "-h", "127.0.0.1", "-p", str(self.port)]
         return super().is_up() and subprocess.run(check, capture_output=True, check=False).returncode == 0
 
-    def create_database(self, name: str) -> str:
-        """Create an empty database and return its URL."""
-        command = ["createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "gateway", name]
+    def shut_down(self) -> None:
+        """Stop in order, so that nothing has to be recovered."""
+        program = [f"{find_postgresql()}/pg_ctl", "-D", str(self.directory / "data")]
+        command = self._as_owner(*program, "stop", "-m", "fast")
+        subprocess.run(command, check=True, capture_output=True, cwd=self.directory)
+
+    def create_database(self, name: str, *, template: str = "template1") -> str:
+        """Create an empty database, or a copy of another one, and return its URL."""
+        command = ["createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "gateway", "-T", template, name]
         subprocess.run([f"{find_postgresql()}/{command[0]}", *command[1:]], check=True, capture_output=True)
         return f"postgres://gateway@127.0.0.1:{self.port}/{name}"
+
+    def create_gateway_database(self, name: str) -> str:
+        """Create a database with the gateway's tables; beside pytest an empty one, which a start migrates."""
+        return self.create_database(name, template=MIGRATED if templates.session else "template1")
+
+
+def migrate_postgresql(directory: Path) -> None:
+    """Make a cluster in the directory that has a migrated database, and stop it."""
+    cluster = PostgreSQL(directory)
+    cluster.initialize()
+    try:
+        cluster.start()
+        url = cluster.create_database(MIGRATED)
+        Stack(directory / "migrating", database_url=url).manage("migrate")
+        cluster.shut_down()
+    finally:
+        cluster.stop()
 
 
 class PgBouncer(NoRootServer):

@@ -11,6 +11,7 @@ A part that is started again reads `stack.environment` anew.
 import http.client
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,11 +19,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, get_args
 
+from tests import templates
 from tests.processes import START_TIMEOUT_SECONDS, Process, free_port, wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent
 Part = Literal["web", "worker"]
 PARTS: tuple[Part, ...] = get_args(Part)
+SQLITE = "gateway.sqlite3"
 
 
 class Stack:
@@ -30,6 +33,7 @@ class Stack:
 
     directory: where DATA_DIR and the logs of the parts are kept
     environment: settings that differ from the defaults, as strings
+    from_nothing: whether the tables of SQLite are made by the migrations, and not copied from the session's
     """
 
     def __init__(
@@ -39,8 +43,10 @@ class Stack:
         database_url: str = "",
         broker_url: str = "",
         environment: Mapping[str, str] | None = None,
+        from_nothing: bool = False,
     ) -> None:
         self.directory = directory
+        self._from_nothing = from_nothing
         self.data_dir = directory / "data"
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -95,7 +101,16 @@ class Stack:
 
     def prepare(self) -> None:
         """Migrate the database and create the first-start data."""
+        if templates.session and not self._from_nothing:
+            self._copy_tables(templates.session)
         self.manage("bootstrap")
+
+    def _copy_tables(self, session: templates.Templates) -> None:
+        """Begin with a migrated database; on PostgreSQL the test has chosen what the database begins with."""
+        url = self.environment["DATABASE_URL"] or f"sqlite:///{self.data_dir / SQLITE}"
+        if url.startswith("sqlite:///"):
+            template = session.folder("sqlite", migrate_sqlite) / SQLITE
+            shutil.copyfile(template, url.removeprefix("sqlite:///"))
 
     def manage(
         self, *arguments: str, stdin: str = "", check: bool = True
@@ -177,6 +192,11 @@ class Stack:
         """Kill every part; a test that is about stopping calls `terminate`."""
         for process in self.processes.values():
             process.kill()
+
+
+def migrate_sqlite(directory: Path) -> None:
+    """Make a migrated database in the directory; it is one file when nobody has it open."""
+    Stack(directory / "migrating", database_url=f"sqlite:///{directory / SQLITE}").manage("migrate")
 
 
 def inherited_environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The gateway on each database and broker, up to a delete that the worker carries out."""
+"""The gateway on each database and broker, from nothing up to a delete that the worker carries out."""
 
 import contextlib
 import http.client
@@ -27,7 +27,8 @@ def any_stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]
     if request.param == "postgresql-rabbitmq":
         rabbitmq: RabbitMQ = request.getfixturevalue("rabbitmq")
         broker_url = rabbitmq.url
-    with Stack(tmp_path / "stack", database_url=database_url, broker_url=broker_url) as stack:
+    stack = Stack(tmp_path / "stack", database_url=database_url, broker_url=broker_url, from_nothing=True)
+    with stack:
         yield stack
 
 

@@ -119,7 +119,7 @@ class Cluster:
         }
         self.api_key = shared["BOOTSTRAP_API_KEY"]
         self.admin_password = shared["BOOTSTRAP_ADMIN_PASSWORD"]
-        database_url = self.database.create_database("gateway")
+        database_url = self.database.create_gateway_database("gateway")
         return [self._node(f"node-{number}", database_url, shared) for number in range(1, NODES + 1)]
 
     def _node(self, name: str, database_url: str, shared: dict[str, str]) -> Stack:

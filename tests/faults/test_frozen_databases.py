@@ -60,7 +60,7 @@ def running_gateway(
     need_service: Callable[[str], str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Gateway]:
-    url = database.create_database(f"frozen_{request.param}")
+    url = database.create_gateway_database(f"frozen_{request.param}")
     directory = tmp_path_factory.mktemp("stack")
     if request.param == "direct":
         with Gateway(Stack(directory, database_url=url, environment=QUICK), running_fake) as gateway:

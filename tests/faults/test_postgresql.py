@@ -60,7 +60,7 @@ def running_gateway(
     running_fake: FakeProvider,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Gateway]:
-    url = database.create_database("faults").replace(f":{database.port}/", f":{proxy.port}/")
+    url = database.create_gateway_database("faults").replace(f":{database.port}/", f":{proxy.port}/")
     stack = Stack(tmp_path_factory.mktemp("stack"), database_url=url, environment=QUICK)
     with Gateway(stack, running_fake) as gateway:
         yield gateway

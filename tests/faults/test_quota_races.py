@@ -30,7 +30,7 @@ def gateway(request: pytest.FixtureRequest, fake: FakeProvider, tmp_path: Path) 
     url = ""
     if request.param == "postgresql":
         server: PostgreSQL = request.getfixturevalue("postgresql")
-        url = server.create_database(f"races_{uuid4().hex}")
+        url = server.create_gateway_database(f"races_{uuid4().hex}")
     environment = {**QUICK, "WEB_WORKERS": "2"}
     with Gateway(Stack(tmp_path / "stack", database_url=url, environment=environment), fake) as gateway:
         yield gateway

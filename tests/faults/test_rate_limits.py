@@ -59,7 +59,7 @@ def pair(
     with ExitStack() as servers:
         if backend == "postgresql":
             postgresql: PostgreSQL = request.getfixturevalue("postgresql")
-            database_url = postgresql.create_database("rate_limits")
+            database_url = postgresql.create_gateway_database("rate_limits")
         if backend == "redis":
             need_service("Redis")
             redis = Redis(directory / "redis")

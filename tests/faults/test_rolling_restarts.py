@@ -90,10 +90,10 @@ class Clients:
 
 @pytest.mark.timeout(300)
 def test_no_request_fails_while_one_node_after_the_other_is_restarted(
-    need_service: Callable[[str], str], postgresql_url: str, tmp_path: Path
+    need_service: Callable[[str], str], gateway_postgresql_url: str, tmp_path: Path
 ) -> None:
     with (
-        two_nodes(tmp_path, postgresql_url) as nodes,
+        two_nodes(tmp_path, gateway_postgresql_url) as nodes,
         balanced(need_service("nginx"), tmp_path / "nginx", nodes) as url,
     ):
         form = {"file": ("kept.txt", b"kept"), "purpose": (None, "user_data")}

@@ -10,7 +10,6 @@ from typing import Any
 
 import psycopg_pool
 import pytest
-from django.core.management import call_command
 from django.db import connections
 
 from files_app.models import File, Organization, ProviderAccount
@@ -42,13 +41,6 @@ def _close(wrapper: Any) -> None:
     wrapper.close()
     if wrapper.vendor == "postgresql":
         wrapper.close_pool()
-
-
-def migrate(url: str) -> str:
-    """Make the tables in an empty database; return its URL."""
-    with other_database(url):
-        call_command("migrate", verbosity=0)
-    return url
 
 
 def empty() -> None:

@@ -13,14 +13,14 @@ from pytest_django import DjangoDbBlocker
 from pytest_django.fixtures import Settings
 
 from gateway import settings as shipped
-from tests.files_app.pooled import Lent, migrate, other_database
+from tests.files_app.pooled import Lent, other_database
 
 PASSWORD = "a-long-enough-password"
 
 
 @pytest.fixture
 def lent(
-    postgresql_url: str,
+    gateway_postgresql_url: str,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
     django_db_blocker: DjangoDbBlocker,
@@ -28,7 +28,7 @@ def lent(
     settings.PASSWORD_HASHERS = shipped.PASSWORD_HASHERS
     lent = Lent()
     lent.watch(monkeypatch)
-    with django_db_blocker.unblock(), other_database(migrate(postgresql_url)):
+    with django_db_blocker.unblock(), other_database(gateway_postgresql_url):
         yield lent
 
 

@@ -109,7 +109,8 @@ class World:
         if self.kind == "postgresql":
             self.database = self._serve(PostgreSQL(self.directory / "postgresql"))
             self.broker = self._serve(Redis(self.directory / "redis"))
-            urls = {"database_url": self.database.create_database("soak"), "broker_url": self.broker.url}
+            url = self.database.create_gateway_database("soak")
+            urls = {"database_url": url, "broker_url": self.broker.url}
         self.s3 = self._serve(Weed(self.directory / "weed"))
         self.s3.client().create_bucket(Bucket=BUCKET)  # type: ignore[no-untyped-call]
         self.gcs = self._serve(FakeGCS(self.directory / "gcs"))

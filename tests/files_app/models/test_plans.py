@@ -27,7 +27,7 @@ from files_app.services.reading.lookup import find_file
 from files_app.services.retention.enforcement import Going, preview
 from files_app.services.tenants.staff import EVERYTHING
 from files_app.services.uploads.failure import give_up_stuck
-from tests.files_app.pooled import migrate, other_database
+from tests.files_app.pooled import other_database
 from tests.servers import PostgreSQL
 
 #: Those that have the order of lists; where an organization has half of all files, either is as good.
@@ -40,9 +40,8 @@ LARGE = ("files_app_file", "files_app_filecopy", "files_app_auditevent")
 def full_index(
     postgresql: PostgreSQL, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
-    url = postgresql.create_database("plans")
+    url = postgresql.create_gateway_database("plans")
     with django_db_blocker.unblock():
-        migrate(url)
         fill(url, Size(files=30_000, organizations=200))
         with other_database(url):
             get_user_model().objects.create_superuser("root", password=None)

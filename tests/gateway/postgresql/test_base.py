@@ -18,16 +18,15 @@ from gateway.connections import database
 from gateway.postgresql.base import DatabaseWrapper
 from tests.files_app.cast import Tenant, local_account, make_tenant
 from tests.files_app.client import Reply
-from tests.files_app.pooled import empty, migrate, other_database
+from tests.files_app.pooled import empty, other_database
 from tests.servers import PostgreSQL
 
 Cut = Callable[[], None]
 
 
 @pytest.fixture(scope="module")
-def url(postgresql: PostgreSQL, django_db_blocker: DjangoDbBlocker) -> str:
-    with django_db_blocker.unblock():
-        return migrate(postgresql.create_database("cut"))
+def url(postgresql: PostgreSQL) -> str:
+    return postgresql.create_gateway_database("cut")
 
 
 @pytest.fixture(params=["true", "false"], ids=["pool", "no pool"])

@@ -33,7 +33,7 @@ from providers.transports import disk
 from tests.fake_provider import FakeProvider, behaviours
 from tests.files_app.cast import Tenant, deliver_deletes, local_account, make_tenant, openai_account
 from tests.files_app.forms import encode, expiry_parts, file_part, purpose_part
-from tests.files_app.pooled import Lent, empty, migrate, other_database
+from tests.files_app.pooled import Lent, empty, other_database
 from tests.files_app.rows import force
 from tests.servers import PostgreSQL
 
@@ -71,9 +71,8 @@ class Outside:
 
 
 @pytest.fixture(scope="module")
-def migrated(postgresql: PostgreSQL, django_db_blocker: DjangoDbBlocker) -> str:
-    with django_db_blocker.unblock():
-        return migrate(postgresql.create_database("pooled"))
+def migrated(postgresql: PostgreSQL) -> str:
+    return postgresql.create_gateway_database("pooled")
 
 
 @pytest.fixture

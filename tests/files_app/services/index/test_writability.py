@@ -10,16 +10,15 @@ from pytest_django import DjangoDbBlocker
 from files_app.models import ApiKey
 from files_app.services.tenants import keys
 from tests.files_app.cast import Tenant, local_account, make_tenant
-from tests.files_app.pooled import migrate, other_database
-from tests.servers import PostgreSQL
+from tests.files_app.pooled import other_database
 
 READ_ONLY = "?options=-c%20default_transaction_read_only%3Don"
 
 
 @pytest.fixture
-def url(postgresql_url: str, postgresql: PostgreSQL, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+def url(gateway_postgresql_url: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
     with django_db_blocker.unblock():
-        yield migrate(postgresql_url)
+        yield gateway_postgresql_url
 
 
 def test_files_are_read_and_changes_may_be_tried_again(url: str) -> None:

@@ -21,15 +21,14 @@ from files_app.services.index.callers import system_caller
 from files_app.services.reading.listing import FileFilters
 from files_app.services.retention import holds
 from tests.files_app.cast import Tenant, counters, local_account, make_tenant
-from tests.files_app.pooled import empty, migrate, other_database
+from tests.files_app.pooled import empty, other_database
 from tests.processes import wait_until
 from tests.servers import PostgreSQL
 
 
 @pytest.fixture(scope="module")
-def migrated(postgresql: PostgreSQL, django_db_blocker: DjangoDbBlocker) -> str:
-    with django_db_blocker.unblock():
-        return migrate(postgresql.create_database("races"))
+def migrated(postgresql: PostgreSQL) -> str:
+    return postgresql.create_gateway_database("races")
 
 
 @pytest.fixture
