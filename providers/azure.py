@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeGuard
 from urllib.parse import urlencode
 
 from providers.base import AccountConfig, Setting
@@ -22,6 +23,9 @@ ENTRA_CREDENTIALS: Final = ("tenant_id", "client_id", "client_secret")
 
 #: A token is renewed this long before it ends, so that none ends on its way.
 RENEWAL_MARGIN_SECONDS: Final = 300
+
+#: How many tokens, the last ones, are struck out of what is shown.
+_TOKENS_STRUCK: Final = 8
 
 MIN_EXPIRY_SECONDS: Final = 1_209_600
 
@@ -81,6 +85,8 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
         super().__init__(account)
         self._token: _Token | None = None
         self._token_lock = threading.Lock()
+        #: Errors of calls that began with an older one may still show it.
+        self._tokens_given: deque[str] = deque(maxlen=_TOKENS_STRUCK)
         version = self.text_option("api_version")
         self.dialect = Dialect(page_size=1_000, query={} if version == "v1" else {"api-version": version})
         self.capabilities = replace(self.capabilities, expiry=self._expiry())
@@ -130,30 +136,32 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
                 yield each
 
     def auth_headers(self) -> dict[str, str]:
-        """Return the key or a token, never both."""
-        if key := self.account.credentials.get("api_key"):
-            return {"api-key": key}
-        return {"Authorization": f"Bearer {self._entra_token()}"}
+        """Return the key; a token is each request's own."""
+        key = self.account.credentials.get("api_key")
+        return {"api-key": key} if key else {}
 
     def secrets(self) -> Iterator[str]:
-        """The token is as good as what it was given for."""
+        """A token is as good as what it was given for."""
         yield from super().secrets()
-        if self._token is not None:
-            yield self._token.value
+        yield from tuple(self._tokens_given)
 
     def send(
         self, operation: Operation, request: Request, *, expected: Collection[int] = range(200, 300)
     ) -> Response:
         """Send; with a fresh token once more when Entra's was refused and nothing was consumed by sending."""
-        try:
+        if self.account.credentials.get("api_key"):
             return super().send(operation, request, expected=expected)
+        used = self._entra_token()
+        try:
+            return self.send_bare(operation, _borne_by(used, request), expected=expected)
         except CredentialsError as exc:
-            if exc.status_code != 401 or self._token is None:
+            if exc.status_code != 401:
                 raise
-            self._token = None
+            if self._token is used:
+                self._token = None
             if isinstance(request.body, StreamBody) and request.body.started:
                 raise
-            return super().send(operation, request, expected=expected)
+            return self.send_bare(operation, _borne_by(self._entra_token(), request), expected=expected)
 
     def _expiry(self) -> Expiry:
         """Return how files expire; whether the dated dialect refuses or ignores it is not documented."""
@@ -164,12 +172,24 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
     def _is_v1(self) -> bool:
         return self.text_option("api_version") in _V1_VERSIONS
 
-    def _entra_token(self) -> str:
-        with self._token_lock:
-            token = self._token
-            if token is None or time.monotonic() >= token.renew_at:
-                token = self._token = self._fetch_token()
-            return token.value
+    def _entra_token(self) -> _Token:
+        """Return a token that is good for a while yet.
+
+        One thread asks for it and the others wait, but not behind each other for one that gets no answer.
+        """
+        if _is_good(token := self._token):
+            return token
+        is_first = self._token_lock.acquire(timeout=self.account.environment.limits.call_timeout_seconds)
+        try:
+            if _is_good(token := self._token):
+                return token
+            token = self._fetch_token()
+            self._tokens_given.append(token.value)
+            self._token = token
+            return token
+        finally:
+            if is_first:
+                self._token_lock.release()
 
     def _fetch_token(self) -> _Token:
         """Ask Entra ID for a token by client credentials.
@@ -205,3 +225,11 @@ class AzureOpenAIDriver(OpenAICompatibleDriver):
             raise CredentialsError(
                 f"Entra ID gave no token: {exc.message}", status_code=exc.status_code
             ) from exc
+
+
+def _borne_by(token: _Token, request: Request) -> Request:
+    return replace(request, headers={"Authorization": f"Bearer {token.value}", **request.headers})
+
+
+def _is_good(token: _Token | None) -> TypeGuard[_Token]:
+    return token is not None and time.monotonic() < token.renew_at

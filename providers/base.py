@@ -117,6 +117,7 @@ class Driver(ABC):
 
     def __init__(self, account: AccountConfig) -> None:
         self.account = account
+        self._known_disclosure: tuple[object, Disclosure] | None = None
         self.check_configuration()
 
     def create_file(self, upload: Upload) -> RemoteFile:
@@ -260,7 +261,12 @@ class Driver(ABC):
             yield from chunks
 
     def _disclosure(self) -> Disclosure:
-        return Disclosure(self.secrets(), self.sent_values())
+        """Return what strikes out the secrets of now; it is made anew when one is added."""
+        secrets = tuple(self.secrets()), tuple(self.sent_values())
+        known = self._known_disclosure
+        if known is None or known[0] != secrets:
+            known = self._known_disclosure = secrets, Disclosure(*secrets)
+        return known[1]
 
     def secrets(self) -> Iterator[str]:
         """Yield what no text from the provider may show, wherever it stands."""

@@ -71,7 +71,7 @@ def nothing_remembered() -> None:
     """A rolled back test gives its rows' keys to the next one: what the process knows of them must go too."""
     from django.core.cache import cache  # Django is set up by now
 
-    from files_app.services.accounts import breakers, selection
+    from files_app.services.accounts import breakers, drivers, selection
     from files_app.services.index.metering import traffic
     from files_app.services.index.recent import recent_organization
     from files_app.services.tenants import keys, throttle
@@ -82,6 +82,7 @@ def nothing_remembered() -> None:
     selection.forget_recent_accounts()
     recent_organization.forget()
     breakers.forget_breakers()
+    drivers.forget_drivers()
     throttle.forget_counts()
     traffic.forget_counts()
     probes.exposition.forget()

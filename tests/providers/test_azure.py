@@ -210,6 +210,17 @@ class TestEntra:
         driver.list_files()
         assert entra.issued == 2
 
+    def test_a_token_that_was_given_up_is_shown_by_no_error(self) -> None:
+        def quoting(sent: Sent) -> Answer:
+            if sent.path.endswith("/token"):
+                return Answer({"access_token": "opaque-token-of-entra", "expires_in": 3_600})
+            return Answer({"error": {"message": sent.headers["Authorization"].split()[1]}}, 401)
+
+        driver, _ = build(AzureOpenAIDriver, quoting, options={"endpoint": ENDPOINT}, credentials=ENTRA)
+        with pytest.raises(CredentialsError) as caught:
+            driver.create_file(UploadSource(b"x").upload)
+        assert "opaque-token-of-entra" not in caught.value.message
+
     def test_threads_share_a_token(self) -> None:
         entra = Entra()
         driver, _ = entra_driver(entra)

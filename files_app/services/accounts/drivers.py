@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
@@ -103,12 +105,57 @@ def driver_for(
 ) -> Driver:
     """Return a driver for the account. Raises ProviderConfigurationError.
 
+    The same one while nothing that it is made of has changed, for all threads; a provider's API has no more
+    to say than the account does. A store's looks at disk and network when it is made, and is made each time.
+
     credentials: take these instead of the stored ones, for an account that is not saved yet.
     asks_anyway: also when the provider has not answered lately, for somebody who looks into it.
     """
-    door = _Door(account, asks_anyway=asks_anyway)
     stored = secrets.unseal(account) if credentials is None else credentials
     resolved = {name: secrets.resolve(value) for name, value in stored.items()}
+    is_plain = credentials is None and not asks_anyway and account.pk is not None
+    if not (is_plain and account.is_at_provider):
+        return _build(account, resolved, asks_anyway=asks_anyway)
+    made_of = _ingredients(account, resolved)
+    found = _built.get(account.pk)
+    if found is not None and found[0] == made_of:
+        return found[1]
+    own = _snapshot(account)
+    driver = _build(own, resolved)
+    if len(_built) >= _MOST_BUILT:
+        _built.clear()
+    _built[account.pk] = _ingredients(own, resolved), driver
+    return driver
+
+
+#: By the account's primary key: what a driver was made of, and the driver.
+_built: Final[dict[int, tuple[tuple[object, ...], Driver]]] = {}
+_MOST_BUILT: Final = 1_000
+
+
+def forget_drivers() -> None:
+    """Build each driver anew when it is next wanted."""
+    _built.clear()
+
+
+def _ingredients(account: ProviderAccount, resolved: Mapping[str, str]) -> tuple[object, ...]:
+    """Return all that a driver and its door are made of. resolved: what references lead to now."""
+    return (
+        *(account.driver, account.name, account.options, account.credentials, resolved),
+        *(account.organization_id, account.disk_segment, account.is_operators),
+        *(environment(account.is_operators), shared_transport(account.is_operators)),
+    )
+
+
+def _snapshot(account: ProviderAccount) -> ProviderAccount:
+    """Return the account as it is now, whatever becomes of the caller's instance."""
+    taken = copy.copy(account)
+    taken.options = copy.deepcopy(account.options)
+    return taken
+
+
+def _build(account: ProviderAccount, resolved: Mapping[str, str], *, asks_anyway: bool = False) -> Driver:
+    door = _Door(account, asks_anyway=asks_anyway)
     config = AccountConfig(
         name=account.name,
         options=account.options,
