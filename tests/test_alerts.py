@@ -58,6 +58,28 @@ CASES: Mapping[str, tuple[dict[str, str], str, dict[str, str]]] = {
         "FilesGatewaySyncFails",
         {"driver": "openai", "organization": "acme", "provider": "main"},
     ),
+    "events that were given up": (
+        {'files_gateway_dead_webhooks{organization="acme"}': "2x120"},
+        "FilesGatewayDeadWebhooks",
+        {"organization": "acme"},
+    ),
+    "events that were given up, without a token": (
+        {"files_gateway_dead_webhooks": "0x100 2x20"},
+        "FilesGatewayDeadWebhooks",
+        {},
+    ),
+    "events that arrive late": ({"files_gateway_late_webhooks": "2x120"}, "FilesGatewayWebhooksLate", {}),
+    "an endpoint that was away for an hour and a bit": (
+        {"files_gateway_late_webhooks": "0x90 2x20 0x10"},
+        "",
+        {},
+    ),
+    "an endpoint that is gone": (
+        {"files_gateway_gone_webhook_endpoints": "1x120"},
+        "FilesGatewayWebhookGone",
+        {},
+    ),
+    "a stuck job": ({"files_gateway_stuck_jobs": "1x120"}, "FilesGatewayJobStuck", {}),
     "requests that fail": (
         {'files_gateway_requests_total{status="502"}': "0+6x120"},
         "FilesGatewayErrors",

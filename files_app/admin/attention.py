@@ -9,14 +9,16 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from files_app.admin.bulk import MAX_ROWS
+from files_app.admin.filters import GIVEN_UP, LATE
 from files_app.admin.requests import reach_for
 from files_app.models import CopyState
 from files_app.services.operations.attention import Item, Trouble, attention
 from files_app.services.operations.findings import Finding, Level
 
 _ACCOUNT_TROUBLES = frozenset({Trouble.SILENT, Trouble.CREDENTIALS, Trouble.SYNC, Trouble.SHARED})
-#: Findings of the background that `attention` has account by account.
-_TOLD_BY_ACCOUNT = frozenset({"sync", "deletions"})
+_WEBHOOK_TROUBLES = frozenset({Trouble.WEBHOOK_DEAD, Trouble.WEBHOOK_GONE, Trouble.WEBHOOK_LATE})
+#: Findings of the background that `attention` has one by one.
+_TOLD_ONE_BY_ONE = frozenset({"sync", "deletions", "jobs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def lines_of(request: HttpRequest, findings: Iterable[Finding]) -> list[Line]:
             (Verb("System", reverse("admin:system")),),
         )
         for finding in findings
-        if finding.fix and finding.area not in _TOLD_BY_ACCOUNT
+        if finding.fix and finding.area not in _TOLD_ONE_BY_ONE
     ]
     items = [item for item in attention(reach_for(request)) if _may_see(request, item)]
     rest = [Line(item.is_critical, item.subject, item.detail, tuple(_verbs(request, item))) for item in items]
@@ -60,6 +62,10 @@ def _may_see(request: HttpRequest, item: Item) -> bool:
         return request.user.has_perm("files_app.view_provideraccount")
     if item.trouble == Trouble.QUOTA:
         return request.user.has_perm("files_app.view_organization")
+    if item.trouble in _WEBHOOK_TROUBLES:
+        return request.user.has_perm("files_app.view_webhookdelivery")
+    if item.trouble == Trouble.JOB:
+        return request.user.has_perm("files_app.view_file")
     return item.trouble == Trouble.SECRETS or request.user.has_perm("files_app.view_filecopy")
 
 
@@ -75,6 +81,16 @@ def _verbs(request: HttpRequest, item: Item) -> Iterator[Verb]:
             yield Verb("Look", f"{_deletions()}?account={item.account.pk if item.account else ''}")
         case Trouble.UNCONFIRMED:
             yield Verb("Look", f"{_deletions()}?state={CopyState.UNCONFIRMED}")
+        case Trouble.JOB:
+            yield Verb("Look", reverse("admin:files_app_filejob_change", args=[item.job_pk]))
+        case Trouble.WEBHOOK_DEAD:
+            yield from _webhook_verbs(request, item, GIVEN_UP)
+        case Trouble.WEBHOOK_LATE:
+            yield from _webhook_verbs(request, item, LATE)
+        case Trouble.WEBHOOK_GONE:
+            page = reverse("admin:files_app_webhookendpoint_change", args=[item.webhook_pk])
+            may_switch = request.user.has_perm("files_app.change_webhookendpoint")
+            yield Verb("Switch on or leave off" if may_switch else "Open", page)
         case _:
             yield from _account_verbs(request, item)
 
@@ -95,6 +111,14 @@ def _dead_verbs(request: HttpRequest, item: Item) -> Iterator[Verb]:
     listed = f"{_deletions()}?state={CopyState.DEAD}&account={item.account.pk if item.account else ''}"
     if request.user.has_perm("files_app.change_filecopy") and item.waiting <= MAX_ROWS:
         yield Verb(f"Retry {item.waiting}", listed, "retry_deletions")
+    yield Verb("Why", listed)
+
+
+def _webhook_verbs(request: HttpRequest, item: Item, state: str) -> Iterator[Verb]:
+    log = reverse("admin:files_app_webhookdelivery_changelist")
+    listed = f"{log}?state={state}&endpoint={item.webhook_pk}"
+    if request.user.has_perm("files_app.change_webhookdelivery") and item.waiting <= MAX_ROWS:
+        yield Verb(f"Send {item.waiting} again", listed, "resend_webhooks")
     yield Verb("Why", listed)
 
 

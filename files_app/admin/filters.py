@@ -26,6 +26,8 @@ OF_NEWEST = "of_newest"
 SINCE, UNTIL = "since", "until"
 #: What takes order and page off an address; Django's `remove` takes all that begins with a name.
 AT_THE_START: Mapping[str, Any] = {ORDER_VAR: None, PAGE_VAR: None}
+#: What the log of webhooks is filtered by besides states: what somebody has to look at.
+GIVEN_UP, LATE = "given_up", "late"
 #: As many digits as no primary key has.
 MAX_DIGITS = 19
 

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from files_app.admin.base import ReadOnlyAdmin
 from files_app.admin.bulk import BulkAction, as_admin_action
-from files_app.admin.filters import ChoiceFilter, NumberFilter, OrganizationFilter
+from files_app.admin.filters import GIVEN_UP, LATE, ChoiceFilter, NumberFilter, OrganizationFilter
 from files_app.admin.formatting import NOTHING, badge, identifier, shown_age, two_lines
 from files_app.admin.pages import page
 from files_app.admin.requests import caller_of, reach_for
@@ -42,7 +42,15 @@ class DeliveryStateFilter(ChoiceFilter):
     column = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(state.value, state.value) for state in DeliveryState]
+        states = [(state.value, state.value) for state in DeliveryState]
+        return [*states, (LATE, "tried for more than an hour"), (GIVEN_UP, "given up this week")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() == GIVEN_UP:
+            return queryset & WebhookDelivery.objects.given_up()
+        if self.value() == LATE:
+            return queryset & WebhookDelivery.objects.late()
+        return super().queryset(request, queryset)
 
 
 class KindFilter(ChoiceFilter):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
 from typing import ClassVar
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from files_app.models.organizations import ApiKey, Organization
@@ -39,6 +40,8 @@ class ItemResult(models.TextChoices):
 
 
 UNFINISHED_JOBS = (JobStatus.QUEUED, JobStatus.RUNNING)
+#: A job that nobody works on, and that has not moved for so long, is stuck.
+STUCK_AFTER = timedelta(minutes=15)
 
 
 class FileJobQuerySet(models.QuerySet["FileJob"]):
@@ -60,6 +63,11 @@ class FileJobQuerySet(models.QuerySet["FileJob"]):
         """Return unfinished jobs that nobody works on, in database time."""
         return self.unfinished().exclude(lease_expires_at__gt=Now())
 
+    def stuck(self) -> FileJobQuerySet:
+        """Return jobs that nobody works on, though they have waited for long."""
+        moved = self.free_to_take().annotate(moved_at=Coalesce("progressed_at", "created_at"))
+        return moved.filter(moved_at__lt=timezone.now() - STUCK_AFTER)
+
 
 class FileJob(models.Model):
     """One order for many files, which were written down when it was given.
@@ -67,8 +75,8 @@ class FileJob(models.Model):
     public_id: by which the API knows it. organization: whose client asked; None for staff and commands.
     arguments: what `kind` needs besides, such as `expires_at` in ISO 8601. filters, described: which files it
     is for, as the API says it, and in words. actor, actor_type, ip, request_id: who asked, for the audit
-    trail. files, bytes: of all; done_files, done_bytes, refused_files: so far. idempotency_key, fingerprint:
-    of a client that may ask twice.
+    trail. files, bytes: of all; done_files, done_bytes, refused_files: so far, the last
+    of them at progressed_at. idempotency_key, fingerprint: of a client that may ask twice.
     """
 
     public_id = models.CharField(max_length=64, unique=True)
@@ -93,6 +101,7 @@ class FileJob(models.Model):
     done_bytes = models.BigIntegerField(default=0)
     refused_files = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
+    progressed_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     idempotency_key = models.CharField(max_length=255, null=True)  # noqa: DJ001  # unique where there is one
     fingerprint = models.CharField(max_length=64, blank=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import ClassVar
 
 from django.db import models
@@ -14,6 +15,12 @@ from files_app.models.organizations import NAME_VALIDATOR, Organization
 from files_app.models.states import StatefulModel, StatefulQuerySet, Transitions
 
 MAX_URL_CHARACTERS = 2_048
+#: So long an event is tried.
+GIVE_UP_AFTER = timedelta(hours=24)
+#: An event that was tried for so long and has not arrived is late.
+LATE_AFTER = timedelta(hours=1)
+#: So long after it was given up, somebody has to look at an event; the log has it for longer.
+GIVEN_UP_LATELY = timedelta(days=7)
 
 
 class EventKind(models.TextChoices):
@@ -38,6 +45,14 @@ SUBSCRIBABLE = tuple(kind.value for kind in EventKind if kind is not EventKind.T
 def all_kinds() -> list[str]:
     """Return every kind that an endpoint may ask for: what it is told unless somebody narrows it."""
     return list(SUBSCRIBABLE)
+
+
+class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
+    """Endpoints."""
+
+    def gone(self) -> WebhookEndpointQuerySet:
+        """Return those that the gateway switched off, and nobody has said since that this is right."""
+        return self.filter(is_enabled=False).exclude(disabled_reason="")
 
 
 class WebhookEndpoint(models.Model):
@@ -65,6 +80,8 @@ class WebhookEndpoint(models.Model):
     paused_until = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    objects = WebhookEndpointQuerySet.as_manager()
+
     class Meta:
         ordering: ClassVar = ["organization", "name"]
         constraints: ClassVar = [
@@ -73,6 +90,11 @@ class WebhookEndpoint(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def full_name(self) -> str:
+        """Its name with its organization's."""
+        return f"{self.organization.name}/{self.name}"
 
     @property
     def is_overlapping(self) -> bool:
@@ -111,6 +133,20 @@ class WebhookDeliveryQuerySet(StatefulQuerySet["WebhookDelivery"]):
             next_attempt_at__lte=Now(),
         ).order_by("next_attempt_at", "pk")
 
+    def late(self) -> WebhookDeliveryQuerySet:
+        """Return what was tried for long, and has not arrived where it is wanted."""
+        tried_long = timezone.now() + GIVE_UP_AFTER - LATE_AFTER
+        return self.filter(endpoint__is_enabled=True, state=DeliveryState.PENDING, give_up_at__lt=tried_long)
+
+    def given_up(self) -> WebhookDeliveryQuerySet:
+        """Return what was given up lately where it is wanted: nobody tries it again by itself.
+
+        A test that failed has told so whoever made it.
+        """
+        lately = timezone.now() - GIVEN_UP_LATELY
+        wanted = self.filter(endpoint__is_enabled=True).exclude(kind=EventKind.TEST)
+        return wanted.filter(state=DeliveryState.DEAD, state_changed_at__gt=lately)
+
 
 class WebhookDelivery(StatefulModel):
     """One event for one endpoint: the outbox entry while `pending`, and the log afterwards.
@@ -148,6 +184,11 @@ class WebhookDelivery(StatefulModel):
                 fields=["endpoint", "next_attempt_at"],
                 condition=Q(state="pending"),
                 name="webhook_due",
+            ),
+            models.Index(
+                fields=["endpoint", "state_changed_at"],
+                condition=Q(state="dead"),
+                name="webhook_dead",
             ),
             models.Index(fields=["endpoint", "-created_at", "-id"], name="webhook_log"),
             models.Index(fields=["-created_at", "-id"], name="webhook_by_time"),

@@ -2,21 +2,26 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Count, Min, Sum
+from django.db.models import Count, Min, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 
 from files_app.models import (
     CopyState,
+    DeliveryState,
     DueTime,
     File,
     FileCopy,
+    FileJob,
     FileState,
     OpenBreaker,
     Organization,
     ProviderAccount,
+    WebhookDelivery,
+    WebhookEndpoint,
 )
 from files_app.models.accounts import SHARED
 from files_app.observability.metrics import GaugeSource
@@ -96,6 +101,41 @@ def breaker_gauges(by_account: bool) -> Iterator[GaugeMetricFamily]:
     yield gauge
 
 
+def webhook_gauges(by_organization: bool) -> Iterator[GaugeMetricFamily]:
+    """Count events that do not arrive, and endpoints that the gateway switched off."""
+    rows, endpoints = WebhookDelivery.objects, WebhookEndpoint.objects
+    pending = rows.filter(state=DeliveryState.PENDING, endpoint__is_enabled=True)
+    for name, found, owner, text in (
+        ("pending_webhooks", pending, _OF_ENDPOINT, "Events that wait for an endpoint to take them."),
+        ("late_webhooks", rows.late(), _OF_ENDPOINT, "Events that were tried for more than an hour."),
+        ("dead_webhooks", rows.given_up(), _OF_ENDPOINT, "Events that were given up within the last week."),
+        ("gone_webhook_endpoints", endpoints.gone(), "organization__name", "Endpoints that answered 410."),
+    ):
+        yield _counted(f"files_gateway_{name}", text, found, owner if by_organization else "")
+
+
+_OF_ENDPOINT = "endpoint__organization__name"
+
+
+def _counted(name: str, text: str, rows: QuerySet[Any], owner: str) -> GaugeMetricFamily:
+    """Count rows by their organization, whose name is at `owner`; without it in one sum."""
+    if not owner:
+        return GaugeMetricFamily(name, text, value=rows.count())
+    gauge = GaugeMetricFamily(name, text, labels=["organization"])
+    for organization, count in rows.order_by().values_list(owner).annotate(Count("pk")):
+        gauge.add_metric([organization], count)
+    return gauge
+
+
+def job_gauges(by_organization: bool) -> Iterator[GaugeMetricFamily]:
+    """Count jobs on many files that are not done."""
+    for name, rows, text in (
+        ("unfinished_jobs", FileJob.objects.unfinished(), "Jobs on many files that are not done."),
+        ("stuck_jobs", FileJob.objects.stuck(), "Jobs on many files that nobody goes on with."),
+    ):
+        yield GaugeMetricFamily(f"files_gateway_{name}", text, value=rows.count())
+
+
 def quota_gauges(by_organization: bool) -> Iterator[GaugeMetricFamily]:
     """Report what organizations use, each by its name or all in one sum."""
     labels = ["organization"] if by_organization else []
@@ -114,6 +154,8 @@ GAUGE_SOURCES: tuple[GaugeSource, ...] = (
     lag_gauges,
     sharing_gauges,
     breaker_gauges,
+    webhook_gauges,
+    job_gauges,
     quota_gauges,
     *STATE_SOURCES,
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -18,10 +19,15 @@ from contextlib import contextmanager, suppress
 class Deadline:
     """Knows the socket that a thread uses now, by a descriptor of its own: TLS takes the socket's over."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._ends = time.monotonic() + seconds
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self.is_over = False
+
+    def left(self) -> float:
+        """Return how many seconds there are left, 0 when the time is over."""
+        return 0.0 if self.is_over else max(0.0, self._ends - time.monotonic())
 
     def watch(self, used: socket.socket) -> None:
         """Shut this one down when the time is over, and not the one before it."""
@@ -65,7 +71,7 @@ def current() -> Deadline | None:
 @contextmanager
 def cut_after(seconds: float) -> Iterator[Deadline]:
     """End what the block's thread waits for over a guarded connection once so much time has passed."""
-    deadline = Deadline()
+    deadline = Deadline(seconds)
     timer = threading.Timer(seconds, deadline.end)
     timer.daemon = True
     _of_thread.deadline = deadline

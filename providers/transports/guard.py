@@ -104,7 +104,10 @@ class GuardedConnection(HTTPConnection):
             try:
                 return _watched(
                     create_connection(
-                        (address, self.port), self.timeout, self.source_address, self.socket_options
+                        (address, self.port),
+                        _patience(self.timeout),
+                        self.source_address,
+                        self.socket_options,
                     )
                 )
             except OSError as exc:  # the next address may do: a broken IPv6 route times out, IPv4 works
@@ -158,6 +161,19 @@ def _watched(sock: socket.socket) -> socket.socket:
     if (deadline := deadlines.current()) is not None:
         deadline.watch(sock)
     return sock
+
+
+def _patience(timeout: Any) -> Any:
+    """Return how long a connection may take to stand: a name may have many addresses where nobody answers.
+
+    Raises TimeoutError when the call's deadline, if it has one, is over.
+    """
+    deadline = deadlines.current()
+    if deadline is None:
+        return timeout
+    if not (left := deadline.left()):
+        raise TimeoutError("the time for the whole call is over")
+    return left if timeout is None else min(timeout, left)
 
 
 def _is_readable(sock: socket.socket) -> bool:

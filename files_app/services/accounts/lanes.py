@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,13 +39,14 @@ _OF_THEIR_OWN = frozenset({Work.DELETES, Work.WEBHOOKS})
 class Job:
     """Work for one account, or for a webhook's endpoint, whose primary key stands in its place.
 
-    do: returns True when there is more to do after the others have had their turn. began:
-    `time.monotonic()` of its start, 0 while it waits.
+    do: returns True when there is more to do after the others have had their turn. owner: whose endpoint it
+    is, an organization's primary key. began: `time.monotonic()` of its start, 0 while it waits.
     """
 
     work: Work
     account_pk: int
     do: Callable[[], bool]
+    owner: int | None = None
     began: float = 0.0
 
 
@@ -56,7 +57,8 @@ class Lane:
     translation or an index of lines, the others for its deletes, and one of either at least. Offers beyond
     that are refused and not kept: what is due is in the database, whose turn comes again. Deletes, webhooks
     and the rest are taken in turn. The rest, which may take minutes, has half of the threads at most;
-    webhooks, whose endpoints may hang, have a quarter, and each endpoint one.
+    webhooks, whose endpoints may hang, have a quarter, each endpoint one, and one organization's endpoints
+    all but one; whose organization has the fewest threads has the next.
     """
 
     def __init__(self, threads: int) -> None:
@@ -64,6 +66,7 @@ class Lane:
         self._deletes_each = max(1, threads // 4 - 1)
         self._most_others = max(1, threads // 2)
         self._most_webhooks = max(1, threads // 4)
+        self._most_of_owner = max(1, self._most_webhooks - 1)
         self._deletes: deque[Job] = deque()
         self._webhooks: deque[Job] = deque()
         self._others: deque[Job] = deque()
@@ -82,12 +85,12 @@ class Lane:
         """Whether no more is taken, so that work in pieces ends with the piece in hand."""
         return self._is_closing
 
-    def offer(self, work: Work, account_pk: int, do: Callable[[], bool]) -> bool:
+    def offer(self, work: Work, account_pk: int, do: Callable[[], bool], *, owner: int | None = None) -> bool:
         """Let a thread do it soon; False when the account has its share, or the worker stops."""
         with self._changed:
             if self._is_closing or self._has_share(work, account_pk):
                 return False
-            self._waiting(work).append(Job(work, account_pk, do))
+            self._waiting(work).append(Job(work, account_pk, do, owner))
             self._changed.notify()
             return True
 
@@ -150,8 +153,14 @@ class Lane:
         return self._deletes.popleft() if self._deletes else None
 
     def _next_webhook(self) -> Job | None:
-        running = sum(job.work is Work.WEBHOOKS for job in self._running)
-        return self._webhooks.popleft() if self._webhooks and running < self._most_webhooks else None
+        busy = Counter(job.owner for job in self._running if job.work is Work.WEBHOOKS)
+        if busy.total() >= self._most_webhooks:
+            return None
+        waiting = (job for job in self._webhooks if busy[job.owner] < self._most_of_owner)
+        job = min(waiting, key=lambda job: busy[job.owner], default=None)
+        if job is not None:
+            self._webhooks.remove(job)
+        return job
 
     def _next_other(self) -> Job | None:
         busy = [job.account_pk for job in self._running if job.work not in _OF_THEIR_OWN]
@@ -189,13 +198,13 @@ def close_lane(seconds: float) -> bool:
     return _lane is None or _lane.close(seconds)
 
 
-def offer(work: Work, account_pk: int, do: Callable[[], bool]) -> bool:
+def offer(work: Work, account_pk: int, do: Callable[[], bool], *, owner: int | None = None) -> bool:
     """Let the process's lane do it, see `Lane.offer`; without a lane it is done at once."""
     if _lane is None:
         while do():
             pass
         return True
-    return _lane.offer(work, account_pk, do)
+    return _lane.offer(work, account_pk, do, owner=owner)
 
 
 def is_closing() -> bool:

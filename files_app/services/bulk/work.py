@@ -12,6 +12,7 @@ import time
 import structlog
 from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from files_app.exceptions import FileNotFoundInIndexError, GatewayError
@@ -120,7 +121,8 @@ def _note(job: FileJob, item: FileJobItem, result: ItemResult, detail: str) -> b
     """Write down how it went for a file, and count it, if the job is still ours."""
     is_done = result == ItemResult.DONE
     counted = {"done_files": F("done_files") + 1, "done_bytes": F("done_bytes") + item.bytes}
-    if not _is_mine(job).update(**(counted if is_done else {"refused_files": F("refused_files") + 1})):
+    counts = counted if is_done else {"refused_files": F("refused_files") + 1}
+    if not _is_mine(job).update(**counts, progressed_at=Now()):
         return False
     waiting = FileJobItem.objects.filter(pk=item.pk, result=ItemResult.WAITING)
     waiting.update(result=result, detail=detail[:200])

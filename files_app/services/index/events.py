@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from django.db import transaction
@@ -18,13 +18,12 @@ from django.utils import timezone
 
 from files_app.models import EventKind, File, Organization, WebhookDelivery, WebhookEndpoint
 from files_app.models.files import FileQuerySet
+from files_app.models.webhooks import GIVE_UP_AFTER
 from files_app.services.index.broker import hint
 from files_app.services.index.file_objects import file_object
 from files_app.services.index.recent import recent_organization
 from providers.objects import RemoteFile
 
-#: So long an event is tried.
-GIVE_UP_AFTER: Final = timedelta(hours=24)
 #: Shares of the quota in use, in percent, that are told when they are reached.
 QUOTA_THRESHOLDS: Final = (80, 95, 100)
 

@@ -18,10 +18,14 @@ from files_app.models import (
     FailureKind,
     File,
     FileCopy,
+    FileJob,
     FileState,
+    JobKind,
     OpenBreaker,
     Organization,
     ProviderAccount,
+    WebhookDelivery,
+    WebhookEndpoint,
 )
 from files_app.services.accounts.disk_segments import without_segment
 from files_app.services.operations import heartbeats, lateness
@@ -47,6 +51,10 @@ class Trouble(StrEnum):
     SYNC = "sync"
     QUOTA = "quota"
     DEAD = "dead"
+    JOB = "job"
+    WEBHOOK_DEAD = "webhook_dead"
+    WEBHOOK_GONE = "webhook_gone"
+    WEBHOOK_LATE = "webhook_late"
     SHARED = "shared"
     UNCONFIRMED = "unconfirmed"
 
@@ -55,8 +63,8 @@ class Trouble(StrEnum):
 class Item:
     """One thing to look at.
 
-    subject: what it is about. detail: what is wrong there. waiting: deletes that wait at the account; they
-    are counted to a thousand and one.
+    subject: what it is about. detail: what is wrong there. waiting: deletes that wait at the account, or
+    deliveries of the webhook that are meant; they are counted to a thousand and one.
     """
 
     trouble: Trouble
@@ -65,6 +73,8 @@ class Item:
     detail: str
     account: ProviderAccount | None = None
     organization_pk: int | None = None
+    webhook_pk: int | None = None
+    job_pk: int | None = None
     waiting: int = 0
 
 
@@ -77,6 +87,8 @@ def attention(reach: Reach) -> list[Item]:
         *_late_deletes(reach),
         *_full_organizations(reach),
         *_dead(reach),
+        *_stuck_jobs(reach),
+        *_webhooks(reach),
         *_shared(reach),
         *_unconfirmed(reach),
     ]
@@ -214,9 +226,47 @@ def _dead(reach: Reach) -> Iterator[Item]:
     accounts = ProviderAccount.objects.select_related("organization").defer("credentials")
     for account in accounts.filter(pk__in=counts).order_by("pk")[:MOST]:
         number = counts[account.pk]
-        shown = f"more than {_COUNTED:,}" if number > _COUNTED else f"{number:,}"
-        detail = f"{shown} deletion{'s' if number != 1 else ''} exhausted: nobody tries again by itself"
+        detail = f"{_counted(number, 'deletion')} exhausted: nobody tries again by itself"
         yield Item(Trouble.DEAD, True, account.full_name, detail, account, waiting=number)
+
+
+def _stuck_jobs(reach: Reach) -> Iterator[Item]:
+    """Yield jobs on many files that nobody goes on with."""
+    for job in FileJob.objects.stuck().within(reach.organization_ids).order_by("pk")[:MOST]:
+        moved = age(job.progressed_at or job.created_at)
+        detail = f"has not moved since {moved}, {job.waiting_files:,} of {job.files:,} files wait"
+        title = f"{JobKind(job.kind).label.capitalize()} of {job.described}"
+        yield Item(Trouble.JOB, True, title, f"{detail}: see that a worker runs", job_pk=job.pk)
+
+
+def _webhooks(reach: Reach) -> Iterator[Item]:
+    """Yield endpoints that were not told what happened, or do not want to be."""
+    rows = WebhookDelivery.objects
+    dead, late = _by_endpoint(reach, rows.given_up()), _by_endpoint(reach, rows.late())
+    endpoints = reach.limit(WebhookEndpoint.objects.select_related("organization").defer("secrets"))
+    gone = reach.limit(WebhookEndpoint.objects.gone().select_related("organization").defer("secrets"))
+    for row in endpoints.filter(pk__in=dead).order_by("pk")[:MOST]:
+        detail = f"{_counted(dead[row.pk], 'event')} given up after a day: nobody tries again by itself"
+        yield Item(Trouble.WEBHOOK_DEAD, True, row.full_name, detail, webhook_pk=row.pk, waiting=dead[row.pk])
+    for row in gone.order_by("pk")[:MOST]:
+        detail = f"was switched off by the gateway: {row.disabled_reason}"
+        yield Item(Trouble.WEBHOOK_GONE, False, row.full_name, detail, webhook_pk=row.pk)
+    for row in endpoints.filter(pk__in=late).order_by("pk")[:MOST]:
+        waiting = _counted(late[row.pk], "event")
+        detail = f"{waiting} tried for more than an hour; the last answer is in the log"
+        yield Item(
+            Trouble.WEBHOOK_LATE, False, row.full_name, detail, webhook_pk=row.pk, waiting=late[row.pk]
+        )
+
+
+def _by_endpoint(reach: Reach, rows: QuerySet[WebhookDelivery]) -> Counter[int]:
+    mine = reach.limit(rows, "endpoint__organization")
+    return Counter(mine.order_by().values_list("endpoint", flat=True)[: _COUNTED + 1])
+
+
+def _counted(number: int, what: str) -> str:
+    shown = f"more than {_COUNTED:,}" if number > _COUNTED else f"{number:,}"
+    return f"{shown} {what}{'s' if number != 1 else ''}"
 
 
 def _shared(reach: Reach) -> Iterator[Item]:

@@ -17,7 +17,16 @@ from files_app.models import ApiKey, CopyState, File, FileCopy, Organization, Pr
 from files_app.services.accounts.rotation import check_keys
 from files_app.services.index import usage
 from files_app.services.index.transactions import DAMAGED_FIX, in_batches, says_damaged
-from files_app.services.operations import capacity, health, heartbeats, leftovers, silence, standing, tenancy
+from files_app.services.operations import (
+    capacity,
+    health,
+    heartbeats,
+    leftovers,
+    silence,
+    standing,
+    tenancy,
+    undelivered,
+)
 from files_app.services.operations.connection_test import check_connection
 from files_app.services.operations.findings import SHOWN_NAMES, Finding, ok, problem, shortened, warning
 from files_app.services.operations.heartbeats import LACK_FIX
@@ -265,6 +274,7 @@ _QUICK_CHECKS: tuple[Check, ...] = (
     _encryption,
     _deletes,
     _uploads,
+    undelivered.webhooks,
     silence.silent_accounts,
     tenancy.sharing,
     tenancy.disk_folders,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from files_app.models import FileJob
 from files_app.services.operations import heartbeats, lateness, upkeep
 from files_app.services.operations.findings import SHOWN_NAMES, Finding, ok, problem, warning
 from files_app.words import age
@@ -62,4 +63,22 @@ def late_syncs() -> Iterator[Finding]:
         )
 
 
-CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (worker, periodic_work, late_deletes, late_syncs)
+def stuck_jobs() -> Iterator[Finding]:
+    """Name the jobs on many files that nobody goes on with."""
+    for job in FileJob.objects.stuck().order_by("pk")[:SHOWN_NAMES]:
+        moved = age(job.progressed_at or job.created_at)
+        yield problem(
+            "jobs",
+            f"{job.public_id} has not moved since {moved}: {job.waiting_files:,} of {job.files:,} files wait",
+            "See that a worker runs; if one does, its log says what hinders it. "
+            f"`manage.py files cancel {job.public_id}` leaves the rest as it is.",
+        )
+
+
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    worker,
+    periodic_work,
+    late_deletes,
+    late_syncs,
+    stuck_jobs,
+)

@@ -208,11 +208,16 @@ def backoff_seconds(attempts: int) -> float:
 
 #: How long the log keeps what is over.
 KEPT: Final = timedelta(days=30)
+#: More rows of one endpoint are not kept, whether they wait or are over.
+MOST_KEPT: Final = 100_000
 _PRUNED: Final = 5_000
 
 
 def prune_deliveries() -> int:
-    """Give up what has waited too long without an attempt, and remove what is over long since."""
+    """Give up what has waited too long without an attempt, and remove what is over long since.
+
+    Of an endpoint that has too many, the oldest go first, so that none fills the disk.
+    """
     now = timezone.now()
     late = WebhookDelivery.objects.filter(
         Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=now),
@@ -220,8 +225,30 @@ def prune_deliveries() -> int:
         give_up_at__lt=now,
     )
     late.to(DeliveryState.DEAD, next_attempt_at=None)
+    removed = _remove(WebhookDelivery.objects.filter(created_at__lt=now - KEPT))
+    for pk in list(WebhookEndpoint.objects.values_list("pk", flat=True)):
+        removed += _prune_endpoint(pk)
+    return removed
+
+
+def _prune_endpoint(endpoint_pk: int) -> int:
+    rows = WebhookDelivery.objects.filter(endpoint=endpoint_pk)
+    newest_first = rows.order_by("-created_at", "-pk").values_list("created_at", flat=True)
+    border = newest_first[MOST_KEPT : MOST_KEPT + 1].first()
+    if border is None:
+        return 0
+    beyond = rows.filter(created_at__lte=border)
+    waiting = beyond.exclude(lease_expires_at__gt=timezone.now()).filter(state=DeliveryState.PENDING)
+    reason = f"given up: more than {MOST_KEPT:,} waited for this endpoint"
+    if given_up := waiting.to(DeliveryState.DEAD, next_attempt_at=None, last_error=reason):
+        log.warning("webhooks_given_up", endpoint=endpoint_pk, count=given_up)
+    return _remove(beyond)
+
+
+def _remove(rows: WebhookDeliveryQuerySet) -> int:
+    """Remove what is over of these, some at a time."""
     removed = 0
-    old = WebhookDelivery.objects.filter(created_at__lt=now - KEPT).exclude(state=DeliveryState.PENDING)
-    while pks := list(old.order_by("created_at").values_list("pk", flat=True)[:_PRUNED]):
+    over = rows.exclude(state=DeliveryState.PENDING).order_by("created_at").values_list("pk", flat=True)
+    while pks := list(over[:_PRUNED]):
         removed += WebhookDelivery.objects.filter(pk__in=pks).delete()[0]
     return removed

@@ -20,7 +20,7 @@ from files_app.models import (
     WebhookDelivery,
     WebhookEndpoint,
 )
-from files_app.models.webhooks import MAX_URL_CHARACTERS, SUBSCRIBABLE
+from files_app.models.webhooks import GIVE_UP_AFTER, MAX_URL_CHARACTERS, SUBSCRIBABLE
 from files_app.services.accounts import credentials
 from files_app.services.index import audit, events
 from files_app.services.index.callers import Caller
@@ -101,12 +101,18 @@ def change_endpoint(
 
 
 def switch_endpoint(endpoint: WebhookEndpoint, *, is_enabled: bool, caller: Caller) -> bool:
-    """Let an endpoint be told, or not; False when it was so. What waits for it goes out once it is on."""
+    """Let an endpoint be told, or not; False when it was so. What waits for it goes out once it is on.
+
+    Who switches off what the gateway has switched off already says that nobody has to look at it any more.
+    """
     values: dict[str, Any] = {"is_enabled": is_enabled, "disabled_reason": ""}
+    others = WebhookEndpoint.objects.filter(is_enabled=not is_enabled)
     if is_enabled:
         values |= {"failures": 0, "paused_until": None}
+    else:
+        others |= WebhookEndpoint.objects.gone()
     with transaction.atomic():
-        if not WebhookEndpoint.objects.filter(pk=endpoint.pk, is_enabled=not is_enabled).update(**values):
+        if not others.filter(pk=endpoint.pk).update(**values):
             return False
         _record(endpoint, AuditAction.WEBHOOK_ENABLE if is_enabled else AuditAction.WEBHOOK_DISABLE, caller)
     recent_organization.forget()
@@ -182,7 +188,7 @@ def resend(row: WebhookDelivery, *, caller: Caller) -> None:
     anew: dict[str, Any] = {
         "attempts": 0,
         "next_attempt_at": now,
-        "give_up_at": timezone.now() + events.GIVE_UP_AFTER,
+        "give_up_at": timezone.now() + GIVE_UP_AFTER,
     }
     with transaction.atomic():
         if not (rows.to(DeliveryState.PENDING, **anew) or rows.update(**anew)):
@@ -204,7 +210,7 @@ def reseal_all(*, dry_run: bool = False) -> Resealed:
     done, unreadable = 0, []
     for each in WebhookEndpoint.objects.select_related("organization").order_by("pk"):
         if not credentials.can_unseal(each.secrets):
-            unreadable.append(f"{each.organization.name}/{each.name}")
+            unreadable.append(each.full_name)
         elif not credentials.can_unseal(each.secrets, with_first=True):
             done += 1
             if not dry_run:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 
-from files_app.models import WebhookDelivery
+from django.db.models import Exists, OuterRef
+
+from files_app.models import WebhookDelivery, WebhookEndpoint
 from files_app.services.accounts import lanes
 from files_app.services.accounts.lanes import Work
 from files_app.services.webhooks.delivery import deliver
@@ -15,13 +17,19 @@ _TURN_SECONDS = 10.0
 
 def deliver_soon(endpoint_pk: int) -> bool:
     """Let a thread of this worker send what is due to an endpoint; False when one does so already."""
-    return lanes.offer(Work.WEBHOOKS, endpoint_pk, lambda: _take_turn(endpoint_pk))
+    owner = WebhookEndpoint.objects.filter(pk=endpoint_pk).values_list("organization", flat=True).first()
+    return owner is not None and _offer(endpoint_pk, owner)
 
 
 def deliver_due() -> int:
     """Offer all endpoints' due webhooks to the process's threads and return how many turns were taken."""
-    endpoints = WebhookDelivery.objects.due().order_by().values_list("endpoint", flat=True).distinct()
-    return sum(deliver_soon(pk) for pk in list(endpoints))
+    due = WebhookDelivery.objects.due().filter(endpoint=OuterRef("pk")).order_by()
+    endpoints = WebhookEndpoint.objects.filter(Exists(due)).order_by("pk")
+    return sum(_offer(pk, owner) for pk, owner in list(endpoints.values_list("pk", "organization")))
+
+
+def _offer(endpoint_pk: int, owner: int) -> bool:
+    return lanes.offer(Work.WEBHOOKS, endpoint_pk, lambda: _take_turn(endpoint_pk), owner=owner)
 
 
 def _take_turn(endpoint_pk: int) -> bool:

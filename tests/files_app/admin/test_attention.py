@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -15,13 +15,18 @@ from files_app.admin.attention import Line
 from files_app.models import (
     ApiKey,
     CopyState,
+    DeliveryState,
+    EventKind,
     FailureKind,
     File,
+    FileJob,
     FileState,
     OpenBreaker,
     Organization,
     ProviderAccount,
     SharedReason,
+    WebhookDelivery,
+    WebhookEndpoint,
 )
 from files_app.services.tenants.keys import forget_cached_keys, verify_key
 from tests.files_app.admin.conftest import SignIn, World, store
@@ -63,6 +68,14 @@ def trouble(world: World, name: str) -> None:
             refuse_credentials(world)
         case "shared":
             account.update(shared_since=timezone.now(), shared_reason=SharedReason.EVIDENCE)
+        case "given_up":
+            give_up(world)
+        case "gone":
+            WebhookEndpoint.objects.filter(pk=world.webhook.pk).update(
+                is_enabled=False, disabled_reason="It answered 410."
+            )
+        case "job":
+            FileJob.objects.filter(pk=world.job.pk).update(created_at=timezone.now() - timedelta(hours=1))
         case "quota":
             Organization.objects.filter(pk=world.organization.pk).update(quota_bytes=100, used_bytes=97)
         case "files":
@@ -116,6 +129,86 @@ def test_dead_deletions_are_retried_in_two_clicks(root: Client, own: World, fore
     assert left is not None and left.subject == "zzforeign-org/zzforeign-account"
 
 
+def give_up(world: World, **instead: object) -> WebhookDelivery:
+    """Let the one event of an organization be given up; a failed test, and an old one, are not meant."""
+    rows = WebhookDelivery.objects.filter(endpoint=world.webhook)
+    test, old = (WebhookDelivery.objects.get(pk=world.told.pk) for _ in range(2))
+    test.pk, test.message_id, test.kind = None, "msg_test", EventKind.TEST
+    old.pk, old.message_id = None, "msg_old"
+    WebhookDelivery.objects.bulk_create([test, old])
+    force(rows, state=DeliveryState.DEAD, **instead)
+    rows.update(state_changed_at=timezone.now())
+    rows.filter(message_id="msg_old").update(state_changed_at=timezone.now() - timedelta(days=8))
+    return rows.get(kind=EventKind.FILE_LOST, message_id__startswith="msg_", state_changed_at__gt=week())
+
+
+def week() -> datetime:
+    return timezone.now() - timedelta(days=7)
+
+
+def test_events_that_were_given_up_are_sent_again_in_two_clicks(
+    root: Client, own: World, foreign: World
+) -> None:
+    row = give_up(own)
+    line = told(root, "1 event given up")
+    assert line is not None
+    assert (line.subject, line.is_critical) == ("ours-org/ours-webhook", True)
+    again, why = line.verbs
+    assert (again.title, why.title) == ("Send 1 again", "Why")
+    assert [each.pk for each in root.get(why.link).context["cl"].result_list] == [row.pk]
+    asked = root.post(again.link, {"action": again.action, "select_across": "1", "_selected_action": "0"})
+    assert b"Send again: 1 selected" in asked.content
+    root.post(again.link, {"action": again.action, "confirmed": "1", "_selected_action": [row.pk]})
+    row.refresh_from_db()
+    assert row.state == DeliveryState.PENDING
+    assert told(root, "given up") is None
+
+
+def test_an_endpoint_that_takes_nothing_for_an_hour_is_shown(root: Client, own: World) -> None:
+    assert told(root, "more than an hour") is None
+    WebhookDelivery.objects.filter(pk=own.told.pk).update(
+        give_up_at=timezone.now() + timedelta(hours=22, minutes=59)
+    )
+    line = told(root, "1 event tried for more than an hour")
+    assert line is not None
+    assert (line.subject, line.is_critical) == ("ours-org/ours-webhook", False)
+    assert [verb.title for verb in line.verbs] == ["Send 1 again", "Why"]
+    listed = root.get(line.verbs[1].link).context["cl"].result_list
+    assert [each.pk for each in listed] == [own.told.pk]
+    WebhookEndpoint.objects.filter(pk=own.webhook.pk).update(is_enabled=False)
+    assert told(root, "more than an hour") is None
+
+
+@pytest.mark.parametrize("switched", ["on", "off"])
+def test_an_endpoint_that_answered_410_is_shown_until_somebody_has_decided(
+    root: Client, own: World, switched: str
+) -> None:
+    WebhookEndpoint.objects.filter(pk=own.webhook.pk).update(
+        is_enabled=False, disabled_reason="It answered 410."
+    )
+    line = told(root, "switched off by the gateway: It answered 410.")
+    assert line is not None and line.subject == "ours-org/ours-webhook"
+    assert [verb.title for verb in line.verbs] == ["Switch on or leave off"]
+    assert b"Leave it off" in root.get(line.verbs[0].link).content
+    root.post(line.verbs[0].link, {"switch": switched})
+    assert told(root, "switched off") is None
+    own.webhook.refresh_from_db()
+    assert own.webhook.is_enabled == (switched == "on")
+
+
+def test_a_job_that_nobody_goes_on_with_is_one_click_away(root: Client, own: World) -> None:
+    assert told(root, "has not moved") is None
+    jobs = FileJob.objects.filter(pk=own.job.pk)
+    jobs.update(created_at=timezone.now() - timedelta(minutes=16))
+    line = told(root, "1 of 1 files wait")
+    assert line is not None
+    assert (line.subject, line.is_critical) == ("Re-check of ours-described", True)
+    assert root.get(line.verbs[0].link).context["job"] == own.job
+    assert sum("has not moved" in each.detail for each in root.get("/admin/").context["attention"]) == 1
+    jobs.update(progressed_at=timezone.now())
+    assert told(root, "has not moved") is None
+
+
 def test_what_waits_at_a_silent_provider_is_one_click_away(root: Client, own: World) -> None:
     trouble(own, "silent")
     line = told(root, "does not answer")
@@ -140,7 +233,9 @@ def test_credentials_count_as_refused_until_something_says_otherwise(root: Clien
     assert not is_shown()
 
 
-@pytest.mark.parametrize("name", ["silent", "sync", "credentials", "shared", "quota"])
+@pytest.mark.parametrize(
+    "name", ["silent", "sync", "credentials", "shared", "quota", "given_up", "gone", "job"]
+)
 def test_nobody_sees_another_organizations_trouble(
     sign_in: SignIn, own: World, foreign: World, name: str
 ) -> None:
@@ -150,11 +245,11 @@ def test_nobody_sees_another_organizations_trouble(
 
 
 def test_a_role_that_only_reads_is_offered_nothing_that_it_may_not_do(sign_in: SignIn, own: World) -> None:
-    for name in ("sync", "quota"):
+    for name in ("sync", "quota", "given_up", "job"):
         trouble(own, name)
     client = sign_in("Read-only", own.organization)
     titles = {verb.title for line in client.get("/admin/").context["attention"] for verb in line.verbs}
-    assert titles == {"Open account", "Open", "Largest files", "Why"}
+    assert titles == {"Open account", "Open", "Largest files", "Why", "Look"}
 
 
 def test_trouble_of_many_costs_no_more_queries(root: Client, own: World, foreign: World) -> None:

@@ -20,16 +20,26 @@ from files_app.models import (
     ApiKey,
     CopyState,
     DueTime,
+    EventKind,
+    File,
     FileCopy,
+    FileJob,
     Heartbeat,
+    JobKind,
     OpenBreaker,
     Organization,
     ProviderAccount,
     SharedReason,
+    WebhookDelivery,
+    WebhookEndpoint,
 )
 from files_app.services.accounts.sharing import mark_shared
+from files_app.services.bulk import jobs
+from files_app.services.index import events
+from files_app.services.index.callers import system_caller
 from files_app.services.operations import health, heartbeats, host
 from files_app.services.operations.host import Host
+from files_app.services.webhooks.endpoints import create_endpoint
 from tests.fake_provider import FakeProvider
 from tests.files_app.cast import Tenant, make_account, openai_account
 from tests.files_app.management.shell import failing, good, manage
@@ -302,3 +312,34 @@ def test_it_names_an_account_whose_provider_does_not_answer(acme: Tenant, fake: 
     assert (finding["level"], "acme/openai: write" in finding["detail"]) == ("problem", True)
     OpenBreaker.objects.update(seen_at=timezone.now() - timedelta(minutes=3))
     assert not findings()
+
+
+def test_webhooks_that_do_not_arrive_are_named(acme: Tenant) -> None:
+    caller = system_caller(acme.organization.pk)
+    endpoint, _ = create_endpoint(acme.organization, name="hooks", url="https://1.1.1.1/", caller=caller)
+    [row] = events.write([endpoint.pk], EventKind.FILE_LOST, {"id": "file-x"})
+    assert findings() == []
+    rows = WebhookDelivery.objects.filter(pk=row.pk)
+    rows.update(give_up_at=timezone.now() + timedelta(hours=22, minutes=59))
+    late = only()
+    assert (late["area"], late["level"]) == ("webhooks", "warning")
+    assert "more than an hour" in late["detail"] and f"{acme.organization.name}/hooks" in late["detail"]
+    force(rows, state="dead")
+    rows.update(state_changed_at=timezone.now())
+    assert "gave up" in only()["detail"]
+    WebhookEndpoint.objects.filter(pk=endpoint.pk).update(is_enabled=False, disabled_reason="410")
+    assert "no more" in only()["detail"]
+    good("webhooks", "disable", "hooks", "--organization", acme.organization.name)
+    assert findings() == []
+
+
+def test_a_job_that_nobody_goes_on_with_is_named(acme: Tenant) -> None:
+    acme.api.create()
+    order = jobs.Order(JobKind.RECHECK, "all of it")
+    job = jobs.create(order, File.objects.all(), caller=system_caller(acme.organization.pk))
+    FileJob.objects.update(created_at=timezone.now() - timedelta(minutes=16))
+    stuck = only()
+    assert (stuck["area"], stuck["level"]) == ("jobs", "problem")
+    assert job.public_id in stuck["detail"] and "1 of 1 files wait" in stuck["detail"]
+    FileJob.objects.update(lease_token="t", lease_expires_at=timezone.now() + timedelta(minutes=1))
+    assert findings() == []

@@ -10,6 +10,7 @@ from ipaddress import ip_network
 import pytest
 
 from providers.exceptions import ProviderError, ProviderUnavailableError
+from providers.transports import deadlines
 from providers.transports.addresses import BlockedAddressError, is_public
 from providers.transports.http import HTTPTransport, Request, TransportLimits
 from tests.fake_provider import FakeProvider, behaviours
@@ -139,6 +140,28 @@ def test_a_name_is_resolved_once_so_it_cannot_change_in_between(
     with pytest.raises(ProviderUnavailableError):
         HTTPTransport().send(Request("POST", f"https://rebinding.example:{fake.port}/"))
     assert connected == ["8.8.8.8"]
+
+
+def test_a_name_with_many_silent_addresses_is_tried_until_the_deadline_of_the_call(
+    resolver: Callable[[Resolver], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or whoever owns a name would hold the thread for a connect timeout of each of its addresses."""
+    tried: list[float] = []
+
+    def connect(address: tuple[str, int], timeout: float, *args: object) -> socket.socket:
+        tried.append(timeout)
+        if len(tried) == 3 and (deadline := deadlines.current()):
+            deadline.end()
+        raise TimeoutError
+
+    resolver(answering_with(*(f"8.8.8.{host}" for host in range(1, 41))))
+    monkeypatch.setattr("providers.transports.guard.create_connection", connect)
+    with pytest.raises(ProviderUnavailableError), deadlines.cut_after(60):
+        HTTPTransport().send(Request("POST", "https://silent.example/"))
+    assert len(tried) == 3
+    with pytest.raises(ProviderUnavailableError), deadlines.cut_after(0.5):
+        HTTPTransport().send(Request("POST", "https://silent.example/"))
+    assert all(timeout <= 0.5 for timeout in tried[3:])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.processes import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)  # each job's thread looks after its connection
 
-SLOW, OTHER = 1, 2
+SLOW, OTHER, THIRD = 1, 2, 3
 
 
 class Hanging:
@@ -100,6 +100,47 @@ def test_an_account_has_one_sync_search_or_sweep_at_once_and_keeps_the_others_wa
     assert swept.wait(10)
 
 
+@pytest.mark.parametrize("threads", [8, 16])
+def test_one_organizations_endpoints_leave_a_thread_to_those_of_others(
+    open_lane: Callable[[int], Lane], hanging: Hanging, threads: int
+) -> None:
+    lane = open_lane(threads)
+    most = threads // 4
+    for endpoint in range(10):
+        assert lane.offer(Work.WEBHOOKS, endpoint, hanging, owner=SLOW)
+    hanging.wait_for(most - 1)
+    done = threading.Event()
+    assert lane.offer(Work.WEBHOOKS, 99, lambda: bool(done.set()), owner=OTHER)
+    assert done.wait(10)
+    assert not hanging.begun.acquire(blocking=False)
+
+
+def test_whose_endpoints_have_the_fewest_threads_has_the_next(
+    open_lane: Callable[[int], Lane], hanging: Hanging
+) -> None:
+    lane = open_lane(16)
+    first = Hanging()
+    assert lane.offer(Work.WEBHOOKS, 0, first, owner=SLOW)
+    for endpoint in range(1, 4):
+        assert lane.offer(Work.WEBHOOKS, endpoint, hanging, owner=SLOW if endpoint < 3 else THIRD)
+    first.wait_for(1)
+    hanging.wait_for(3)
+    done = threading.Event()
+    assert lane.offer(Work.WEBHOOKS, 4, hanging, owner=THIRD)
+    assert lane.offer(Work.WEBHOOKS, 5, lambda: bool(done.set()), owner=OTHER)
+    first.gate.set()
+    assert done.wait(10)
+
+
+def test_one_thread_for_webhooks_serves_every_organization(open_lane: Callable[[int], Lane]) -> None:
+    lane = open_lane(4)
+    done = threading.Semaphore(0)
+    for endpoint in range(3):
+        assert lane.offer(Work.WEBHOOKS, endpoint, lambda: bool(done.release()), owner=SLOW)
+    for _ in range(3):
+        assert done.acquire(timeout=10)
+
+
 def test_work_that_has_more_goes_on_behind_the_others(open_lane: Callable[[int], Lane]) -> None:
     lane = Lane(1)
     order: list[str] = []
@@ -155,9 +196,9 @@ def test_webhooks_that_hang_hold_a_quarter_of_the_threads_and_an_endpoint_one(
     assert offered(lane, Work.WEBHOOKS, SLOW, hanging, 3) == 1
     hanging.wait_for(1)
     others = threading.Event()
-    assert lane.offer(Work.WEBHOOKS, OTHER, lambda: bool(others.set()))
+    assert lane.offer(Work.WEBHOOKS, OTHER, lambda: bool(others.set()), owner=OTHER)
     assert others.wait(10)
-    assert sum(lane.offer(Work.WEBHOOKS, each, hanging) for each in range(10, 20)) == 10
+    assert sum(lane.offer(Work.WEBHOOKS, each, hanging, owner=each) for each in range(10, 20)) == 10
     hanging.wait_for(1)
     for work in Work.DELETES, Work.SYNC:  # an account of the same number is another thing
         done = threading.Event()

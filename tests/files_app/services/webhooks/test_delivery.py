@@ -10,7 +10,8 @@ from django.utils import timezone
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from files_app.exceptions import InvalidRequestError
-from files_app.models import AuditEvent, WebhookDelivery, WebhookEndpoint
+from files_app.models import AuditEvent, EventKind, WebhookDelivery, WebhookEndpoint
+from files_app.services.index import events
 from files_app.services.index.callers import system_caller
 from files_app.services.webhooks import delivery, endpoints, queue
 from files_app.services.webhooks.endpoints import create_endpoint
@@ -93,6 +94,24 @@ def test_the_log_is_pruned(row: WebhookDelivery) -> None:
     assert delivery.prune_deliveries() == 0  # it still waits
     deliver_all()
     assert delivery.prune_deliveries() == 1
+
+
+def test_what_no_endpoint_takes_does_not_grow_without_bound(
+    acme: Tenant,
+    other: Tenant,
+    endpoint: WebhookEndpoint,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivery, "MOST_KEPT", 3)
+    theirs = endpoint_of(other, receiver, "theirs")
+    told = [events.write([endpoint.pk], EventKind.FILE_LOST, {"n": number})[0] for number in range(5)]
+    events.write([theirs.pk], EventKind.FILE_LOST, {})
+    assert delivery._claim(told[1].pk) is not None  # it is just being sent
+    delivery.prune_deliveries()
+    left = {row.pk: row.state for row in WebhookDelivery.objects.filter(endpoint=endpoint)}
+    assert left == {row.pk: "pending" for row in told[1:]}
+    assert theirs.deliveries.get().state == "pending"
 
 
 def test_410_switches_the_endpoint_off(acme: Tenant, row: WebhookDelivery, receiver: Receiver) -> None:
