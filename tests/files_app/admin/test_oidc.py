@@ -327,6 +327,8 @@ def test_a_description_of_another_issuer_is_not_believed(
         ("//elsewhere.example/", "/admin/"),
         ("/\\elsewhere.example", "/admin/"),
         ("javascript:alert(1)", "/admin/"),
+        ("'//elsewhere.example/", "%27//elsewhere.example/"),
+        ('"//elsewhere.example/', "%22//elsewhere.example/"),
     ],
 )
 def test_signing_in_leads_to_no_other_host(provider: IdentityProvider, next_url: str, where: str) -> None:
