@@ -1,8 +1,9 @@
+from django.apps.registry import Apps
 from django.db import migrations, models
 from django.db.models import Q
 
 
-def name_accounts(apps, schema_editor):
+def name_accounts(apps: Apps, schema_editor: object) -> None:
     """Holds that stand name their accounts by what these are called now."""
     hold_model, account = apps.get_model('files_app', 'LegalHold'), apps.get_model('files_app', 'ProviderAccount')
     for hold in hold_model.objects.filter(lifted_at=None, filters__has_key='provider'):
