@@ -104,7 +104,7 @@ def _why_not(file: File) -> str:
 
 
 class _Names:
-    """Gives each file a name of its own, also where case or spelling of a letter do not count: `a (2).txt`."""
+    """Gives each file a name of its own, `a (2).txt`, also where case and the spelling of é do not count."""
 
     def __init__(self) -> None:
         self._taken = {_sameness(LEFT_OUT)}
