@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django import forms
+from django.core.validators import ProhibitNullCharactersValidator
 from django.forms.models import ModelChoiceIterator
 from unfold import widgets
 
@@ -92,7 +93,9 @@ class MappingField(forms.CharField):
     def to_python(self, value: Any) -> Any:
         """Return the mapping."""
         mapping: dict[str, str] = {}
-        for line in str(str(super().to_python(value))).splitlines():
+        text = str(super().to_python(value))
+        ProhibitNullCharactersValidator()(text)  # it sees none in a mapping, and PostgreSQL stores none
+        for line in text.splitlines():
             name, colon, item = line.partition(":")
             if not line.strip():
                 continue

@@ -63,7 +63,7 @@ def _body(request: Request) -> dict[str, Any]:
     if len(received) > _MAX_BODY:
         raise FileTooLargeError(f"The body is over {_MAX_BODY:,} bytes.")
     try:
-        body = json.loads(received.decode())
+        body = json.loads(received.decode(), object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
         raise InvalidRequestError("The body is no JSON object.", param="body") from None
     if not isinstance(body, dict):
@@ -71,20 +71,31 @@ def _body(request: Request) -> dict[str, Any]:
     return body
 
 
+def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON. Of a name that stands there twice readers take either: nothing is deleted."""
+    found = dict(members)
+    if len(found) < len(members):
+        names = [name for name, _ in members]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequestError(f"'{twice[:64]}' is there twice.", param=twice[:64])
+    return found
+
+
 def _filters(request: Request, wanted: dict[str, Any]) -> FileFilters:
     given: dict[str, Any] = {}
-    metadata: dict[str, str] = {}
+    entries: list[tuple[str, Any]] = []
     for name, value in wanted.items():
         if name in _WORDS:
             given[name] = _word(name, value)
         elif name in _TIMES:
             given[name] = _time(name, value)
         elif name == "metadata" and isinstance(value, dict):
-            metadata |= {_key(key): _word(f"metadata[{key[:64]}]", entry) for key, entry in value.items()}
+            entries += [(_key(key), _word(f"metadata[{key[:64]}]", entry)) for key, entry in value.items()]
         elif match := _METADATA.fullmatch(name):
-            metadata[_key(match[1])] = _word(name, value)
+            entries.append((_key(match[1]), _word(name, value)))
         else:
             raise InvalidRequestError(f"The filter has no '{name[:64]}'.", param=f"filter.{name[:64]}")
+    metadata = _each_once(entries)
     if len(metadata) > _MAX_ENTRIES:
         raise InvalidRequestError(f"At most {_MAX_ENTRIES} entries of metadata.", param="filter.metadata")
     if given.get("status", FILE_STATUSES[0]) not in FILE_STATUSES:

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from files_app.models.accounts import ProviderAccount
 from files_app.models.files import File
 from files_app.models.organizations import Organization
 
@@ -28,12 +29,14 @@ class LegalHold(models.Model):
     """One reason to keep files of one organization.
 
     filters: which files it is for, also those that come later, by the names of the API's list; empty for
-    the files that were named. examined_pk: files up to this key have been looked at for `filters`.
+    the files that were named. accounts: which `filters` names, so that it holds under other names too.
+    examined_pk: files up to this key have been looked at for `filters`.
     """
 
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="legal_holds")
     reason = models.CharField(max_length=500)
     filters = models.JSONField(default=dict, blank=True)
+    accounts = models.ManyToManyField(ProviderAccount, related_name="+", editable=False)
     placed_by = models.CharField(max_length=150)
     placed_at = models.DateTimeField(default=timezone.now)
     lifted_by = models.CharField(max_length=150, blank=True)

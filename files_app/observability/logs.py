@@ -42,17 +42,25 @@ class LineLogger:
     _lost: ClassVar[int] = 0
 
     def __init__(self, file: TextIO) -> None:
+        self._file = file
         self._writer = structlog.WriteLogger(file)
 
     def msg(self, message: str) -> None:
         try:
-            self._writer.msg(message)
+            self._write(message)
         except OSError:
             LineLogger._lost += 1
             return
         if lost := LineLogger._lost:
             LineLogger._lost = 0
             structlog.get_logger(__name__).warning("log_lines_lost", lines=lost)
+
+    def _write(self, message: str) -> None:
+        try:
+            self._writer.msg(message)
+        except UnicodeEncodeError:  # half a character, which JSON of anybody may hold
+            encoding = self._file.encoding or "utf-8"
+            self._writer.msg(message.encode(encoding, "backslashreplace").decode(encoding))
 
     log = debug = info = warn = warning = msg
     fatal = failure = err = error = critical = exception = msg

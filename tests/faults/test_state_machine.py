@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from datetime import timedelta
 from itertools import count
@@ -16,19 +17,21 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     consumes,
     invariant,
+    multiple,
     rule,
     run_state_machine_as_test,
 )
 
 from files_app.exceptions import FileHeldError, QuotaExceededError
-from files_app.models import File, FileCopy, HeldFile, LegalHold
+from files_app.models import File, FileCopy, FileJob, HeldFile, LegalHold, RetentionRule
 from files_app.services.accounts.breakers import forget_breakers
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.selection import forget_recent_accounts
+from files_app.services.bulk import work
 from files_app.services.deletes import delivery, expiry, outbox, purging, trash
 from files_app.services.index.callers import system_caller
 from files_app.services.operations import cleanup
-from files_app.services.retention import holds
+from files_app.services.retention import enforcement, holds
 from files_app.services.tenants.keys import forget_cached_keys
 from files_app.services.tenants.throttle import forget_counts
 from providers.transports.http import HTTPTransport
@@ -214,6 +217,43 @@ class FilesMachine(RuleBasedStateMachine):
             assert rows.update(expires_at=None) == 1  # it is there; so that the model need not know of it
         else:
             self.model.pop(file_id, None)
+
+    @rule(file_id=st.one_of(files, trashed))
+    def end_by_rule(self, file_id: str) -> None:
+        """Let a retention rule come for which this file alone is too old, be it in the trash."""
+        rows = File.objects.filter(file_id=file_id)
+        long_ago = timezone.now() - timedelta(days=9)
+        rows.update(created_at=long_ago, indexed_at=long_ago)
+        made = RetentionRule.objects.create(
+            organization=self.tenant.organization, longest_life_seconds=86_400
+        )
+        ended = enforcement.apply_rules()
+        made.delete()
+        is_there = file_id in self.model or file_id in self.trash
+        assert ended == (is_there and file_id not in self.held)
+        if file_id in self.held:
+            rows.update(created_at=timezone.now(), indexed_at=timezone.now())  # young again for other rules
+        else:
+            self.model.pop(file_id, None)
+            self.trash.pop(file_id, None)
+
+    @rule(target=trashed)
+    def delete_all(self) -> Any:
+        """Let a client delete all that match, and a worker do it."""
+        body = json.dumps({"filter": {"purpose": "evals"}}).encode()
+        kind = {"Content-Type": "application/json"}
+        order = self.tenant.api.post("/files/deletions", body=[body], headers=kind).json()
+        assert order["counts"]["files"] == len(self.model)
+        work.take_turn(FileJob.objects.get(public_id=order["id"]).pk)
+        done = self.tenant.api.get(f"/files/deletions/{order['id']}").json()
+        gone = [file_id for file_id in self.model if file_id not in self.held]
+        assert (done["status"], done["counts"]["deleted"]) == ("completed", len(gone))
+        organization = self.tenant.fresh()
+        for file_id in gone:
+            if organization.trash_days:
+                self.trash[file_id] = (*self.model[file_id], not organization.trash_is_free)
+            del self.model[file_id]
+        return multiple(*gone)
 
     @rule()
     def deliver(self) -> None:

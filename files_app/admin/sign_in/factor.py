@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -48,11 +49,13 @@ def _who(request: HttpRequest) -> User | None:
 
 
 def _set_up(request: HttpRequest, user: User) -> HttpResponse:
-    """Show a secret until a code of it was typed."""
-    error = ""
+    """Show a secret until a code of it was typed; with the password, where it was not typed just now."""
+    error, is_in = "", request.user.is_authenticated
     kept: str | None = request.session.get(_SECRET)
     if request.method == "POST" and kept:
         try:
+            if is_in:
+                _require_password(request, user)
             codes = factors.set_up(
                 user, kept, request.POST.get("code", ""), caller=second_step.caller_for(request, user)
             )
@@ -67,8 +70,19 @@ def _set_up(request: HttpRequest, user: User) -> HttpResponse:
         "qr": _picture(factors.provisioning_uri(user, kept)),
         "secret": factors.shown_secret(user, kept),
         "is_needed": factors.is_needed(user),
+        "asks_password": is_in,
     }
     return _answer(request, "factor_setup.html", _TITLE, context, status=403 if error else 200)
+
+
+def _require_password(request: HttpRequest, user: User) -> None:
+    """Take the user's password: whoever finds a session open must not shut its owner out of the next ones.
+
+    Wrong ones count as those of the sign-in page do. Raises NotAllowedError.
+    """
+    password = request.POST.get("password", "")
+    if authenticate(request, username=user.get_username(), password=password) != user:
+        raise NotAllowedError("This is not your password.")
 
 
 def _manage(request: HttpRequest, factor: SecondFactor) -> HttpResponse:

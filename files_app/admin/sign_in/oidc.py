@@ -57,6 +57,8 @@ def _way_back(request: HttpRequest) -> str:
 
 
 def _go_on(request: HttpRequest, where: str, title: str) -> HttpResponse:
+    # In a `refresh` a quote begins the address: what stands behind it would be the way to another host.
+    where = where.replace("'", "%27").replace('"', "%22")
     return alone(request, "go_on.html", title, {"where": where}, headers={"Referrer-Policy": "no-referrer"})
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from files_app.exceptions import FileNotFoundInIndexError, InvalidRequestError
-from files_app.models import DeletedReason, File, FileState, JobKind
+from files_app.models import AuditEvent, DeletedReason, File, FileState, JobKind
 from files_app.models.states import DELETABLE_STATES
 from files_app.services.deletes import outbox
 from files_app.services.deletes.expiry import set_expiry
@@ -21,8 +21,12 @@ Act = Callable[[File, Caller, Mapping[str, Any]], str]
 def delete(file: File, caller: Caller, arguments: Mapping[str, Any]) -> str:
     """Delete a file, or take a failed upload off the list, and say so.
 
-    arguments: `reason`, a DeletedReason, where it is not the client's. Raises GatewayError and ProviderError.
+    arguments: `reason`, a DeletedReason, where it is not the client's. A client reads no more in the report
+    than in the answer to a delete of its own. Raises GatewayError and ProviderError.
     """
+    is_clients = caller.actor_type == AuditEvent.Actor.API_KEY
+    if is_clients and (file.state not in DELETABLE_STATES or file.is_withheld):
+        raise FileNotFoundInIndexError(file.file_id)
     if file.state == FileState.FAILED:
         remove_failed(file, caller=caller)
         return "taken off the list"
@@ -34,6 +38,8 @@ def delete(file: File, caller: Caller, arguments: Mapping[str, Any]) -> str:
         raise InvalidRequestError("It may be another organization's. Confirm its account first.")
     reason = DeletedReason(arguments.get("reason", DeletedReason.ADMIN))
     outbox.delete_file(file, caller=caller, reason=reason)
+    if is_clients:
+        return ""
     return "in the trash" if file.trash_ends_at else "deleted; its provider follows"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import unicodedata
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ MAX_FILES = 1_000
 CONTENT_TYPE = "application/x-tar"
 #: Lists what could not come along, where there is such a thing.
 LEFT_OUT = "LEFT-OUT.txt"
+#: In bytes of UTF-8, as file systems have it; names of files may have as many characters.
+_LONGEST_NAME = 255
+_LONGEST_ENDING = 32
 _BLOCK = tarfile.BLOCKSIZE
 _END = b"\0" * 2 * _BLOCK
 
@@ -100,23 +104,34 @@ def _why_not(file: File) -> str:
 
 
 class _Names:
-    """Gives each file a name of its own: `a.txt`, `a (2).txt`."""
+    """Gives each file a name of its own, `a (2).txt`, also where case and the spelling of é do not count."""
 
     def __init__(self) -> None:
-        self._taken = {LEFT_OUT.casefold()}
+        self._taken = {_sameness(LEFT_OUT)}
 
     def of(self, filename: str) -> str:
         """Return the name under which a file is in the archive; no part of it is a folder."""
         plain = _one_line(filename).replace("/", "_").replace("\\", "_").strip(". ") or "unnamed"
         stem, dot, ending = plain.rpartition(".")
-        if not stem:
+        if not stem or len(ending.encode()) > _LONGEST_ENDING:
             stem, dot, ending = plain, "", ""
-        name, number = plain, 1
-        while name.casefold() in self._taken:
+        name, number = _fitting(stem, f"{dot}{ending}"), 1
+        while _sameness(name) in self._taken:
             number += 1
-            name = f"{stem} ({number}){dot}{ending}"
-        self._taken.add(name.casefold())
+            name = _fitting(stem, f" ({number}){dot}{ending}")
+        self._taken.add(_sameness(name))
         return name
+
+
+def _sameness(name: str) -> str:
+    """Return what is equal of names that some file system takes for one."""
+    return unicodedata.normalize("NFC", name.casefold())
+
+
+def _fitting(stem: str, rest: str) -> str:
+    """Return a name that file systems take: of a long one the stem's end is cut off."""
+    room = _LONGEST_NAME - len(rest.encode())
+    return stem.encode()[:room].decode(errors="ignore") + rest
 
 
 def _one_line(text: str) -> str:

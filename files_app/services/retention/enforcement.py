@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
@@ -60,16 +61,27 @@ class Going:
 def apply_rules() -> int:
     """Remove what is beyond the rules and return how many files; stops after a minute, the next run goes on.
 
+    It stops, too, when somebody changes a rule: what goes by the rules of before cannot be brought back.
     Files on legal hold stay. Safe to be killed and to run twice: each file is one transaction.
     """
     ends = time.monotonic() + _LONGEST_SECONDS
+    said = _said()
     rules = list(RetentionRule.objects.select_related("organization", "account"))
     gone = 0
+
+    def goes_on() -> bool:
+        return time.monotonic() < ends and _said() == said
+
     for rule in rules:
         for ending in Ending:
             for files in over(rule, ending, rules):
-                gone += _end_all(files, rule, ending, ends)
+                gone += _end_all(files, rule, ending, goes_on)
     return gone
+
+
+def _said() -> list[tuple[Any, ...]]:
+    """Return all that the rules say, to be compared."""
+    return list(RetentionRule.objects.order_by("pk").values_list())
 
 
 def preview(rules: list[RetentionRule], *, only: Organization | None = None) -> list[Going]:
@@ -133,10 +145,11 @@ def _organizations(rule: RetentionRule) -> Iterator[int]:
         last = found
 
 
-def _end_all(files: FileQuerySet, rule: RetentionRule, ending: Ending, ends: float) -> int:
+def _end_all(
+    files: FileQuerySet, rule: RetentionRule, ending: Ending, goes_on: Callable[[], bool]
+) -> int:
     free, gone = files.filter(is_held=False).select_related("account").order_by("indexed_at"), 0
-    while time.monotonic() < ends:
-        batch = list(free[:_BATCH])
+    while (batch := list(free[:_BATCH])) and goes_on():
         ended = sum(_end(file, rule, ending) for file in batch)
         gone += ended
         if not ended:

@@ -20,7 +20,7 @@ from files_app.models.files import FileQuerySet
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
 from files_app.services.reading.listing import FileFilters
-from files_app.services.retention.filters import as_filters, as_json, in_words, matching_files
+from files_app.services.retention.filters import accounts_named, as_json, held_by, in_words, matching_files
 
 #: States in which there is something to keep, or to bring back.
 HOLDABLE: Final = (FileState.AVAILABLE, FileState.TRASHED, FileState.LOST)
@@ -64,13 +64,12 @@ def unholdable(hold: LegalHold) -> FileQuerySet:
     """Return what a standing hold is for and cannot keep, because its provider deletes it by itself."""
     if not hold.filters:
         return File.objects.none()
-    matching = _matching(hold.organization, as_filters(hold.filters))
-    return matching.filter(provider_expires_at__isnull=False)
+    return _holdable(held_by(hold)).filter(provider_expires_at__isnull=False)
 
 
 def would_hold(organization: Organization, filters: FileFilters) -> tuple[int, int]:
     """Return how many files a hold on a filter would keep now, and how many it could not."""
-    matching = _matching(organization, filters)
+    matching = _holdable(matching_files(organization, filters))
     kept = matching.filter(provider_expires_at=None).count()
     return kept, matching.filter(provider_expires_at__isnull=False).count()
 
@@ -119,6 +118,8 @@ def hold_matching(
     check_filters(organization, filters)
     with transaction.atomic():
         hold = _written(organization.pk, reason=reason, caller=caller, filters=filters)
+        if filters.provider is not None:
+            hold.accounts.set(accounts_named(organization, filters.provider))
     extend(hold)
     return hold
 
@@ -139,7 +140,7 @@ def extend(hold: LegalHold) -> int:
     """
     ends = time.monotonic() + _TURN_SECONDS
     bound = _settled_up_to(hold.organization_id)
-    matching = _matching(hold.organization, as_filters(hold.filters)).filter(provider_expires_at=None)
+    matching = _holdable(held_by(hold)).filter(provider_expires_at=None)
     new = matching.filter(~Exists(HeldFile.objects.filter(hold=hold, file=OuterRef("pk"))))
     last, added = hold.examined_pk, 0
     while pks := list(new.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:_BATCH]):
@@ -192,8 +193,8 @@ def extend_holds() -> int:
     return changed + sum(let_go(hold) for hold in lifted.exclude(lifted_at=None))
 
 
-def _matching(organization: Organization, filters: FileFilters) -> FileQuerySet:
-    return matching_files(organization, filters).filter(state__in=HOLDABLE, is_withheld=False)
+def _holdable(files: FileQuerySet) -> FileQuerySet:
+    return files.filter(state__in=HOLDABLE, is_withheld=False)
 
 
 def _written(

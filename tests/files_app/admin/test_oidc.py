@@ -201,6 +201,7 @@ SPOILED: dict[str, Spoil] = {
     "from the future": lambda claims: claims | {"iat": int(time.time()) + 900},
     "no subject": lambda claims: {name: value for name, value in claims.items() if name != "sub"},
     "a subject that is no text": lambda claims: claims | {"sub": 7},
+    "a subject that no database holds": lambda claims: claims | {"sub": "00\x0001"},
 }
 
 
@@ -210,6 +211,32 @@ def test_a_token_that_is_not_right_lets_nobody_in(provider: IdentityProvider, sp
     client = Client()
     assert sign_in(client).status_code == 403
     assert not is_in(client) and not User.objects.exists()
+
+
+def test_a_claim_that_no_database_holds_gives_nothing(provider: IdentityProvider) -> None:
+    provider.person["teams"] = ["ac\0me", "acme"]
+    assert sign_in(Client()).status_code == 200
+    access = StaffAccess.objects.get()
+    assert [row.name for row in access.organizations.all()] == ["acme"]
+
+
+@pytest.mark.parametrize("endpoint", ["authorization_endpoint", "token_endpoint", "userinfo_endpoint"])
+@pytest.mark.parametrize("value", [7, None, ["https://login.example"], "http://[::1"])
+def test_a_description_that_makes_no_sense_is_told_in_words(
+    provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch, endpoint: str, value: object
+) -> None:
+    told = provider.description() | {endpoint: value}
+    monkeypatch.setattr(IdentityProvider, "description", lambda self: told)
+    answer = Client().post(START)
+    assert answer.status_code == 503 and "Example SSO does not answer as it should" in words(answer)
+
+
+def test_an_error_that_is_no_text_lets_nobody_in(
+    provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(IdentityProvider, "token", lambda self, form, authorization: (200, {"error": 5}))
+    answer = sign_in(Client())
+    assert answer.status_code == 403 and "did not sign you in" in words(answer)
 
 
 def test_a_key_that_is_not_the_issuers_signs_nothing(provider: IdentityProvider) -> None:
@@ -327,6 +354,8 @@ def test_a_description_of_another_issuer_is_not_believed(
         ("//elsewhere.example/", "/admin/"),
         ("/\\elsewhere.example", "/admin/"),
         ("javascript:alert(1)", "/admin/"),
+        ("'//elsewhere.example/", "%27//elsewhere.example/"),
+        ('"//elsewhere.example/', "%22//elsewhere.example/"),
     ],
 )
 def test_signing_in_leads_to_no_other_host(provider: IdentityProvider, next_url: str, where: str) -> None:

@@ -19,7 +19,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
+from files_app.exceptions import GatewayError, TooManyRequestsError
 from files_app.models import AuditEvent, RecoveryCode, SecondFactor
+from files_app.services.index.callers import system_caller
 from files_app.services.tenants.sign_in import factors
 from tests.files_app.management.shell import failing, good
 
@@ -76,7 +78,7 @@ def app(root: User) -> App:
     client = Client()
     client.force_login(root)
     app = App(client.get(FACTOR).content)
-    page = client.post(FACTOR, {"code": app.code()})
+    page = client.post(FACTOR, {"code": app.code(), "password": PASSWORD})
     app.recovery_codes = codes_in(page.content)
     return app
 
@@ -87,9 +89,9 @@ def test_setting_it_up_shows_codes_once_and_keeps_neither_in_clear(root: User) -
     page = client.get(FACTOR)
     assert b"<svg" in page.content and b"style=" not in page.content
     app = App(page.content)
-    assert client.post(FACTOR, {"code": "000000"}).status_code == 403
+    assert client.post(FACTOR, {"code": "000000", "password": PASSWORD}).status_code == 403
     assert not SecondFactor.objects.exists()
-    answer = client.post(FACTOR, {"code": app.code()})
+    answer = client.post(FACTOR, {"code": app.code(), "password": PASSWORD})
     codes = codes_in(answer.content)
     assert len(set(codes)) == 10 and "no-store" in answer.headers["Cache-Control"]
     again = client.get(FACTOR).content
@@ -99,6 +101,22 @@ def test_setting_it_up_shows_codes_once_and_keeps_neither_in_clear(root: User) -
         *RecoveryCode.objects.values_list("digest", flat=True)
     }
     assert AuditEvent.objects.filter(action="second_factor.set", object_id="root").exists()
+
+
+@pytest.mark.parametrize("given", [{}, {"password": ""}, {"password": "another-long-password"}])
+def test_an_open_session_alone_sets_none_up(root: User, given: dict[str, str]) -> None:
+    """Whoever finds it must not shut its owner out. Passwords are tried there as seldom as elsewhere."""
+    client = Client()
+    client.force_login(root)
+    app = App(client.get(FACTOR).content)
+    answer = client.post(FACTOR, {"code": app.code(), **given})
+    assert answer.status_code == 403 and b"not your password" in answer.content
+    assert not SecondFactor.objects.exists() and is_in(client)
+    for _ in range(5):
+        client.post(FACTOR, {"code": "000000", "password": "another-long-password"})
+    client.post(FACTOR, {"code": app.code(), "password": PASSWORD})
+    assert not SecondFactor.objects.exists()
+    assert send_password(Client()) == ""  # locked for this address, as by the sign-in page
 
 
 def test_a_password_alone_lets_nobody_in(app: App) -> None:
@@ -152,6 +170,29 @@ def test_five_wrong_codes_lock_it_for_whatever_address(app: App) -> None:
     assert AuditEvent.objects.filter(action="second_factor.lock").count() == 1
 
 
+def test_many_wrong_codes_at_once_are_no_more_than_five(
+    app: App, root: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged, takes_code = [], factors._takes_code
+    caller = system_caller(0)
+
+    def meanwhile(factor: SecondFactor, code: str) -> bool:
+        """Judge a code when more have come since the lock was looked at."""
+        judged.append(code)
+        if len(judged) < 20:
+            with pytest.raises(GatewayError):
+                factors.prove(SecondFactor.objects.get(), "000000", caller=caller)
+        return takes_code(factor, code)
+
+    monkeypatch.setattr(factors, "_takes_code", meanwhile)
+    with pytest.raises(GatewayError):
+        factors.prove(SecondFactor.objects.get(), "000000", caller=caller)
+    assert len(judged) == 5
+    with pytest.raises(TooManyRequestsError):
+        factors.prove(SecondFactor.objects.get(), app.code(), caller=caller)
+    assert AuditEvent.objects.filter(action="second_factor.lock").count() == 1
+
+
 def test_codes_are_tried_as_seldom_as_passwords(app: App, settings: Settings) -> None:
     client = Client()
     send_password(client)
@@ -183,7 +224,7 @@ def test_a_new_factor_ends_sessions_that_began_without_one(root: User) -> None:
     here, elsewhere = Client(), Client()
     here.force_login(root)
     elsewhere.force_login(root)
-    here.post(FACTOR, {"code": App(here.get(FACTOR).content).code()})
+    here.post(FACTOR, {"code": App(here.get(FACTOR).content).code(), "password": PASSWORD})
     assert is_in(here) and not is_in(elsewhere)
 
 

@@ -93,6 +93,12 @@ def test_metadata_is_named_as_in_a_list_too(acme: Tenant, stored: list[str]) -> 
         ({"filter": {"metadata": {"user": None}}}, "filter.metadata[user]"),
         ({"filter": {"metadata": {"user": "a\0b"}}}, "filter.metadata[user]"),
         ({"filter": {"metadata": "bob"}}, "filter.metadata"),
+        ({"filter": {"metadata": {"user": "bob"}, "metadata[user]": "eve"}}, "user"),
+        ({"filter": {"metadata[user]": "eve", "metadata": {"user": "bob"}}}, "user"),
+        (b'{"filter": {"purpose": "batch"}, "filter": {"purpose": "user_data"}}', "filter"),
+        (b'{"filter": {"metadata": {"user": "eve", "user": "bob"}}}', "user"),
+        ({"filter": {"\ud800": 1}}, "filter.\ud800"),
+        ({"\ud800": 1}, "\ud800"),
         (of_bob(dry_run="yes"), "dry_run"),
         (of_bob(dryrun=True), "dryrun"),
         ([], "body"),
@@ -166,3 +172,19 @@ def test_a_filter_that_matches_nothing_is_done_at_once(acme: Tenant) -> None:
     work_due()
     done = acme.api.get(f"/files/deletions/{made['id']}").json()
     assert (done["status"], done["counts"]["files"]) == ("completed", 0)
+
+
+def test_the_report_tells_of_no_trash(acme: Tenant, stored: list[str]) -> None:
+    """For clients what is in the trash is gone, whoever put it there."""
+    acme.set_limits(trash_days=7)
+    made = post(acme, of_bob()).json()
+    acme.api.delete(f"/files/{stored[0]}")
+    work_due()
+    report = acme.api.get(f"/files/deletions/{made['id']}/report").body
+    lines = [json.loads(line) for line in report.splitlines()]
+    assert [(line["result"], line["detail"]) for line in lines] == [
+        ("refused", f"No such File object: {stored[0]}"),
+        ("deleted", None),
+        ("deleted", None),
+    ]
+    assert set(File.objects.filter(file_id__in=stored).values_list("state", flat=True)) == {"trashed"}

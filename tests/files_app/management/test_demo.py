@@ -64,6 +64,19 @@ def test_the_demo_comes_and_goes_without_a_trace(settings: Any) -> None:
     assert "no demo" in good("demo", "--remove").out
 
 
+def test_a_hold_that_somebody_tried_keeps_the_demo_until_it_is_released(settings: Any) -> None:
+    before, files = everything(), stored(settings)
+    good("demo")
+    made = stored(settings)
+    account = ("--organization", "acme-research", "--account", "disk")
+    hold = good("files", "hold", *account, "--reason", "to see how it is", "--json").json["hold"]
+    assert f"Hold {hold} keeps files of acme-research" in failing("demo", "--remove").err
+    assert stored(settings) == made  # not a byte of what is held has gone
+    good("files", "release", str(hold), "--yes")
+    good("demo", "--remove")
+    assert (everything(), stored(settings)) == (before, files)
+
+
 def test_no_account_of_the_demo_reaches_anybody() -> None:
     for account in (account for plan in ORGANIZATIONS for account in plan.accounts):
         address = account.options.get("base_url") or account.options.get("endpoint_url", "")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, timedelta
+from datetime import UTC, date
 from typing import Any, Final, Literal
 
 from django.db.models import Max, QuerySet, Sum
@@ -77,9 +78,8 @@ def today() -> date:
 
 def month_of(day: date) -> Days:
     """Return the month in which a day is."""
-    first = day.replace(day=1)
-    following = (first + timedelta(days=31)).replace(day=1)
-    return Days(first, following - timedelta(days=1))
+    _, last = monthrange(day.year, day.month)
+    return Days(day.replace(day=1), day.replace(day=last))
 
 
 def month_named(text: str) -> Days | None:

@@ -15,7 +15,15 @@ from django.db import transaction
 from django.utils import timezone
 
 from files_app.exceptions import InvalidRequestError
-from files_app.models import AuditEvent, DailyUsage, File, Organization, ProviderAccount
+from files_app.models import (
+    AuditEvent,
+    DailyUsage,
+    File,
+    HeldFile,
+    LegalHold,
+    Organization,
+    ProviderAccount,
+)
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.saving import save_account
 from files_app.services.accounts.selection import forget_recent_accounts
@@ -61,8 +69,16 @@ def build(*, beside_real_data: bool = False) -> Demo:
 
 
 def remove() -> Demo:
-    """Take the demo away, stored bytes first, and return what there was of it."""
+    """Take the demo away, stored bytes first, and return what there was of it.
+
+    Raises InvalidRequestError while somebody's legal hold is on it.
+    """
     found = _found()
+    holds = LegalHold.objects.filter(organization__is_demo=True)
+    if hold := holds.filter(lifted_at=None).select_related("organization").first():
+        raise InvalidRequestError(
+            f"Hold {hold.pk} keeps files of {hold.organization}: `manage.py files release {hold.pk}` first."
+        )
     for organization in Organization.objects.filter(is_demo=True):
         Organization.objects.filter(pk=organization.pk).update(is_active=False)  # its keys open nothing more
         for account in ProviderAccount.objects.filter(organization=organization, driver="local"):
@@ -70,6 +86,8 @@ def remove() -> Demo:
         with transaction.atomic():
             AuditEvent.objects.forget_demo(organization)
             DailyUsage.objects.filter(organization=organization).delete()
+            HeldFile.objects.filter(hold__in=holds).delete()  # what a hold that was lifted had yet to let go
+            holds.filter(organization=organization).delete()
             File.objects.for_organization(organization).delete()
             organization.delete()
     forget_recent_accounts()

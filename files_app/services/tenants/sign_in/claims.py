@@ -38,7 +38,7 @@ class Person:
 def person_of(claims: Mapping[str, Any]) -> Person:
     """Return the person that the claims tell of. Raises NotAllowedError where they name none."""
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT:
+    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or "\0" in subject:
         raise NotAllowedError("The provider did not say who signed in: its token has no usable `sub`.")
     username = _text(claims, settings.OIDC_USERNAME_CLAIM, "username") or _text(claims, "email", "username")
     return Person(
@@ -70,7 +70,7 @@ def found(claims: Mapping[str, Any], name: str) -> Any:
 def _values(claims: Mapping[str, Any], name: str) -> list[str]:
     value = found(claims, name)
     values = value if isinstance(value, list) else [value]
-    return [each for each in values if isinstance(each, str)]
+    return [each for each in values if isinstance(each, str) and "\0" not in each]  # PostgreSQL takes none
 
 
 def _text(claims: Mapping[str, Any], name: str, field: str) -> str:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from files_app.exceptions import NotAllowedError, TooManyRequestsError
@@ -127,14 +127,13 @@ def prove(factor: SecondFactor, code: str, *, caller: Caller) -> Way:
 
     Raises NotAllowedError for a wrong one, TooManyRequestsError while the factor is locked.
     """
-    factor.refresh_from_db()
-    if factor.locked_until is not None and factor.locked_until > timezone.now():
-        raise _locked(factor)
+    _take_try(factor, caller)
     if _takes_code(factor, code):
         return Way.APP
     if _takes_recovery_code(factor, code, caller):
         return Way.RECOVERY_CODE
-    _count_failure(factor, caller)
+    if _mine(factor).filter(failures__gte=MOST_FAILURES).exists():
+        raise _lock(factor, caller)
     raise NotAllowedError("This code is wrong, or was used before. Wait for the next one of your app.")
 
 
@@ -193,20 +192,29 @@ def _takes_recovery_code(factor: SecondFactor, code: str, caller: Caller) -> boo
     return True
 
 
-def _count_failure(factor: SecondFactor, caller: Caller) -> None:
-    mine = SecondFactor.objects.filter(pk=factor.pk)
-    mine.update(failures=F("failures") + 1)
-    if mine.filter(failures__gte=MOST_FAILURES).update(failures=0, locked_until=timezone.now() + LOCKED):
+def _mine(factor: SecondFactor) -> QuerySet[SecondFactor]:
+    return SecondFactor.objects.filter(pk=factor.pk)
+
+
+def _take_try(factor: SecondFactor, caller: Caller) -> None:
+    """Count a try before its code is looked at: many at once are no more than one after the other."""
+    is_open = Q(locked_until=None) | Q(locked_until__lte=timezone.now())
+    taken = _mine(factor).filter(is_open, failures__lt=MOST_FAILURES)
+    is_taken = taken.update(failures=F("failures") + 1)
+    factor.refresh_from_db()
+    if not is_taken:
+        raise _lock(factor, caller)
+
+
+def _lock(factor: SecondFactor, caller: Caller) -> TooManyRequestsError:
+    """Lock the factor after too many failures, if nobody has, and return what tells so."""
+    locked_until = timezone.now() + LOCKED
+    if _mine(factor).filter(failures__gte=MOST_FAILURES).update(failures=0, locked_until=locked_until):
         audit.record(
             caller, AuditAction.SECOND_FACTOR_LOCK, object_type="user", object_id=factor.user.username
         )
-        factor.refresh_from_db()
-        raise _locked(factor)
-
-
-def _locked(factor: SecondFactor) -> TooManyRequestsError:
-    assert factor.locked_until is not None  # noqa: S101 - both callers have looked
-    seconds = max(1.0, (factor.locked_until - timezone.now()).total_seconds())
+        factor.locked_until = locked_until
+    seconds = max(1.0, ((factor.locked_until or locked_until) - timezone.now()).total_seconds())
     return TooManyRequestsError(
         f"There were {MOST_FAILURES} wrong codes. Try again in a quarter of an hour, or ask a superuser "
         "to reset your second factor.",

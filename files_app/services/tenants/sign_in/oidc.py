@@ -120,8 +120,14 @@ def _asking() -> Iterator[None]:
             exc.error,
         ) from exc
     except AuthlibBaseError as exc:
-        raise _refused(f"{settings.OIDC_NAME} did not sign you in. {_AGAIN}", exc.error or "") from exc
-    except (ValueError, TypeError, KeyError, RuntimeError) as exc:  # what is no OpenID Connect
+        raise _refused(f"{settings.OIDC_NAME} did not sign you in. {_AGAIN}", str(exc.error or "")) from exc
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RuntimeError,
+    ) as exc:  # what is no OpenID Connect
         log.warning("oidc_unreadable", issuer=settings.OIDC_ISSUER, reason=type(exc).__name__)
         raise TemporaryError(
             f"{settings.OIDC_NAME} does not answer as it should at this moment. Try again in some minutes."

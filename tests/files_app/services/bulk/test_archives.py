@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,23 @@ def test_the_length_is_known_and_names_are_kept_apart(acme: Tenant) -> None:
     assert contents(archive) == dict(zip(names, [b"one", *texts[1:]], strict=True))
     parts = AuditEvent.objects.filter(action="file.content").values_list("details", flat=True)
     assert list(parts) == [{"part": "archive"}] * 4
+
+
+def test_every_name_can_be_written_on_any_file_system(acme: Tenant) -> None:
+    """Names have up to 255 characters, and file systems take as many bytes; some tell no é from another."""
+    names = ["\u65e5" * 249 + ".jsonl"] * 2 + [
+        "\u65e5" * 250,
+        "a." + "\u65e5" * 200,
+        "\u00e9.txt",
+        "e\u0301.txt",
+    ]
+    for number, name in enumerate(names):
+        acme.api.create(b"%d" % number, filename=name)
+    found = contents(read(acme)[1])
+    assert sorted(found.values()) == [b"%d" % number for number in range(len(names))]
+    assert max(len(name.encode()) for name in found) <= 255
+    assert len({unicodedata.normalize("NFC", name.casefold()) for name in found}) == len(names)
+    assert [name[-10:] for name in found][:2] == ["\u65e5" * 4 + ".jsonl", "(2).jsonl".rjust(10)]
 
 
 def test_no_name_leads_out_of_the_folder(acme: Tenant) -> None:

@@ -11,12 +11,13 @@ import time_machine
 from django.utils import timezone
 
 from files_app.exceptions import InvalidRequestError
-from files_app.models import AuditEvent, File, FileCopy, RetentionRule
+from files_app.models import AuditEvent, DeletedReason, File, FileCopy, RetentionRule
 from files_app.models.retention import Life
+from files_app.services.deletes import outbox
 from files_app.services.deletes.expiry import set_expiry
 from files_app.services.deletes.purging import empty_trash
 from files_app.services.index.callers import system_caller
-from files_app.services.retention import holds
+from files_app.services.retention import enforcement, holds
 from files_app.services.retention.enforcement import apply_rules, preview, prune_audit
 from tests.fake_provider import VALID_KEY, FakeProvider, behaviours
 from tests.files_app.cast import Tenant, counters, deliver_deletes, local_account, make_account, on_disk
@@ -154,6 +155,33 @@ def test_what_is_older_than_a_new_rule_is_shown_and_goes(acme: Tenant, other: Te
     assert gone.deleted_reason == "retention"
     event = AuditEvent.objects.get(action="file.expire")
     assert event.details == {"rule": "acme", "value": "longest_life_seconds"}
+
+
+@pytest.mark.parametrize("change", ["removed", "made longer", "a nearer one"])
+def test_a_rule_that_is_changed_in_the_middle_ends_nothing_more(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """A run takes up to a minute, and what it has ended cannot be brought back."""
+    for _ in range(3):
+        acme.api.create()
+    made, tombstone = rule(acme, longest_life_seconds=DAY), outbox.tombstone
+
+    def meanwhile(file: File, *, reason: DeletedReason) -> bool:
+        if change == "removed":
+            RetentionRule.objects.filter(pk=made.pk).delete()
+        elif change == "made longer":
+            RetentionRule.objects.filter(pk=made.pk).update(longest_life_seconds=9 * DAY)
+        else:
+            RetentionRule.objects.get_or_create(
+                organization=acme.organization, purpose="user_data", longest_life_seconds=9 * DAY
+            )
+        return tombstone(file, reason=reason)
+
+    monkeypatch.setattr(outbox, "tombstone", meanwhile)
+    monkeypatch.setattr(enforcement, "_BATCH", 1)
+    with days_later(2):
+        assert apply_rules() == 1
+    assert File.objects.filter(state="available").count() == 2
 
 
 def test_a_hold_keeps_what_a_rule_would_end(acme: Tenant) -> None:

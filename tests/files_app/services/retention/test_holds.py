@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from files_app.exceptions import FileHeldError, InvalidRequestError
 from files_app.models import AuditEvent, DeletedReason, File, HeldFile, LegalHold
+from files_app.services.accounts.saving import save_account
 from files_app.services.deletes import outbox
 from files_app.services.deletes.expiry import expire_files, set_expiry
 from files_app.services.index.callers import system_caller
@@ -18,7 +19,7 @@ from files_app.services.reading.listing import FileFilters
 from files_app.services.retention import holds
 from files_app.services.upstream import recheck
 from tests.fake_provider import FakeProvider
-from tests.files_app.cast import Tenant, counters, deliver_deletes, on_disk
+from tests.files_app.cast import Tenant, counters, deliver_deletes, local_account, on_disk
 from tests.files_app.forms import expiry_parts, file_part, purpose_part
 
 
@@ -167,3 +168,27 @@ def test_a_hold_on_everything_or_on_what_changes_is_refused(
     with pytest.raises(InvalidRequestError, match=message):
         place_on(acme, **filters)
     assert LegalHold.objects.count() == 0
+
+
+def test_a_hold_at_an_account_goes_along_when_that_is_renamed(acme: Tenant, other: Tenant) -> None:
+    """Whoever may name accounts must not get out of a hold, nor keep others from holding what is new."""
+    at_account, later = place_on(acme, provider="local"), place_on(other, purpose="user_data")
+    account = acme.accounts["local"]
+    account.name = "renamed"
+    save_account(account)
+    acme.api.create()
+    other.api.create()
+    assert holds.extend_holds() == 2
+    assert holds.unholdable(at_account).count() == 0
+    assert [holds.held_files(hold).count() for hold in (at_account, later)] == [1, 1]
+
+
+def test_a_hold_at_an_account_that_is_removed_keeps_no_other_hold_waiting(acme: Tenant) -> None:
+    gone = local_account(acme.organization, "gone")
+    hold = place_on(acme, provider="gone")
+    standing = place_on(acme, purpose="user_data")
+    gone.delete()
+    acme.api.create()
+    assert holds.extend_holds() == 1
+    assert (holds.held_files(hold).count(), holds.held_files(standing).count()) == (0, 1)
+    assert holds.unholdable(hold).count() == 0
