@@ -18,9 +18,10 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.response import HTTPResponse
 from urllib3.util.connection import create_connection
 
-from providers.transports import deadlines
+from providers.transports import deadlines, meanwhile
 from providers.transports.addresses import PrivateNetworks, addresses_of, check_addresses, check_literal
 from providers.transports.proxies import Proxies
 
@@ -125,6 +126,11 @@ class GuardedConnection(HTTPConnection):
         """Begin a request. A connection that was used before has just got the connect timeout."""
         self._bound_writes()
         super().putrequest(*args, **kwargs)
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # urllib3 has an answer of its own
+        """Await the answer. What the thread wants to do by the way is done first."""
+        meanwhile.work()
+        return super().getresponse()
 
     def _bound_writes(self) -> None:
         if self.sock is not None:

@@ -18,6 +18,7 @@ from files_app.services.accounts.shares import Place, take_place
 from files_app.services.index import audit, writability
 from files_app.services.index.callers import Caller
 from files_app.services.index.metering import traffic
+from files_app.services.index.transactions import release_connection
 from files_app.services.reading.lookup import content_id, held_copy, require_enabled
 from files_app.streams.held import HeldFile
 from providers.base import Driver
@@ -29,6 +30,7 @@ from providers.exceptions import (
 )
 from providers.objects import ByteRange, Download, Operation
 from providers.patience import ask_until_shown, not_shown
+from providers.transports import meanwhile
 
 #: Bytes a second that a provider has to send, or a client's whole transfer would hang on it.
 _LEAST_RATE = 1_024
@@ -95,11 +97,15 @@ def open_file(
     require_ready(file)
     copy = held_copy(file)
     place = take_place(file.account, caller)
-    who = {"actor": caller.actor, "organization": caller.organization_id, "ip": caller.ip}
-    try:
+
+    def note() -> None:
+        who = {"actor": caller.actor, "organization": caller.organization_id, "ip": caller.ip}
         with writability.worth_no_failure("content_read_not_audited", file=file.file_id, **who):
             audit.record_file(caller, AuditAction.FILE_CONTENT, file, **({"part": part} if part else {}))
-        download = _asked_for(file, copy, driver, byte_range)
+        release_connection()
+
+    try:
+        download = _noted(lambda: _asked_for(file, copy, driver, byte_range), note)
         try:
             opened = _opened(file, driver, download)
         except BaseException:
@@ -111,6 +117,19 @@ def open_file(
     opened.chunks = traffic.counted(opened.chunks, caller, file)
     opened.close = _closing(opened.close, place)
     return opened
+
+
+def _noted(ask: Callable[[], Download], note: Callable[[], None]) -> Download:
+    """Return what `ask` opens. It is noted while its provider makes the answer: a commit takes as long."""
+    download: Download | None = None
+    try:
+        with meanwhile.doing(note):
+            download = ask()
+    except BaseException:
+        if download is not None:
+            download.close()
+        raise
+    return download
 
 
 def _closing(close: Callable[[], None], place: Place) -> Callable[[], None]:

@@ -16,6 +16,7 @@ from files_app.models.files import FileQuerySet
 from files_app.services.accounts.selection import PROVIDER_HEADER, account_by_pk, select_account
 from files_app.services.index.file_objects import ListedFile
 from files_app.services.index.ids import _FILE_ID
+from files_app.services.index.rows import Lookup
 from files_app.services.reading.listing import COLUMNS, listed
 from providers.results import translation_id
 
@@ -55,12 +56,8 @@ def find_file(
 
 
 def _stored(column: str, organization_id: int, value: str, state: FileState) -> list[File]:
-    """Return the organization's files with this id or URI that are in this state, and not past their time.
-
-    Most requests come through here, and compiling the query would cost more than running it: the ORM
-    compiles it once.
-    """
-    rows = File.objects.raw(_lookup_sql(column), [organization_id, state.value, value, *_CONDITION[column]])
+    """Return the organization's files with this id or URI that are in this state, and not past their time."""
+    rows = _BY[column](organization_id, state.value, value, *_CONDITION[column])
     found = [file for file in rows if not file.is_expired]
     for file in found:
         file.account = account_by_pk(file.account_id)
@@ -96,22 +93,9 @@ _CONDITION = {"file_id": (), "uri": ("",)}
 
 
 @cache
-def _lookup_sql(column: str) -> str:
-    """Return the SQL of the lookup; its parameters are organization, state, value and `_CONDITION`."""
-    files = _marked(column).defer(*_HIDDEN_COLUMNS)[:_MAX_SAME_ID]
-    return _sql(files.query, [0, "STATE", "VALUE", *_CONDITION[column]])
-
-
-@cache
 def _shown_sql() -> str:
     """Return the SQL of the COLUMNS; its parameters are the same."""
     return _sql(_marked("file_id").values_list(*COLUMNS)[:2].query, [0, "STATE", "VALUE"])
-
-
-@cache
-def _copy_sql() -> str:
-    """Return the SQL of the copy that serves; its parameters are file and state."""
-    return _sql(FileCopy.objects.filter(file_id=0, state="STATE").order_by("pk")[:1].query, [0, "STATE"])
 
 
 def _marked(column: str) -> FileQuerySet:
@@ -120,6 +104,21 @@ def _marked(column: str) -> FileQuerySet:
     for empty in _CONDITION[column]:
         files = files.exclude(**{column: empty})
     return files
+
+
+def _lookup(column: str) -> Lookup[File]:
+    """Return what finds files by a column; it is given organization, state, value and `_CONDITION`."""
+    return Lookup(
+        File,
+        lambda: _marked(column).defer(*_HIDDEN_COLUMNS)[:_MAX_SAME_ID],
+        [0, "STATE", "VALUE", *_CONDITION[column]],
+    )
+
+
+_BY = {column: _lookup(column) for column in _CONDITION}
+_COPY = Lookup(
+    FileCopy, lambda: FileCopy.objects.filter(file_id=0, state="STATE").order_by("pk")[:1], [0, "STATE"]
+)
 
 
 def _sql(query: Query, expected: list[object]) -> str:
@@ -131,7 +130,7 @@ def _sql(query: Query, expected: list[object]) -> str:
 
 def held_copy(file: File) -> FileCopy:
     """Return the copy that serves the file's bytes. Raises FileNotFoundInIndexError."""
-    for copy in FileCopy.objects.raw(_copy_sql(), [file.pk, CopyState.AVAILABLE.value]):
+    for copy in _COPY(file.pk, CopyState.AVAILABLE.value):
         return copy
     raise FileNotFoundInIndexError(file.file_id)
 

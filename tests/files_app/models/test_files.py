@@ -13,7 +13,7 @@ from tests.files_app.cast import Tenant
 def test_a_lookup_reads_an_index(acme: Tenant, column: str) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("PostgreSQL reads so small a table as a whole")
-    sql = lookup._lookup_sql(column)
+    sql = lookup._BY[column].written(connection).sql
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN QUERY PLAN {sql}", [1, "available", "s3://b/k", *lookup._CONDITION[column]])
         plan = " ".join(str(row) for row in cursor.fetchall())
