@@ -177,9 +177,10 @@ def test_endpoint(endpoint: WebhookEndpoint, *, caller: Caller) -> WebhookDelive
 
 
 def resend(row: WebhookDelivery, *, caller: Caller) -> None:
-    """Send a message again, under its id, with a day of attempts. Raises InvalidRequestError.
+    """Send a message again now, under its id, with a day of attempts. Raises InvalidRequestError.
 
-    Receivers that keep the ids they have seen take it for what it is.
+    Also to an endpoint that is left alone for a while: somebody says that it is there. Receivers that keep
+    the ids they have seen take it for what it is.
     """
     if not row.endpoint.is_enabled:
         raise InvalidRequestError("The endpoint is switched off: switch it on first.")
@@ -193,6 +194,7 @@ def resend(row: WebhookDelivery, *, caller: Caller) -> None:
     with transaction.atomic():
         if not (rows.to(DeliveryState.PENDING, **anew) or rows.update(**anew)):
             raise InvalidRequestError("It is just being sent.")
+        WebhookEndpoint.objects.filter(pk=row.endpoint_id).update(paused_until=None)
         _record(row.endpoint, AuditAction.WEBHOOK_RESEND, caller, message=row.message_id)
         events.send_after_commit(row.endpoint_id)
 

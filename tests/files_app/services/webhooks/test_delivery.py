@@ -141,6 +141,16 @@ def test_an_endpoint_that_does_not_answer_is_cut_off_and_left_alone(
     assert WebhookDelivery.objects.filter(attempts=0).count() == 1
 
 
+def test_a_resend_does_not_wait_until_an_endpoint_is_tried_again(
+    row: WebhookDelivery, receiver: Receiver
+) -> None:
+    WebhookEndpoint.objects.update(paused_until=timezone.now() + timedelta(minutes=5), failures=9)
+    assert queue.deliver_due() == 0
+    endpoints.resend(again(row), caller=system_caller())
+    queue.deliver_due()
+    assert again(row).state == "delivered"
+
+
 def test_of_two_that_deliver_one_does(row: WebhookDelivery, receiver: Receiver) -> None:
     claimed = delivery._claim(row.pk)
     assert claimed is not None
