@@ -38,7 +38,9 @@ def record(organization_id: int, kind: EventKind, data: Mapping[str, Any]) -> No
     if not are_told(organization_id):
         return
     endpoints = WebhookEndpoint.objects.filter(organization=organization_id, is_enabled=True)
-    write([each.pk for each in endpoints if kind in each.kinds], kind, data)
+    asked = [pk for pk, kinds in endpoints.values_list("pk", "kinds") if kind in kinds]
+    if asked:
+        write(asked, kind, data)
 
 
 def write(endpoints: list[int], kind: EventKind, data: Mapping[str, Any]) -> list[WebhookDelivery]:

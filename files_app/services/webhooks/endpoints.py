@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
@@ -177,9 +178,10 @@ def test_endpoint(endpoint: WebhookEndpoint, *, caller: Caller) -> WebhookDelive
 
 
 def resend(row: WebhookDelivery, *, caller: Caller) -> None:
-    """Send a message again, under its id, with a day of attempts. Raises InvalidRequestError.
+    """Send a message again now, under its id, with a day of attempts. Raises InvalidRequestError.
 
-    Receivers that keep the ids they have seen take it for what it is.
+    Also to an endpoint that is left alone for a while: somebody says that it is there. Receivers that keep
+    the ids they have seen take it for what it is.
     """
     if not row.endpoint.is_enabled:
         raise InvalidRequestError("The endpoint is switched off: switch it on first.")
@@ -193,6 +195,7 @@ def resend(row: WebhookDelivery, *, caller: Caller) -> None:
     with transaction.atomic():
         if not (rows.to(DeliveryState.PENDING, **anew) or rows.update(**anew)):
             raise InvalidRequestError("It is just being sent.")
+        WebhookEndpoint.objects.filter(pk=row.endpoint_id).update(paused_until=None)
         _record(row.endpoint, AuditAction.WEBHOOK_RESEND, caller, message=row.message_id)
         events.send_after_commit(row.endpoint_id)
 
@@ -236,7 +239,9 @@ def check_address(url: str, *, is_operators: bool) -> None:
     """
     parts = split_url(url)
     is_plain = url.isascii() and url.isprintable() and " " not in url and "#" not in url
-    if parts.scheme not in {"https", "http"} or not parts.hostname or not is_plain:
+    # What else a host may hold, libraries read in different ways.
+    is_host = re.fullmatch(r"[A-Za-z0-9._:-]+", parts.hostname or "")
+    if parts.scheme not in {"https", "http"} or not is_host or not is_plain:
         raise InvalidRequestError("Write a whole URL such as https://example.com/webhooks.", param="url")
     if parts.username or parts.password:
         raise InvalidRequestError(
@@ -245,9 +250,10 @@ def check_address(url: str, *, is_operators: bool) -> None:
     if len(url) > MAX_URL_CHARACTERS:
         raise InvalidRequestError(f"The URL is longer than {MAX_URL_CHARACTERS} characters.", param="url")
     allow_private = is_operators and settings.ALLOW_PRIVATE_UPSTREAMS
-    check = check_literal if settings.PROVIDER_PROXIES.proxy_for(url) else check_url
     try:
-        check(url, allow_private=allow_private)
+        check_literal(url, allow_private=allow_private)
+        if not settings.PROVIDER_PROXIES.proxy_for(url):
+            check_url(url, allow_private=allow_private)
     except ProviderError:
         raise InvalidRequestError(delivery.REFUSED_ADDRESS, param="url") from None
 

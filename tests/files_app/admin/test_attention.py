@@ -28,6 +28,7 @@ from files_app.models import (
     WebhookDelivery,
     WebhookEndpoint,
 )
+from files_app.services.operations import attention
 from files_app.services.tenants.keys import forget_cached_keys, verify_key
 from tests.files_app.admin.conftest import SignIn, World, store
 from tests.files_app.cast import Tenant
@@ -162,6 +163,21 @@ def test_events_that_were_given_up_are_sent_again_in_two_clicks(
     row.refresh_from_db()
     assert row.state == DeliveryState.PENDING
     assert told(root, "given up") is None
+
+
+def test_an_endpoint_with_much_to_look_at_does_not_hide_another(
+    root: Client, own: World, foreign: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "_COUNTED", 1)
+    for each in own, foreign:
+        many = [WebhookDelivery.objects.get(pk=each.webhook.deliveries.latest("pk").pk) for _ in range(3)]
+        for number, row in enumerate(many):
+            row.pk, row.message_id = None, f"msg_{number}"
+        WebhookDelivery.objects.bulk_create(many)
+        force(WebhookDelivery.objects.all(), state=DeliveryState.DEAD)
+    lines: list[Line] = root.get("/admin/").context["attention"]
+    shown = [line.subject for line in lines if "more than 1 events given up" in line.detail]
+    assert shown == ["ours-org/ours-webhook", "zzforeign-org/zzforeign-webhook"]
 
 
 def test_an_endpoint_that_takes_nothing_for_an_hour_is_shown(root: Client, own: World) -> None:

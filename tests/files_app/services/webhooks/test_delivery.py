@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from pytest_django import Settings
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from files_app.exceptions import InvalidRequestError
@@ -15,6 +16,7 @@ from files_app.services.index import events
 from files_app.services.index.callers import system_caller
 from files_app.services.webhooks import delivery, endpoints, queue
 from files_app.services.webhooks.endpoints import create_endpoint
+from providers.transports.proxies import Proxies
 from tests.files_app.cast import Tenant
 from tests.files_app.receiver import Receiver
 from tests.files_app.webhooks import deliver_all, endpoint_of
@@ -141,6 +143,16 @@ def test_an_endpoint_that_does_not_answer_is_cut_off_and_left_alone(
     assert WebhookDelivery.objects.filter(attempts=0).count() == 1
 
 
+def test_a_resend_does_not_wait_until_an_endpoint_is_tried_again(
+    row: WebhookDelivery, receiver: Receiver
+) -> None:
+    WebhookEndpoint.objects.update(paused_until=timezone.now() + timedelta(minutes=5), failures=9)
+    assert queue.deliver_due() == 0
+    endpoints.resend(again(row), caller=system_caller())
+    queue.deliver_due()
+    assert again(row).state == "delivered"
+
+
 def test_of_two_that_deliver_one_does(row: WebhookDelivery, receiver: Receiver) -> None:
     claimed = delivery._claim(row.pk)
     assert claimed is not None
@@ -156,14 +168,32 @@ def test_a_result_of_a_lost_lease_counts_for_nothing(row: WebhookDelivery, recei
     assert again(row).state == "pending"
 
 
+#: Ways to write an address of this host, or of a cloud's metadata.
+INSIDE = [
+    "https://127.0.0.1/",
+    "https://169.254.169.254/latest",
+    "https://[::ffff:127.0.0.1]/",
+    "https://[::1]/",
+    "https://[64:ff9b::7f00:1]/",
+    "https://[fe80::1%25eth0]/",
+    "https://localhost/",
+    "https://LOCALHOST./",
+    "https://127.1/",
+    "https://2130706433/",
+    "https://0x7f.0.0.1/",
+    "https://0177.0.0.1/",
+    "https://0/",
+    "https://%31%32%37.0.0.1/",
+    "https://127.0.0.1\\.example.com/",
+    "https://127.0.0.1:443\\@example.com/",
+]
+
+
 @pytest.mark.parametrize(
     "url",
     [
+        *INSIDE,
         "http://example.com/",  # in clear
-        "https://127.0.0.1/",
-        "https://169.254.169.254/latest",
-        "https://[::ffff:127.0.0.1]/",
-        "https://localhost/",
         "ftp://example.com/",
         "https://user:word@example.com/",
         "https:///nowhere",
@@ -175,6 +205,23 @@ def test_an_owner_cannot_lead_the_gateway_inside(acme: Tenant, url: str, private
     with pytest.raises(InvalidRequestError):
         create_endpoint(acme.organization, name="in", url=url, caller=system_caller())
     assert not WebhookEndpoint.objects.exists()
+
+
+@pytest.mark.parametrize("way", ["directly", "by a proxy"])
+@pytest.mark.parametrize("url", INSIDE)
+def test_no_spelling_of_an_address_inside_is_sent_anything(
+    url: str, way: str, row: WebhookDelivery, receiver: Receiver, settings: Settings
+) -> None:
+    """Whatever was saved, and whatever a library makes of it."""
+    if way == "by a proxy":
+        settings.PROVIDER_PROXIES = Proxies(https=receiver.url)
+        delivery._transport.cache_clear()
+    WebhookEndpoint.objects.update(url=url, is_operators=False)
+    deliver_all()
+    assert receiver.received == []
+    assert (again(row).state, again(row).attempts) == ("pending", 1)
+    if "localhost" not in url.lower() and "%25" not in url:  # which may not resolve here
+        assert again(row).last_error == delivery.REFUSED_ADDRESS
 
 
 def test_an_address_is_judged_again_when_it_is_connected_to(row: WebhookDelivery, receiver: Receiver) -> None:
