@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
@@ -176,6 +176,12 @@ class Driver(ABC):
     def namespace_of(self, remote_id: str) -> str | None:
         """Return the organization's segment in a remote id, None where there is none."""
         return None
+
+    def deletes_at(self, remote: RemoteFile, *, created_at: datetime) -> datetime | None:
+        """Return when the provider deletes a file by itself: as it says, else as it is known to; or None."""
+        unasked = self.capabilities.expiry.default_seconds
+        known = None if unasked is None else created_at + timedelta(seconds=unasked)
+        return remote.expires_at or known
 
     def check_bucket(self, bucket: str | None) -> None:  # noqa: B027  # most have none
         """Refuse a bucket that no upload may name, where files are in buckets. Raises FileRejectedError."""

@@ -132,6 +132,10 @@ class ObjectStoreDriver(Driver):
         match = _OWN_NAME.fullmatch(self._key_below_prefix(remote_id))
         return match[1] if match else None
 
+    def deletes_at(self, remote: RemoteFile, *, created_at: datetime) -> datetime | None:
+        """Return None: the time beside an object is ours, and its store keeps it."""
+        return None
+
     def namespace_of(self, remote_id: str) -> str | None:
         """Return the segment behind the prefix, also for what a batch job wrote below it."""
         key = self._key_below_prefix(remote_id)

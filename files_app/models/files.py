@@ -165,12 +165,14 @@ class FileQuerySet(StatefulQuerySet["File"]):
         account: ProviderAccount,
         is_adopted: bool,
         result_part: str = "",
+        provider_expires_at: datetime | None = None,
     ) -> File:
         """Write the file and the copy of what a provider has already, and return the file.
 
         is_adopted: made elsewhere; its bytes are shown and not counted. result_part: which file of a batch
-        result it is; both stand on one remote id. Raises IntegrityError when the organization has a live file
-        of this id, or another file holds the remote id.
+        result it is; both stand on one remote id. provider_expires_at: when its provider deletes it by
+        itself. Raises IntegrityError when the organization has a live file of this id, or another file holds
+        the remote id.
         """
         created_at = remote.created_at or timezone.now()
         file = self.create(
@@ -186,8 +188,7 @@ class FileQuerySet(StatefulQuerySet["File"]):
             indexed_at=created_at,
             stored_from=timezone.now(),
             expires_at=remote.expires_at,
-            # In an object store the time is ours, written beside the object.
-            provider_expires_at=remote.expires_at if account.is_at_provider else None,
+            provider_expires_at=provider_expires_at,
         )
         file.copies.create(
             account=account,

@@ -145,9 +145,7 @@ def _organizations(rule: RetentionRule) -> Iterator[int]:
         last = found
 
 
-def _end_all(
-    files: FileQuerySet, rule: RetentionRule, ending: Ending, goes_on: Callable[[], bool]
-) -> int:
+def _end_all(files: FileQuerySet, rule: RetentionRule, ending: Ending, goes_on: Callable[[], bool]) -> int:
     free, gone = files.filter(is_held=False).select_related("account").order_by("indexed_at"), 0
     while (batch := list(free[:_BATCH])) and goes_on():
         ended = sum(_end(file, rule, ending) for file in batch)

@@ -174,7 +174,7 @@ class _Settlement:
             "indexed_at": now,
             "state_changed_at": now,
             "expires_at": self._expiry(created_at),
-            "provider_expires_at": remote.expires_at,
+            "provider_expires_at": self._upload.driver.deletes_at(remote, created_at=created_at),
         }
 
     def _expiry(self, created_at: datetime) -> datetime | None:

@@ -15,6 +15,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from files_app.models import AuditAction, CopyState, File, FileCopy, ProviderAccount
 from files_app.services.accounts.drivers import driver_for
@@ -75,6 +76,7 @@ def adopt(account: ProviderAccount, driver: Driver, remote: RemoteFile) -> File 
                 organization_id=account.organization_id,
                 account=account,
                 is_adopted=True,
+                provider_expires_at=driver.deletes_at(remote, created_at=remote.created_at or timezone.now()),
             )
             audit.record_file(system_caller(account.organization_id), AuditAction.FILE_ADOPT, file)
             events.file_created(file)

@@ -18,8 +18,16 @@ from files_app.services.index.callers import system_caller
 from files_app.services.reading.listing import FileFilters
 from files_app.services.retention import holds
 from files_app.services.upstream import recheck
+from files_app.services.upstream.sync import sync_account
 from tests.fake_provider import FakeProvider
-from tests.files_app.cast import Tenant, counters, deliver_deletes, local_account, on_disk
+from tests.files_app.cast import (
+    Tenant,
+    counters,
+    deliver_deletes,
+    local_account,
+    on_disk,
+    openai_account,
+)
 from tests.files_app.forms import expiry_parts, file_part, purpose_part
 
 
@@ -125,6 +133,25 @@ def test_what_its_provider_deletes_cannot_be_held(remote: Tenant) -> None:
     assert LegalHold.objects.count() == 0  # all or nothing
     hold = place_on(remote, purpose="user_data")
     assert (holds.held_files(hold).count(), holds.unholdable(hold).count()) == (0, 1)
+
+
+def test_nor_can_what_its_provider_is_known_to_delete_without_saying_so(
+    acme: Tenant, fake: FakeProvider
+) -> None:
+    """Mistral deletes files after 30 days, and no answer of its says when."""
+    account = openai_account(acme.organization, fake, "mistral", driver="mistral")
+    uploaded = acme.api.create(account="mistral", filename="a.pdf")
+    assert uploaded["expires_at"] is None
+    old = int(timezone.now().timestamp()) - 3_600
+    fake.add_file("mistral", filename="found.pdf", purpose="ocr", created_at=old)
+    sync_account(account)
+    for file in File.objects.all():
+        assert file.provider_expires_at == file.created_at + timedelta(days=30)
+        with pytest.raises(holds.HoldRefusedError, match="deletes it by itself on"):
+            place(acme, file.file_id)
+    assert File.objects.filter(is_adopted=True).count() == 1
+    hold = place_on(acme, provider="mistral")
+    assert (holds.held_files(hold).count(), holds.unholdable(hold).count()) == (0, 2)
 
 
 def test_the_gateways_own_expiry_is_no_hindrance(acme: Tenant) -> None:
