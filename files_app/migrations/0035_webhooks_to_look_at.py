@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('files_app', '0033_file_jobs'),
+        ('files_app', '0034_hold_accounts'),
     ]
 
     operations = [
