@@ -10,7 +10,6 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from http.cookiejar import DefaultCookiePolicy
 from itertools import chain
 from typing import Final
 
@@ -204,21 +203,12 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
-class _Session(requests.Session):
-    """Sees no redirects: requests would read their whole body to prepare a next request."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
-
-
 class HTTPTransport:
     """Sends requests over pooled connections; one serves a whole process and all its threads."""
 
     def __init__(self, limits: TransportLimits | None = None) -> None:
         self.limits = limits or TransportLimits()
-        self._session = _Session()
-        self._session.trust_env = False
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session = requests.Session()
         adapter = GuardedAdapter(
             allow_private=self.limits.allow_private,
             write_timeout_seconds=self.limits.write_timeout_seconds,
@@ -275,10 +265,10 @@ class HTTPTransport:
         read_timeout = limits.read_timeout_seconds if streaming else limits.call_timeout_seconds
         try:
             prepared = _prepare(request)
-            answer = self._session.send(
+            # Not by the session: it keeps cookies, follows redirects and asks the environment.
+            answer = self._session.get_adapter(prepared.url or "").send(
                 prepared,
                 stream=True,
-                allow_redirects=False,
                 timeout=(limits.connect_timeout_seconds, read_timeout),
                 verify=limits.ca_bundle or True,
             )
