@@ -11,7 +11,7 @@ import select
 import socket
 import ssl
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
@@ -138,12 +138,34 @@ class GuardedConnection(HTTPConnection):
             _watched(self.sock)
 
 
+@runtime_checkable
+class WaryBody(Protocol):
+    """A body that is told whether its connection served before: the other side may be just closing it."""
+
+    def begin(self, *, is_used: bool) -> bool:
+        """Prepare for being sent. False asks for a new connection."""
+        ...
+
+
 class _WatchfulConnection(GuardedConnection):
     _cut = False
+    _served = 0
 
     def connect(self) -> None:
         super().connect()
-        self._cut = False
+        self._cut, self._served = False, 0
+
+    def request(self, method: str, url: str, body: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Send a request; where its body wants a connection that served nobody, on a new one.
+
+        Behind a proxy it has to take the one that there is.
+        """
+        is_used = self.sock is not None and self._served > 0
+        if isinstance(body, WaryBody) and not body.begin(is_used=is_used) and self.proxy is None:
+            self.close()
+            body.begin(is_used=False)
+        super().request(method, url, body, *args, **kwargs)
+        self._served += 1
 
     def send(self, data: Any) -> None:
         """Send, unless the provider has answered already: then stop, so that the answer is read.

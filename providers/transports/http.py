@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from http.cookiejar import DefaultCookiePolicy
+from itertools import chain
 from typing import Final
 
 import requests
@@ -21,12 +21,15 @@ from providers.objects import JSONValue
 from providers.parsing import retry_after_seconds, split_url
 from providers.transports.addresses import PrivateNetworks
 from providers.transports.guard import GuardedAdapter
-from providers.transports.http_errors import FOREIGN, error_of_reading, error_of_sending
+from providers.transports.http_errors import FOREIGN, error_of_reading, error_of_sending, is_hang_up
 from providers.transports.proxies import Proxies
 
 _RETRIED_STATUSES: Final = frozenset({429, 500, 502, 503, 504, 529})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS: Final = 3
+#: How much of a body is kept until a connection that served before has taken it. A provider that closes one
+#: for its idleness is heard of within a round trip.
+_KEPT_BYTES: Final = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,9 @@ class StreamBody:
     `started` and `exhausted` tell a caller whether bytes can have reached the provider, and whether all did.
     What `chunks` raises reaches the caller of `HTTPTransport.send` unchanged.
     `reopen` returns the same bytes from the start; without it a redirect cannot be followed once started.
+
+    On a connection that served before, the beginning is kept for a while: its provider may be just closing
+    it. What goes out on a new one is not sent again.
     """
 
     chunks: Iterator[bytes]
@@ -61,15 +67,44 @@ class StreamBody:
     reopen: Callable[[], Iterator[bytes]] | None = None
     started: bool = False
     exhausted: bool = False
+    passed_bytes: int = field(default=0, init=False)
+    #: None where nothing is kept, or more has passed than is.
+    _kept: list[bytes] | None = field(default=None, init=False, repr=False)
+    _wants_new: bool = field(default=False, init=False)
+
+    def begin(self, *, is_used: bool) -> bool:
+        if is_used and self._wants_new:
+            return False
+        self._kept = [] if is_used else None
+        return True
+
+    def again(self) -> bool:
+        """Go back to the start, for a new connection; False where that is not possible or not safe.
+
+        A provider that has not been sent the end of a body cannot have made a file of it.
+        """
+        is_whole = self.exhausted or (self.length is not None and self.passed_bytes >= self.length)
+        if is_whole or self._kept is None:
+            return False
+        self.chunks = chain(self._kept, self.chunks)
+        self.passed_bytes, self._kept, self._wants_new = 0, None, True
+        return True
 
     def __iter__(self) -> Iterator[bytes]:
         try:
             for chunk in self.chunks:
                 self.started = True
+                self._keep(chunk)
                 yield chunk
+                self.passed_bytes += len(chunk)  # not where sending it fails
         except Exception as exc:
             raise _BodyFailure(exc) from exc
         self.exhausted = True
+
+    def _keep(self, chunk: bytes) -> None:
+        if self._kept is not None:
+            is_little = self.passed_bytes + len(chunk) <= _KEPT_BYTES
+            self._kept = [*self._kept, chunk] if is_little else None
 
 
 class _BodyFailure(Exception):
@@ -168,21 +203,12 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
-class _Session(requests.Session):
-    """Sees no redirects: requests would read their whole body to prepare a next request."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
-
-
 class HTTPTransport:
     """Sends requests over pooled connections; one serves a whole process and all its threads."""
 
     def __init__(self, limits: TransportLimits | None = None) -> None:
         self.limits = limits or TransportLimits()
-        self._session = _Session()
-        self._session.trust_env = False
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session = requests.Session()
         adapter = GuardedAdapter(
             allow_private=self.limits.allow_private,
             write_timeout_seconds=self.limits.write_timeout_seconds,
@@ -195,7 +221,8 @@ class HTTPTransport:
         """Send and return the answer, whatever its status, with the body unread.
 
         A GET is tried again once after a failure that may pass, but not after a wait for an answer; an
-        upload never, once its body was touched. Redirects are followed only where the request says so,
+        upload never, once its body was touched, unless a connection that served before was closed before it
+        had the end. Redirects are followed only where the request says so,
         without credentials when the origin changes.
         """
         response = self._send_with_retry(request)
@@ -211,7 +238,10 @@ class HTTPTransport:
         try:
             response = self._send_once(request)
         except ProviderUnavailableError as exc:
-            untouched = isinstance(request.body, StreamBody) and not request.body.started
+            body = request.body
+            if isinstance(body, StreamBody) and is_hang_up(exc.__cause__) and body.again():
+                return self._send_once(request)
+            untouched = isinstance(body, StreamBody) and not body.started
             waited = isinstance(exc, ProviderTimeoutError) and not exc.answered
             if waited or not (request.is_idempotent or untouched):
                 raise
@@ -235,10 +265,10 @@ class HTTPTransport:
         read_timeout = limits.read_timeout_seconds if streaming else limits.call_timeout_seconds
         try:
             prepared = _prepare(request)
-            answer = self._session.send(
+            # Not by the session: it keeps cookies, follows redirects and asks the environment.
+            answer = self._session.get_adapter(prepared.url or "").send(
                 prepared,
                 stream=True,
-                allow_redirects=False,
                 timeout=(limits.connect_timeout_seconds, read_timeout),
                 verify=limits.ca_bundle or True,
             )
@@ -313,4 +343,5 @@ def _again(body: bytes | StreamBody | None) -> bytes | StreamBody | None:
     if body.reopen is None:
         raise InvalidResponseError("The provider redirected an upload that cannot be sent twice.")
     body.chunks, body.started, body.exhausted = body.reopen(), False, False
+    body.passed_bytes = 0
     return body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -14,6 +15,9 @@ from providers.transports.proxies import proxy_refusal
 
 #: What can come out of a request, apart from what its body raises.
 FOREIGN: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+_HANG_UPS: Final = (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 class _Row(NamedTuple):
@@ -82,12 +86,17 @@ def error_of_reading(exc: Exception) -> ProviderError:
     return row.kind(row.message, answered=bool(row.answered))
 
 
+def is_hang_up(exc: BaseException | None) -> bool:
+    """Whether the other side closed the connection: that is no silence, and no refusal of ours."""
+    return any(isinstance(each, _HANG_UPS) for each in _with_wrapped(exc))
+
+
 def _first(table: tuple[_Row, ...], exc: Exception) -> _Row:
     wrapped = tuple(_with_wrapped(exc))
     return next(row for row in table if any(isinstance(each, row.foreign) for each in wrapped))
 
 
-def _with_wrapped(exc: Exception) -> Iterator[BaseException]:
+def _with_wrapped(exc: BaseException | None) -> Iterator[BaseException]:
     """Yield an exception and what it wraps, from the outside in.
 
     requests keeps that in `args`, urllib3 in `reason` or last in `args`. The chain of causes is no help: it

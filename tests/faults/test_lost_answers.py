@@ -5,12 +5,14 @@ Which answers count as lost and which files as found is tested in the room of wh
 
 from __future__ import annotations
 
+import json
 import threading
 
 import requests
 
 from tests.fake_provider import Match, behaviours
-from tests.faults.gateway import Gateway, sha256_at
+from tests.faults.gateway import PATIENCE_SECONDS, Gateway, sha256_at
+from tests.faults.wire import Wire, form, upload_head
 from tests.processes import wait_until
 
 UPLOAD: Match = {"method": "POST", "path": "/files$"}
@@ -68,3 +70,26 @@ def test_an_upload_in_flight_is_never_taken_for_a_lost_one(gateway: Gateway) -> 
     gateway.recover()
     tenant.assert_holds({answers[0].json()["id"]: b"same"})
     assert set(sha256_at(gateway.fake)) == {answers[0].json()["id"]}
+
+
+def test_a_connection_that_is_closed_as_the_next_upload_begins_loses_and_doubles_nothing(
+    gateway: Gateway,
+) -> None:
+    """A provider closes what is idle when it likes. It had not got the end: the upload begins anew."""
+    tenant = gateway.tenant()
+    first = tenant.upload(b"first", "first.txt").json()["id"]  # and its connection is kept
+    gateway.fake.script(UPLOAD, behaviours.drop(after_body_bytes=1, resets=True))
+    content = bytes(range(256)) * 8_000  # more than is read whole before anything is sent
+    body = form(content)
+    with Wire(gateway.stack.port, timeout=PATIENCE_SECONDS) as wire:
+        wire.send(upload_head(tenant.key, len(body)) + body[:600_000])
+        wait_until(lambda: len(gateway.fake.requests) == 2, seconds=PATIENCE_SECONDS, what="its beginning")
+        gateway.fake.wait_until_idle()
+        wire.send(body[600_000:])
+        answer = wire.answer()
+    assert answer.status == 200, answer.body
+    second = json.loads(answer.body)["id"]
+    tenant.assert_holds({first: b"first", second: content})
+    assert set(sha256_at(gateway.fake)) == {first, second}
+    assert len(gateway.fake.requests) >= 3  # the beginning, which was dropped, and all of it
+    gateway.assert_no_drift()

@@ -145,6 +145,13 @@ class TestBodies:
             transport.send(listing(fake)).json()
         assert len(fake._api.connections) == 1
 
+    def test_a_cookie_is_not_kept(self, fake: FakeProvider, transport: HTTPTransport) -> None:
+        """All accounts of the operator would show it."""
+        fake.script({"method": "GET"}, behaviours.answer(200, headers=(("Set-Cookie", "a=b; Path=/"),)))
+        for _ in range(2):
+            transport.send(listing(fake)).body()
+        assert ["cookie" in each.headers for each in fake.requests] == [False, False]
+
     @pytest.mark.parametrize("is_reused", [False, True], ids=["new", "used before"])
     def test_a_write_may_take_longer_than_connecting(self, fake: FakeProvider, is_reused: bool) -> None:
         limits = replace(LOOPBACK, connect_timeout_seconds=0.2, write_timeout_seconds=30)
