@@ -63,10 +63,9 @@ class StreamBody:
     exhausted: bool = False
 
     def __iter__(self) -> Iterator[bytes]:
+        self.started = True  # who raises at the first chunk cannot be asked for it again
         try:
-            for chunk in self.chunks:
-                self.started = True
-                yield chunk
+            yield from self.chunks
         except Exception as exc:
             raise _BodyFailure(exc) from exc
         self.exhausted = True
