@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 
 from providers.exceptions import ProviderError
 from providers.masking import Striker, mask
@@ -28,7 +29,12 @@ class Disclosure:
     def __init__(self, secrets: Iterable[str], sent_values: Iterable[str]) -> None:
         secrets = list(secrets)
         self._secrets = Striker(secrets)
-        self._sent = Striker([*secrets, *sent_values])
+        self._all_sent = [*secrets, *sent_values]
+
+    @cached_property
+    def _sent(self) -> Striker:
+        """Made for errors and words about a status: most answers have none."""
+        return Striker(self._all_sent)
 
     def clean_error(self, error: ProviderError) -> None:
         """Clean an error and what its traceback shows as causes."""

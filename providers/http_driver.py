@@ -21,6 +21,9 @@ from providers.transports.multipart import FormField, FormFile, FormPart, Multip
 _FILE_OPERATIONS = frozenset({Operation.RETRIEVE, Operation.CONTENT, Operation.DELETE})
 
 
+#: A form up to this size is sent in one piece.
+_MOST_AT_ONCE: Final = 65_536
+
 API_KEY: Final = Setting("api_key", "API key", required=True, secret=True)
 
 
@@ -209,4 +212,10 @@ def with_form(
     form = MultipartForm(chain(fields, [file], behind))
     length = None if file.part.length is None else form.length(fields, file)
     headers = {**request.headers, "Content-Type": form.content_type}
-    return replace(request, headers=headers, body=StreamBody(iter(form), length))
+    chunks = iter(form) if length is None or length > _MOST_AT_ONCE else _joined(form)
+    return replace(request, headers=headers, body=StreamBody(chunks, length))
+
+
+def _joined(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield what is small in one piece, once it is asked for: each costs a packet and a turn of a thread."""
+    yield b"".join(chunks)

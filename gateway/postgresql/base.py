@@ -89,12 +89,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_connection_params(self) -> dict[str, Any]:
         parameters: dict[str, Any] = super().get_connection_params()
         limits = {name: parameters.pop(f"{name}_seconds", 0) for name in ("statement", "lock")}
-        self._begin = "; ".join(
-            [
-                "BEGIN",
-                *(f"SET LOCAL {name}_timeout = '{seconds}s'" for name, seconds in limits.items() if seconds),
-            ]
+        self.limits_of_transactions = tuple(
+            f"SET LOCAL {name}_timeout = '{seconds}s'" for name, seconds in limits.items() if seconds
         )
+        self._begin = "; ".join(["BEGIN", *self.limits_of_transactions])
         return parameters
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> "psycopg.Connection[Any]":

@@ -91,9 +91,9 @@ class StreamBody:
         return True
 
     def __iter__(self) -> Iterator[bytes]:
+        self.started = True  # who raises at the first chunk cannot be asked for it again
         try:
             for chunk in self.chunks:
-                self.started = True
                 self._keep(chunk)
                 yield chunk
                 self.passed_bytes += len(chunk)  # not where sending it fails

@@ -97,7 +97,7 @@ class Statement:
         """Return SQL and parameters, of which some are a Parameter."""
         found = self._written.get(database.vendor)
         if found is None:
-            found = self._written[database.vendor] = _written(self._ask, database)
+            found = self._written[database.vendor] = _with_constants(*_written(self._ask, database), database)
         return found
 
 
@@ -128,9 +128,14 @@ def together(*runs: Run) -> list[Outcome]:
         if database.vendor != "postgresql":
             return [_executed(cursor, sql, values) for sql, values in bound]
         cursor.execute("; ".join(sql for sql, _ in bound), [each for _, values in bound for each in values])
-        outcomes = [_outcome(cursor)]
-        while cursor.nextset():
-            outcomes.append(_outcome(cursor))
+        return outcomes_of(cursor)
+
+
+def outcomes_of(cursor: CursorWrapper) -> list[Outcome]:
+    """Return what has come of each statement that PostgreSQL got in one message."""
+    outcomes = [_outcome(cursor)]
+    while cursor.nextset():
+        outcomes.append(_outcome(cursor))
     return outcomes
 
 
@@ -146,9 +151,24 @@ def _outcome(cursor: CursorWrapper) -> Outcome:
 def _bound(parameter: Any, values: Mapping[str, Any], database: BaseDatabaseWrapper) -> Any:
     """Return what goes to the database in the place of a parameter."""
     if type(parameter) is not Parameter:
-        return parameter
+        return parameter  # what each run says alike
     value = values[parameter.name]
     return parameter.kind.get_db_prep_save(value, database) if parameter.is_prepared else value
+
+
+def _with_constants(
+    sql: str, parameters: tuple[Any, ...], database: BaseDatabaseWrapper
+) -> tuple[str, tuple[Any, ...]]:
+    """Write what each run says alike into the statement, where each parameter costs a run its time."""
+    pieces = sql.split("%s")
+    if database.vendor != "postgresql" or len(pieces) != len(parameters) + 1:
+        return sql, parameters
+    compose = database.ops.compose_sql  # type: ignore[attr-defined]  # PostgreSQL's
+    literals = [
+        "%s" if type(each) is Parameter else compose("%s", [each]).replace("%", "%%") for each in parameters
+    ]
+    written = "".join(piece + literal for piece, literal in zip(pieces, [*literals, ""], strict=True))
+    return written, tuple(each for each in parameters if type(each) is Parameter)
 
 
 class _WrittenError(Exception):

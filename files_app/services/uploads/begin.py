@@ -16,7 +16,13 @@ from files_app.services.index.recent import recent_organization, recent_rules
 from files_app.services.index.transactions import release_connection
 from files_app.services.uploads.opening import open_upload
 from files_app.services.uploads.placement import requested_bucket
-from files_app.services.uploads.request import RunningUpload, UploadObserver, UploadRequest, UploadSource
+from files_app.services.uploads.request import (
+    NOBODY,
+    RunningUpload,
+    UploadObserver,
+    UploadRequest,
+    UploadSource,
+)
 from files_app.services.uploads.reservation import require_room
 from files_app.services.uploads.small import is_small, upload_small
 from files_app.services.uploads.transfer import StreamedTransfer
@@ -28,7 +34,7 @@ from providers.batches.rendering import BatchRenderer
 from providers.objects import Operation
 
 
-def upload_file(request: UploadRequest, observer: UploadObserver | None = None) -> File:
+def upload_file(request: UploadRequest, observer: UploadObserver = NOBODY) -> File:
     """Stream a file to its provider and return it as the index holds it.
 
     Raises GatewayError and ProviderError. In both cases nothing is left at the provider, or the delete
@@ -43,7 +49,6 @@ def upload_file(request: UploadRequest, observer: UploadObserver | None = None) 
     rules = rules_for(organization, driver, request.source, model=request.model, retention=retention)
     check_declared_length(rules, request.source)
     context.annotate(provider=account.name, driver=account.driver)
-    observer = observer or UploadObserver()
     require_answering(account, Operation.CREATE)
     require_room(organization, least_bytes(request.source))
     upload_it = upload_small if is_small(request.source) else _upload_streamed

@@ -12,14 +12,23 @@ from django.utils import timezone
 from files_app.exceptions import TemporaryError
 from files_app.models import File, FileCopy, ProviderAccount
 from files_app.services.accounts.selection import forget_recent_accounts
+from files_app.services.index.all_or_nothing import NotAsExpectedError, all_or_nothing
 from files_app.services.index.callers import Caller
 from files_app.services.index.ids import new_file_id
 from files_app.services.index.leases import lease_end
 from files_app.services.index.recent import recent_organization
-from files_app.services.index.statements import LastInserted, Statement, all_of, parameter, together
-from files_app.services.uploads.request import UploadObserver, UploadRequest
+from files_app.services.index.statements import (
+    LastInserted,
+    Outcome,
+    Run,
+    Statement,
+    all_of,
+    parameter,
+    together,
+)
+from files_app.services.uploads.request import NOBODY, UploadObserver, UploadRequest
 from files_app.services.uploads.reservation import require_reserved, reserving
-from files_app.services.uploads.running import require_place, running_uploads
+from files_app.services.uploads.running import require_place, room_for_one_more, running_uploads
 
 
 def open_upload(
@@ -54,9 +63,12 @@ def open_upload(
     )
     copy = FileCopy(account=account, created_at=now, state_changed_at=now)
     try:
-        with transaction.atomic():
-            _write(file, copy, request.caller)
-            observer.begun(file)
+        if observer is NOBODY:
+            _write_at_once(file, copy, request.caller)
+        else:
+            with transaction.atomic():
+                _write(file, copy, request.caller)
+                observer.begun(file)
     except IntegrityError as exc:
         # Accounts are remembered for some seconds: this one, or its owner, was removed meanwhile.
         forget_recent_accounts()
@@ -65,18 +77,42 @@ def open_upload(
     return file, copy
 
 
+def _write_at_once(file: File, copy: FileCopy, caller: Caller) -> None:
+    """Reserve and write both rows in one round trip; where there is no room, look which was missing."""
+    try:
+        *_, file_row, copy_row = all_or_nothing(
+            reserving(file.organization_id, file.reserved_bytes),
+            *room_for_one_more(caller),
+            *_rows(file, copy),
+        )
+    except NotAsExpectedError:
+        with transaction.atomic():
+            _write(file, copy, caller)
+    else:
+        _note_keys(file, copy, file_row, copy_row)
+
+
 def _write(file: File, copy: FileCopy, caller: Caller) -> None:
-    """Reserve, write both rows, and their keys into the instances."""
-    lease = timedelta(seconds=settings.LEASE_SECONDS)
+    """Reserve and write both rows, inside the caller's transaction."""
     reserved, *running, file_row, copy_row = together(
-        reserving(file.organization_id, file.reserved_bytes),
-        *running_uploads(caller),
-        _INSERT_FILE.with_values(lease=lease, **{name: getattr(file, name) for name in _FILE_COLUMNS}),
-        _INSERT_COPY.with_values(**{name: getattr(copy, name) for name in _COPY_COLUMNS}),
+        reserving(file.organization_id, file.reserved_bytes), *running_uploads(caller), *_rows(file, copy)
     )
     # What is refused now is undone with the transaction.
     require_reserved(file.organization_id, file.reserved_bytes, reserved)
     require_place(caller, running)
+    _note_keys(file, copy, file_row, copy_row)
+
+
+def _rows(file: File, copy: FileCopy) -> tuple[Run, Run]:
+    lease = timedelta(seconds=settings.LEASE_SECONDS)
+    return (
+        _INSERT_FILE.with_values(lease=lease, **{name: getattr(file, name) for name in _FILE_COLUMNS}),
+        _INSERT_COPY.with_values(**{name: getattr(copy, name) for name in _COPY_COLUMNS}),
+    )
+
+
+def _note_keys(file: File, copy: FileCopy, file_row: Outcome, copy_row: Outcome) -> None:
+    """Let the instances know that they have rows, and which."""
     file.pk = copy.file_id = file_row.row[0]
     copy.pk = copy_row.row[0]
     file._state.adding = copy._state.adding = False

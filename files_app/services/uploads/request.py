@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from files_app.models import File, FileCopy, ProviderAccount
 from files_app.services.index.callers import Caller
@@ -50,6 +51,10 @@ class UploadObserver:
 
     def settled(self, file: File) -> None:
         """Called in the transaction that makes the file available; once more if that has to be repeated."""
+
+
+#: Takes part in an upload in which nobody takes part.
+NOBODY: Final = UploadObserver()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from files_app.models import File
 from files_app.models.files import FileQuerySet
+from files_app.services.index.all_or_nothing import Below
 from files_app.services.index.callers import Caller
 from files_app.services.index.statements import Outcome, Run, Statement, of
 from files_app.services.tenants.throttle import no_place
@@ -22,6 +23,12 @@ def running_uploads(caller: Caller) -> list[Run]:
     return [
         (_OF_KEY if limit.holder == "key" else _OF_ORGANIZATION).with_values(**values) for limit in limits
     ]
+
+
+def room_for_one_more(caller: Caller) -> list[Below]:
+    """Return the same as conditions of `all_or_nothing`."""
+    counts = zip(running_uploads(caller), caller.limits.uploads_at_once, strict=True)
+    return [Below(count, limit.most) for count, limit in counts]
 
 
 def require_place(caller: Caller, running: Sequence[Outcome]) -> None:

@@ -15,10 +15,11 @@ from files_app.exceptions import TemporaryError
 from files_app.models import AuditAction, CopyState, File, FileCopy, FileState, Organization
 from files_app.models.files import FileQuerySet, believed
 from files_app.services.index import audit, events
+from files_app.services.index.all_or_nothing import NotAsExpectedError, all_or_nothing, demand
 from files_app.services.index.statements import Run, Statement, all_of, of, parameter, together
 from files_app.services.index.transactions import database_time
 from files_app.services.uploads.failure import abandon_upload
-from files_app.services.uploads.request import RunningUpload
+from files_app.services.uploads.request import NOBODY, RunningUpload
 from files_app.services.uploads.reservation import UploadLeaseLostError, quota_exceeded
 from files_app.streams.checks import UploadChecks
 from providers.objects import RemoteFile
@@ -59,10 +60,6 @@ _SETTLE_USAGE = Statement(
 )
 
 
-class _NotAsExpectedError(Exception):
-    """A settle has to be looked at step by step."""
-
-
 class _Settlement:
     def __init__(self, upload: RunningUpload, checks: UploadChecks, remote: RemoteFile) -> None:
         self._upload = upload
@@ -89,19 +86,21 @@ class _Settlement:
     def _settle_once(self) -> File:
         values = self._settled_values()
         if not self._remote.deduplicated:
-            with suppress(_NotAsExpectedError), transaction.atomic():
+            with suppress(NotAsExpectedError):
                 return self._settle_at_once(values)
         with transaction.atomic():
             return self._settle_with_care(values)
 
     def _settle_at_once(self, values: Mapping[str, Any]) -> File:
-        """Say everything in one round trip, and undo it where anything is not as nearly always."""
-        *changes, _ = together(
-            self._of_file(values), self._of_copy(values), self._of_usage(values), self._event(values)
-        )
-        if any(change.changed != 1 for change in changes):
-            raise _NotAsExpectedError
-        return self._told(values)
+        """Say everything at once, or nothing where anything is not as nearly always."""
+        steps = self._of_file(values), self._of_copy(values), self._of_usage(values), self._event(values)
+        upload = self._upload
+        if upload.observer is NOBODY and not events.are_told(upload.file.organization_id):
+            all_or_nothing(*steps)
+            return self._settled(values)
+        with transaction.atomic():
+            demand(*steps)
+            return self._told(values)
 
     def _settle_with_care(self, values: Mapping[str, Any]) -> File:
         upload = self._upload
@@ -121,12 +120,17 @@ class _Settlement:
         return self._told(values)
 
     def _told(self, values: Mapping[str, Any]) -> File:
-        """Bring the instance up to what its row says, and tell who takes part."""
+        """Return the file as its row says, and tell who takes part, in the transaction that wrote it."""
+        file = self._settled(values)
+        self._upload.observer.settled(file)
+        events.file_created(file)
+        return file
+
+    def _settled(self, values: Mapping[str, Any]) -> File:
+        """Bring the instance up to what its row says."""
         file = self._upload.file
         for name, value in {**values, **_AT_REST, "state": FileState.AVAILABLE}.items():
             setattr(file, name, value)
-        self._upload.observer.settled(file)
-        events.file_created(file)
         return file
 
     def _of_file(self, values: Mapping[str, Any]) -> Run:
