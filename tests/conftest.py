@@ -14,6 +14,7 @@ from django.dispatch import receiver
 from django.test.signals import setting_changed
 
 from tests import templates
+from tests.order import arranged
 from tests.servers import (
     PgBouncer,
     PostgreSQL,
@@ -80,6 +81,11 @@ def django_db_modify_db_settings(
         copy_tables(Path(settings.DATABASES["default"]["TEST"]["NAME"]))
     yield
     connections.close_all()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = arranged(items)
 
 
 def pytest_report_header() -> list[str]:
