@@ -26,6 +26,8 @@ To share, not to write again:
     authority.py          a private certificate authority; relays.py: TLS, IPv6 and forward proxies in between
     servers.py            PostgreSQL, PgBouncer, Redis and RabbitMQ of the tests' own
     stack.py              the gateway as processes
+    order.py              which modules of a session are near each other
+    templates.py          databases that are migrated once in a session, and copied
 
 One room: `make test ARGS="tests/files_app/services/uploads"`. Tests run in random order and on several
 processes (`-n`), and have to pass so: none may count on what another one left. `--randomly-seed=N` repeats an

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from django.conf import settings
+from django.db import connections
 from django.dispatch import receiver
 from django.test.signals import setting_changed
 
 from tests import templates
+from tests.order import arranged
 from tests.servers import (
     PgBouncer,
     PostgreSQL,
@@ -23,7 +26,8 @@ from tests.servers import (
     find_rabbitmq,
     find_redis,
 )
-from tests.stack import Stack
+from tests.settings import TEST_DATABASE_URL
+from tests.stack import Stack, copy_tables
 
 hypothesis.settings.register_profile(  # a busy machine is no failure
     "no-timing", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -60,6 +64,28 @@ def shared_templates(tmp_path_factory: pytest.TempPathFactory) -> None:
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     templates.session = templates.Templates(shared / "templates")
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Django then finds the database that is there, and migrates what it lacks: nothing."""
+    return not TEST_DATABASE_URL
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings: None, shared_templates: None
+) -> Iterator[None]:
+    """Put the tables where Django makes this process's database."""
+    if not TEST_DATABASE_URL:
+        copy_tables(Path(settings.DATABASES["default"]["TEST"]["NAME"]))
+    yield
+    connections.close_all()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = arranged(items)
 
 
 def pytest_report_header() -> list[str]:

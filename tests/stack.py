@@ -33,7 +33,8 @@ class Stack:
 
     directory: where DATA_DIR and the logs of the parts are kept
     environment: settings that differ from the defaults, as strings
-    from_nothing: whether the tables of SQLite are made by the migrations, and not copied from the session's
+    from_nothing: start as an operator does, and not as quickly as a session of tests may: with the migrations
+        and the system checks
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Stack:
         from_nothing: bool = False,
     ) -> None:
         self.directory = directory
-        self._from_nothing = from_nothing
+        self._hurries = templates.session is not None and not from_nothing
         self.data_dir = directory / "data"
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -71,8 +72,12 @@ class Stack:
         self.processes: dict[Part, Process] = {part: self._process(part) for part in PARTS}
 
     def _process(self, part: Part) -> Process:
-        command = [sys.executable, str(PROJECT / "manage.py"), "run", part]
+        command = [sys.executable, str(PROJECT / "manage.py"), "run", part, *self._checks()]
         return Process(command, log=self.directory / f"{part}.log", environment=self.environment)
+
+    def _checks(self) -> list[str]:
+        """Spare a start the system checks, which import all that there is before a part is begun."""
+        return ["--skip-checks"] if self._hurries else []
 
     @property
     def url(self) -> str:
@@ -101,16 +106,10 @@ class Stack:
 
     def prepare(self) -> None:
         """Migrate the database and create the first-start data."""
-        if templates.session and not self._from_nothing:
-            self._copy_tables(templates.session)
-        self.manage("bootstrap")
-
-    def _copy_tables(self, session: templates.Templates) -> None:
-        """Begin with a migrated database; on PostgreSQL the test has chosen what the database begins with."""
         url = self.environment["DATABASE_URL"] or f"sqlite:///{self.data_dir / SQLITE}"
-        if url.startswith("sqlite:///"):
-            template = session.folder("sqlite", migrate_sqlite) / SQLITE
-            shutil.copyfile(template, url.removeprefix("sqlite:///"))
+        if self._hurries and url.startswith("sqlite:///"):  # what PostgreSQL begins with, the test has chosen
+            copy_tables(Path(url.removeprefix("sqlite:///")))
+        self.manage("bootstrap", *self._checks())
 
     def manage(
         self, *arguments: str, stdin: str = "", check: bool = True
@@ -192,6 +191,13 @@ class Stack:
         """Kill every part; a test that is about stopping calls `terminate`."""
         for process in self.processes.values():
             process.kill()
+
+
+def copy_tables(file: Path) -> None:
+    """Make the file a migrated database, which the session shares."""
+    if templates.session is None:
+        raise RuntimeError("beside pytest there are no templates")
+    shutil.copyfile(templates.session.folder("sqlite", migrate_sqlite) / SQLITE, file)
 
 
 def migrate_sqlite(directory: Path) -> None:

@@ -5,7 +5,8 @@ code under test, in its own temporary directory, for all its processes; nothing 
 pytest there is no session (`make soak`, `make cluster`, `make bench`): there every database is migrated.
 
 From nothing start tests/test_stack.py on both databases, tests/test_pooler.py by way of PgBouncer,
-tests/faults/test_exhausted_database.py as a user who is no superuser, and tests/gateway/test_run.py.
+tests/faults/test_exhausted_database.py as a user who is no superuser, and tests/gateway/test_run.py. The
+first and the last of these start with the system checks too, which other stacks of a session are spared.
 """
 
 from __future__ import annotations

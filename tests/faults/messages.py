@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from celery import current_app
 
+import files_app.tasks  # noqa: F401 - messages name them
 from files_app.services.deletes import queue as outbox
 
 
 def deliver_by_messages() -> None:
     """Run the task of every message that waits, then deliver what is due without one."""
-    current_app.loader.import_default_modules()  # the tasks
     name = current_app.conf.task_default_queue
     with current_app.connection_for_read() as connection, connection.SimpleQueue(name) as queue:
         while True:

@@ -19,6 +19,7 @@ import requests
 from gateway.programs import PROGRAMS
 from tests.gateway.test_run import RUN, environment_in, start
 from tests.processes import Process, wait_until
+from tests.stack import SQLITE, copy_tables
 
 API_KEY = "test-key-of-the-parts-0123456789abcdef"
 HEAD = (
@@ -37,6 +38,9 @@ class Gateway:
     def __init__(self, directory: Path, command: list[str] = RUN, **environment: str) -> None:
         settings = {"BOOTSTRAP_API_KEY": API_KEY, "LOG_FORMAT": "json", "SHUTDOWN_GRACE_SECONDS": "20"}
         self.environment = {**environment_in(directory), **settings, **environment}
+        data = Path(self.environment["DATA_DIR"])
+        data.mkdir()
+        copy_tables(data / SQLITE)
         self.process = Process(command, log=directory / "run.log", environment=self.environment)
 
     @property
@@ -66,7 +70,7 @@ class Gateway:
         return False
 
     def is_uploading(self) -> bool:
-        database = Path(self.environment["DATA_DIR"]) / "gateway.sqlite3"
+        database = Path(self.environment["DATA_DIR"]) / SQLITE
         with contextlib.closing(sqlite3.connect(database)) as connection:
             found = connection.execute("SELECT 1 FROM files_app_file WHERE state = 'uploading'")
             return found.fetchone() is not None

@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
-from tests.stack import PROJECT, inherited_environment
+from tests.stack import PROJECT, SQLITE, copy_tables, inherited_environment
 
 
 def settings(directory: Path, names: str, **environment: str) -> Any:
@@ -151,6 +151,7 @@ def test_what_cannot_be_understood_is_refused(monkeypatch: pytest.MonkeyPatch, n
     ],
 )
 def test_a_refusal_is_one_line(tmp_path: Path, name: str, value: str) -> None:
+    copy_tables(tmp_path / SQLITE)
     said = start(tmp_path, "bootstrap", **{name: value}).strip()
     assert name in said
     assert "\n" not in said
