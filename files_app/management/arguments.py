@@ -99,11 +99,11 @@ def moment(text: str) -> datetime:
         return timezone.now() + lifetime(text)
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise ArgumentTypeError(
             f"{text!r} is neither a time from now such as 7d nor a date such as 2026-12-31"
         ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def named_or_read(references: Iterable[str]) -> list[str]:

@@ -49,7 +49,7 @@ def _refuse_beyond_rules(file: File, expires_at: datetime | None) -> None:
     )
     if longest is None:
         return
-    latest = file.created_at + timedelta(seconds=longest)
+    latest = file.indexed_at + timedelta(seconds=longest)
     if expires_at is None or expires_at > latest:
         raise InvalidRequestError(
             f"A retention rule ends the file by {latest:%Y-%m-%d %H:%M} UTC: choose a time before that, or "

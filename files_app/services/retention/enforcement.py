@@ -24,7 +24,7 @@ from files_app.models import (
     Organization,
     RetentionRule,
 )
-from files_app.models.files import FARTHEST_CREATED_AT, FileQuerySet
+from files_app.models.files import FileQuerySet
 from files_app.services.deletes import outbox
 from files_app.services.index import audit
 from files_app.services.index.callers import system_caller
@@ -121,9 +121,9 @@ def over(rule: RetentionRule, ending: Ending, rules: list[RetentionRule]) -> Ite
 def _ended(files: FileQuerySet, ending: Ending, before: datetime) -> FileQuerySet:
     match ending:
         case Ending.LIFE:
-            # Both times: lists, and the indexes of lists, are in the order of the second.
-            old = {"created_at__lte": before, "indexed_at__lte": before + FARTHEST_CREATED_AT}
-            return files.filter(state__in=[FileState.AVAILABLE, FileState.TRASHED], **old)
+            # By our clock, but for what was made elsewhere; lists and their indexes are in that order, too.
+            there = [FileState.AVAILABLE, FileState.TRASHED]
+            return files.filter(state__in=there, indexed_at__lte=before)
         case Ending.LOST:
             return files.filter(state=FileState.LOST, state_changed_at__lte=before)
         case Ending.FAILED:

@@ -23,9 +23,13 @@ def apply_entries(
     kept = []
     for place, entry in entries:
         at = account or _account_of(place, entry, organization)
+        if entry.get("purpose") and entry.get("keep_audit_days") is not None:
+            raise ConfigurationFileError(f"{place}.keep_audit_days: is said for a whole organization.")
         rule = rules.filter(account=at, purpose=entry.get("purpose", "")).first()
         is_new = rule is None
         rule = rule or RetentionRule(organization=organization, account=at, purpose=entry.get("purpose", ""))
+        if rule.pk in kept:
+            raise ConfigurationFileError(f"{place}: there is a rule for this purpose and account above.")
         if changed := _assign(rule, entry):
             rule.save()
             yield f"{'created' if is_new else 'changed'} retention rule {rule}: {', '.join(changed)}"

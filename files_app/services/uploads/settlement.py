@@ -34,6 +34,7 @@ def settle(upload: RunningUpload, checks: UploadChecks, remote: RemoteFile) -> F
     return _Settlement(upload, checks, remote).run()
 
 
+_ANSWERED_WITHIN = timedelta(minutes=1)
 #: What a file has no more whose upload is over.
 _AT_REST: Final[dict[str, Any]] = {"reserved_bytes": 0, "lease_token": "", "lease_expires_at": None}
 #: What an upload's end says of its file, and of its copy.
@@ -177,19 +178,22 @@ class _Settlement:
             "created_at": created_at,
             "indexed_at": now,
             "state_changed_at": now,
-            "expires_at": self._expiry(created_at),
+            "expires_at": self._expiry(created_at, now),
             "provider_expires_at": self._upload.driver.deletes_at(remote, created_at=created_at),
         }
 
-    def _expiry(self, created_at: datetime) -> datetime | None:
+    def _expiry(self, created_at: datetime, now: datetime) -> datetime | None:
         """Return the provider's word where it was told; else what the client asked for, if that is sooner.
 
-        The operator's rules say the rest: how long files live of which nobody said it, and at the longest.
+        The operator's rules say the rest, by our clock: how long files live of which nobody said it, and at
+        the longest.
         """
+        # What lies between the provider's answer and now is no wrong clock.
+        began = created_at if abs(now - created_at) < _ANSWERED_WITHIN else now
         life = self._checks.life
         asked = self._checks.expires_after_seconds is not None
         kept = life.longest_seconds if asked else life.unasked_seconds
-        ends = [] if kept is None else [created_at + timedelta(seconds=kept)]
+        ends = [] if kept is None else [began + timedelta(seconds=kept)]
         return min(filter(None, (*ends, self._asked_or_told(created_at))), default=None)
 
     def _asked_or_told(self, created_at: datetime) -> datetime | None:
@@ -225,7 +229,8 @@ class _Settlement:
         twin = held.select_for_update(of=("self",)).select_related("account").first()
         if twin is None:
             return None
-        expires_at = self._expiry(timezone.now())
+        now = timezone.now()
+        expires_at = self._expiry(now, now)
         if twin.expires_at is not None and (expires_at is None or expires_at > twin.expires_at):
             File.objects.filter(pk=twin.pk).update(expires_at=expires_at)
             twin.expires_at = expires_at

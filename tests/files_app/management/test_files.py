@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -402,7 +402,7 @@ def test_failed_uploads_are_listed_with_their_reason(acme: Tenant, stored: str) 
     assert len(done.out.splitlines()) == 2
 
 
-@pytest.mark.parametrize("given", ["yesterday-ish", "0d", "99999999d"])
+@pytest.mark.parametrize("given", ["yesterday-ish", "0d", "99999999d", "9999-12-31T23:59-14:00"])
 def test_a_time_that_is_none_is_refused(given: str) -> None:
     assert "argument --at: " in failing("files", "expire", "file-1", "--at", given).err
 
@@ -421,6 +421,12 @@ def test_an_expiry_is_set_and_taken_away(acme: Tenant, stored: str) -> None:
     assert file.get().expires_at is None
     assert AuditEvent.objects.filter(action="file.set_expiry").latest("pk").details["expires_at"] == "never"
     assert "in the future" in failing("files", "expire", stored, "--at", "2001-01-01").out
+
+
+def test_a_time_of_another_zone_is_told_in_ours(acme: Tenant, stored: str) -> None:
+    done = good("files", "expire", stored, "--at", "2099-03-29T02:30+02:00")
+    assert "expires 2099-03-29 00:30 UTC" in done.out
+    assert File.objects.get(file_id=stored).expires_at == datetime(2099, 3, 29, 0, 30, tzinfo=UTC)
 
 
 def test_a_file_is_asked_for_at_its_provider(acme: Tenant, stored: str) -> None:

@@ -56,6 +56,8 @@ def test_what_makes_no_sense_is_refused_with_its_place(acme: Tenant, tmp_path: P
         ("{failed_after: 1h}", "retention[0].failed_after"),
         ("{account: nowhere}", "retention[0].account: there is no provider account 'nowhere'"),
         ("{account: local, keep_audit_days: 3}", "retention[0].keep_audit_days"),
+        ("{purpose: batch, keep_audit_days: 3}", "retention[0].keep_audit_days: is said for a whole"),
+        ("{longest_life: 90d}, {longest_life: 80d}", "retention[1]: there is a rule for this purpose"),
     ]:
         path.write_text(f"organizations: [{{name: acme, retention: [{entry}]}}]")
         assert message in failing("apply", str(path)).err

@@ -19,6 +19,7 @@ from files_app.services.deletes.purging import empty_trash
 from files_app.services.index.callers import system_caller
 from files_app.services.retention import enforcement, holds
 from files_app.services.retention.enforcement import apply_rules, preview, prune_audit
+from files_app.services.uploads import settlement
 from tests.fake_provider import VALID_KEY, FakeProvider, behaviours
 from tests.files_app.cast import Tenant, counters, deliver_deletes, local_account, make_account, on_disk
 from tests.files_app.forms import expiry_parts, file_part, purpose_part
@@ -85,6 +86,22 @@ def test_rules_are_kept_by_our_clock_where_the_provider_would_refuse_them(
     assert lives(file) == DAY
     assert File.objects.get().provider_expires_at is None  # so that a hold can keep it, too
     holds.hold_files([File.objects.get()], reason="case", caller=system_caller(acme.organization.pk))
+
+
+def test_a_providers_clock_that_is_wrong_ends_no_file_early(
+    remote: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is two hours late would end a file of one hour as it comes."""
+    monkeypatch.setattr(settlement, "believed", lambda told, now: now - timedelta(hours=2))
+    rule(remote, longest_life_seconds=HOUR)
+    file_id = remote.api.create()["id"]
+    assert apply_rules() == 0
+    assert remote.api.get(f"/files/{file_id}").status == 200
+    file, caller = File.objects.get(), system_caller(remote.organization.pk)
+    set_expiry(file, timezone.now() + timedelta(minutes=59), caller=caller)
+    with days_later(61 / (24 * 60)):
+        assert remote.api.get(f"/files/{file_id}").status == 404
+        assert apply_rules() == 1
 
 
 def test_an_sdk_that_sends_again_gets_the_same_file(acme: Tenant) -> None:
