@@ -35,3 +35,13 @@ def delivery_of(message_id: str, arguments: Namespace) -> list[WebhookDelivery]:
             f"There is no message '{message_id}'. `manage.py webhooks deliveries` lists what there is."
         )
     return found
+
+
+def given_up(arguments: Namespace) -> list[WebhookDelivery]:
+    """Return what was given up lately: of the organization, or of one endpoint of it."""
+    rows = WebhookDelivery.objects.given_up().filter(
+        endpoint__organization=organization_named(arguments.organization)
+    )
+    if arguments.endpoint:
+        rows = rows.filter(endpoint=endpoint_named(arguments))
+    return list(rows.select_related("endpoint__organization").defer("payload").order_by("pk"))

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -49,6 +49,19 @@ def all_kinds() -> list[str]:
 
 class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
     """Endpoints."""
+
+    def there(self) -> WebhookEndpointQuerySet:
+        """Return those that are on, and not left alone for a while."""
+        return self.filter(Q(paused_until__isnull=True) | Q(paused_until__lte=Now()), is_enabled=True)
+
+    def with_due(self) -> WebhookEndpointQuerySet:
+        """Return those to which something is to be sent, and perhaps is just being sent.
+
+        Only the first row that waits is looked at: an endpoint may have very many.
+        """
+        waiting = WebhookDelivery.objects.filter(endpoint=OuterRef("pk"), state=DeliveryState.PENDING)
+        first = waiting.order_by("next_attempt_at").values("next_attempt_at")[:1]
+        return self.there().annotate(first_due=Subquery(first)).filter(first_due__lte=Now())
 
     def gone(self) -> WebhookEndpointQuerySet:
         """Return those that the gateway switched off, and nobody has said since that this is right."""
@@ -124,14 +137,17 @@ class WebhookDeliveryQuerySet(StatefulQuerySet["WebhookDelivery"]):
     transitions = DELIVERY_TRANSITIONS
 
     def due(self) -> WebhookDeliveryQuerySet:
-        """Return what is to be sent now and nobody sends, oldest first; paused endpoints are left alone."""
+        """Return what is to be sent now and nobody sends, oldest first; paused endpoints are left alone.
+
+        In the order of the index alone: the first of very many has to be found without sorting them.
+        """
         return self.filter(
             Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=Now()),
             Q(endpoint__paused_until__isnull=True) | Q(endpoint__paused_until__lte=Now()),
             endpoint__is_enabled=True,
             state=DeliveryState.PENDING,
             next_attempt_at__lte=Now(),
-        ).order_by("next_attempt_at", "pk")
+        ).order_by("next_attempt_at")
 
     def late(self) -> WebhookDeliveryQuerySet:
         """Return what was tried for long, and has not arrived where it is wanted."""

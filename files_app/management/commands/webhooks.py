@@ -12,7 +12,7 @@ from files_app.management.arguments import add_organization, add_yes, count, lif
 from files_app.management.base import GroupCommand, command_caller
 from files_app.management.output import printable, write_table
 from files_app.management.references import organization_named
-from files_app.management.webhook_references import delivery_of, endpoint_named
+from files_app.management.webhook_references import delivery_of, endpoint_named, given_up
 from files_app.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from files_app.models.webhooks import SUBSCRIBABLE
 from files_app.services.webhooks import endpoints
@@ -204,11 +204,14 @@ class Command(GroupCommand):
             text="Send messages again, each under its own id, with a day of attempts.",
             examples="""
                 manage.py webhooks resend msg_0123456789abcdef0123456789ab --organization acme
-                manage.py webhooks resend msg_0123456789abcdef0123456789ab --organization acme --endpoint ops
+                manage.py webhooks resend --all --organization acme --endpoint billing
             """,
         )
         parser.add_argument(
-            "messages", nargs="+", metavar="MESSAGE", help="a webhook-id, as receivers get it"
+            "messages", nargs="*", metavar="MESSAGE", help="a webhook-id, as receivers get it"
+        )
+        parser.add_argument(
+            "--all", action="store_true", help="all that was given up within a week, tests excepted"
         )
         add_organization(parser, required=True)
         parser.add_argument("--endpoint", metavar="NAME", help="only to this endpoint")
@@ -241,7 +244,10 @@ class Command(GroupCommand):
 
     def resend(self, arguments: Namespace) -> None:
         """Send messages again."""
-        rows = [row for message in arguments.messages for row in delivery_of(message, arguments)]
+        if bool(arguments.messages) == arguments.all:
+            raise CommandError("Give the ids of messages, or --all.", returncode=2)
+        named = [row for message in arguments.messages for row in delivery_of(message, arguments)]
+        rows = given_up(arguments) if arguments.all else named
         for row in rows:
             endpoints.resend(row, caller=command_caller(row.endpoint.organization_id))
         if arguments.json:

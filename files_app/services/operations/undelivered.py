@@ -18,7 +18,7 @@ def webhooks() -> Iterator[Finding]:
         (
             "gave up to tell",
             _tried_in_vain(WebhookDelivery.objects.given_up()),
-            f"{_LOG}; once it takes them, `manage.py webhooks resend` sends them again.",
+            f"{_LOG}; once it takes them, `manage.py webhooks resend --all` sends them again.",
         ),
         (
             "has tried for more than an hour to tell",

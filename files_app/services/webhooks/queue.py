@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-from django.db.models import Exists, OuterRef
-
 from files_app.models import WebhookDelivery, WebhookEndpoint
 from files_app.services.accounts import lanes
 from files_app.services.accounts.lanes import Work
@@ -23,8 +21,7 @@ def deliver_soon(endpoint_pk: int) -> bool:
 
 def deliver_due() -> int:
     """Offer all endpoints' due webhooks to the process's threads and return how many turns were taken."""
-    due = WebhookDelivery.objects.due().filter(endpoint=OuterRef("pk")).order_by()
-    endpoints = WebhookEndpoint.objects.filter(Exists(due)).order_by("pk")
+    endpoints = WebhookEndpoint.objects.with_due().order_by("pk")
     return sum(_offer(pk, owner) for pk, owner in list(endpoints.values_list("pk", "organization")))
 
 

@@ -14,6 +14,7 @@ from files_app.services.webhooks import queue, signing
 from tests.files_app.cast import Tenant
 from tests.files_app.management.shell import failing, good
 from tests.files_app.receiver import Receiver
+from tests.files_app.rows import force
 from tests.files_app.webhooks import deliver_all, private, receiver
 
 __all__ = ["private", "receiver"]
@@ -52,6 +53,22 @@ def test_from_the_first_endpoint_to_the_last(acme: Tenant, receiver: Receiver, s
     assert "--yes" in failing("webhooks", "delete", "billing", *OF_ACME, code=2).err
     good("webhooks", "delete", "billing", *OF_ACME, "--yes")
     assert not WebhookDelivery.objects.exists()
+
+
+def test_all_that_was_given_up_is_sent_again(acme: Tenant, receiver: Receiver, secret: str) -> None:
+    good("webhooks", "create", *OF_ACME, "--name", "second", "--url", receiver.url)
+    acme.api.create()
+    receiver.status = 500
+    failing("webhooks", "test", "billing", *OF_ACME)  # dead, and not meant
+    force(WebhookDelivery.objects.all(), state="dead")
+    receiver.status, sent = 200, len(receiver.received)
+    again = good("webhooks", "resend", "--all", *OF_ACME, "--endpoint", "billing")
+    assert "1 sent again" in again.err
+    assert "1 sent again" in good("webhooks", "resend", "--all", *OF_ACME).err
+    queue.deliver_due()
+    assert receiver.kinds[sent:] == ["file.created"] * 2
+    assert "or --all" in failing("webhooks", "resend", *OF_ACME, code=2).err
+    assert "or --all" in failing("webhooks", "resend", "msg_x", "--all", *OF_ACME, code=2).err
 
 
 def test_what_cannot_be_says_why(acme: Tenant, receiver: Receiver, secret: str) -> None:

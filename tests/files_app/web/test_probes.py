@@ -8,14 +8,32 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from files_app.models import DueTime, FileCopy, Heartbeat, Organization, ProviderAccount
+from files_app.models import (
+    DueTime,
+    EventKind,
+    File,
+    FileCopy,
+    FileJob,
+    Heartbeat,
+    JobKind,
+    Organization,
+    ProviderAccount,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from files_app.observability import metrics
 from files_app.services.accounts.drivers import driver_for
+from files_app.services.bulk import jobs
+from files_app.services.bulk.work import take_turn
+from files_app.services.index import events
+from files_app.services.index.callers import system_caller
 from files_app.services.operations import health, heartbeats
 from files_app.services.operations.health import BoundedCheck
+from files_app.services.webhooks.endpoints import create_endpoint
 from files_app.web import probes
 from providers.exceptions import ProviderUnavailableError
 from tests.files_app.cast import Tenant, make_account
+from tests.files_app.rows import force
 from tests.stack import PROJECT
 
 pytestmark = [pytest.mark.urls("tests.files_app.web.urls"), pytest.mark.django_db]
@@ -156,6 +174,49 @@ def test_lag_is_measured_from_when_it_was_due(client: Client, settings: Settings
     FileCopy.objects.update(lease_expires_at=now + timedelta(minutes=1))  # somebody is at it
     probes.exposition.forget()
     assert "files_gateway_deletes_lag_seconds{" not in exposition(client, "scraper")
+
+
+def test_webhooks_that_do_not_arrive_are_counted(client: Client, settings: Settings, acme: Tenant) -> None:
+    caller = system_caller(acme.organization.pk)
+    on, gone = (
+        create_endpoint(acme.organization, name=name, url="https://1.1.1.1/", caller=caller)[0]
+        for name in ("on", "gone")
+    )
+    pks = [on.pk, gone.pk]
+    late, dead, _, _ = (events.write(pks, EventKind.FILE_LOST, {})[0] for _ in range(4))
+    [test] = events.write([on.pk], EventKind.TEST, {})
+    rows = WebhookDelivery.objects
+    rows.filter(pk=late.pk).update(give_up_at=timezone.now() + timedelta(hours=22))
+    force(rows.filter(pk__in=[dead.pk, test.pk]), state="dead")
+    WebhookEndpoint.objects.filter(pk=gone.pk).update(is_enabled=False, disabled_reason="410")
+    expected = {
+        "pending_webhooks": 3,
+        "late_webhooks": 1,
+        "dead_webhooks": 1,
+        "gone_webhook_endpoints": 1,
+    }
+    found = series(exposition(client))
+    assert {name: found[f"files_gateway_{name}"] for name in expected} == expected
+    settings.METRICS_TOKEN = "scraper"
+    found = series(exposition(client, "scraper"))
+    label = f'{{organization="{acme.organization.name}"}}'
+    assert {name: found[f"files_gateway_{name}{label}"] for name in expected} == expected
+
+
+@pytest.mark.urls("gateway.urls")
+def test_jobs_that_nobody_goes_on_with_are_counted(client: Client, acme: Tenant) -> None:
+    acme.api.create()
+    order = jobs.Order(JobKind.RECHECK, "all of it")
+    jobs.create(order, File.objects.all(), caller=system_caller(acme.organization.pk))
+    FileJob.objects.update(progressed_at=timezone.now() - timedelta(minutes=16))
+    found = series(exposition(client))
+    names = "files_gateway_unfinished_jobs", "files_gateway_stuck_jobs"
+    assert [found[name] for name in names] == [1, 1]
+    assert take_turn(FileJob.objects.get().pk) is False
+    probes.exposition.forget()
+    found = series(exposition(client))
+    assert [found[name] for name in names] == [0, 0]
+    assert FileJob.objects.get().progressed_at > timezone.now() - timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("token", ["", "wrong"])

@@ -143,6 +143,29 @@ def test_an_endpoint_that_does_not_answer_is_cut_off_and_left_alone(
     assert WebhookDelivery.objects.filter(attempts=0).count() == 1
 
 
+def test_endpoints_are_looked_at_that_have_something_due(
+    acme: Tenant, other: Tenant, row: WebhookDelivery, receiver: Receiver
+) -> None:
+    def looked_at() -> list[str]:
+        return [each.name for each in WebhookEndpoint.objects.with_due()]
+
+    endpoint_of(other, receiver, "idle")
+    assert looked_at() == ["hooks"]
+    rows = WebhookEndpoint.objects.filter(pk=row.endpoint_id)
+    rows.update(paused_until=timezone.now() + timedelta(minutes=1))
+    assert looked_at() == []
+    rows.update(paused_until=timezone.now() - timedelta(minutes=1))
+    assert looked_at() == ["hooks"]
+    rows.update(is_enabled=False)
+    assert looked_at() == []
+    rows.update(is_enabled=True)
+    events.write([row.endpoint_id], EventKind.FILE_LOST, {})
+    WebhookDelivery.objects.filter(pk=row.pk).update(next_attempt_at=timezone.now() + timedelta(minutes=1))
+    assert looked_at() == ["hooks"]
+    WebhookDelivery.objects.update(next_attempt_at=timezone.now() + timedelta(minutes=1))
+    assert looked_at() == []
+
+
 def test_a_resend_does_not_wait_until_an_endpoint_is_tried_again(
     row: WebhookDelivery, receiver: Receiver
 ) -> None:
