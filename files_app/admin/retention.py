@@ -147,7 +147,7 @@ class OrganizationRules(Rules):
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         """Offer the organization's accounts and the shared ones: of all there may be tens of thousands."""
         made = super().get_formset(request, obj, **kwargs)
-        if (account := made.form.base_fields.get("account")) is not None:
+        if isinstance(account := made.form.base_fields.get("account"), forms.ModelChoiceField):
             usable = reach_for(request).usable_accounts().select_related("organization")
             account.queryset = usable.filter(Q(organization=obj) | Q(organization=None))
         return made
