@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.admin.sites import site
 from django.contrib.auth import get_user_model
-from django.db import connection
+from django.db import connection, transaction
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -24,6 +24,8 @@ from files_app.services.deletes import expiry, purging, queue, tombstones
 from files_app.services.index.metering.history import came_and_went, changes
 from files_app.services.index.metering.storage import held_by_account, settle_usage
 from files_app.services.index.usage import actual_usage
+from files_app.services.operations.attention import attention
+from files_app.services.operations.overview import overview
 from files_app.services.reading.folders import list_folder
 from files_app.services.reading.listing import FileFilters, FileSelection, PageQuery, page_of
 from files_app.services.reading.lookup import find_file
@@ -244,6 +246,15 @@ def test_bills_and_the_overview_read_what_is_kept_and_what_is_new() -> None:
     settle_usage()
     check(settle_usage, "file_newest")
     check(lambda: held_by_account(EVERYTHING.limit), "file_newest")
+    check(lambda: overview(EVERYTHING), "file_newest", "file_by_state")
+
+
+@pytest.mark.usefixtures("full_index")
+def test_what_needs_attention_reads_indexes_whatever_a_quota_is() -> None:
+    with transaction.atomic():
+        Organization.objects.filter(name="growth-7").update(quota_bytes=2**63 - 1, max_files=2**63 - 1)
+        check(lambda: attention(EVERYTHING), "file_by_state", "file_newest", "copy_state")
+        transaction.set_rollback(True)
 
 
 @pytest.mark.usefixtures("full_index")

@@ -24,6 +24,7 @@ from files_app.models import (
     StoredLevel,
 )
 from files_app.models.accounts import SharedReason
+from files_app.models.files import CAME_OTHERWISE, GONE_STATES
 from files_app.services.accounts.sharing import confirm_exclusive, mark_shared
 from files_app.services.deletes import purging, tombstones, trash
 from files_app.services.index.callers import system_caller
@@ -307,3 +308,8 @@ def test_of_many_holders_those_without_news_are_written_once_an_hour(
         found.append(figures(acme).get((START.date() + timedelta(days=1), "user_data"), (0, 0))[0])
     # At 0 and at 1 o'clock everybody is written.
     assert found == [0, 0, 83, 83, 83, 1_016]
+
+
+def test_an_upload_writes_no_entry_into_the_indexes_of_what_came_and_went(acme: Tenant) -> None:
+    acme.api.create(b"x" * 1_000)
+    assert not File.objects.filter(CAME_OTHERWISE | Q(state__in=GONE_STATES)).exists()
