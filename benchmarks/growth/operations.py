@@ -21,8 +21,10 @@ from django.utils import timezone
 from files_app.models import File, Organization
 from files_app.services.deletes import expiry
 from files_app.services.index.callers import system_caller
+from files_app.services.index.metering.storage import settle_usage
 from files_app.services.index.usage import recount
-from files_app.services.operations import cleanup
+from files_app.services.operations import cleanup, doctor
+from files_app.services.operations.upkeep import UPKEEP
 from files_app.services.tenants.keys import create_key
 from files_app.services.uploads.failure import give_up_stuck
 
@@ -145,8 +147,12 @@ class Operations:
             "expiry, nothing due": expiry.expire_files,
             "recount of an average organization": lambda: recount(small),
             "recount of the largest": lambda: recount(self._owner),
+            "recount in its turn, of all": UPKEEP["recount_usage"],
+            "GB-hours, as every ten minutes": settle_usage,
             "pruning of records, nothing due": cleanup.prune_records,
             "gauges of /metrics": _read_gauges,
+            "webhooks of lasting conditions": UPKEEP["tell_conditions"],
+            "what doctor looks at in a moment": lambda: list(doctor.glance()),
         }
 
     # -- the admin -------------------------------------------------------------------------------------
@@ -193,6 +199,16 @@ class Operations:
             "admin, organizations": ("files_app/organization/", {}),
             "admin, largest organization": (f"files_app/organization/{self._owner.pk}/change/", {}),
             "admin, accounts": ("files_app/provideraccount/", {}),
+            "admin, account": (f"files_app/provideraccount/{account.pk}/change/", {}),
+            "admin, usage": ("usage/", {}),
+            "admin, usage of the largest organization": ("usage/", {"organization": self._owner.pk}),
+            "admin, usage by key": ("usage/", {"by": "key"}),
+            "admin, trash": ("files_app/trashedfile/", {}),
+            "admin, keys": ("files_app/apikey/", {}),
+            "admin, key": (f"files_app/apikey/{self._owner.api_keys.first().pk}/change/", {}),
+            "admin, jobs": ("files_app/filejob/", {}),
+            "admin, holds": ("files_app/legalhold/", {}),
+            "admin, log of webhooks": ("files_app/webhookdelivery/", {}),
         }
         calls: dict[str, Callable[[], object]] = {
             what: partial(self._page, path, query) for what, (path, query) in pages.items()

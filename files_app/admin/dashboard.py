@@ -64,7 +64,7 @@ def _shares(accounts: Sequence[AccountShare]) -> list[Share]:
     largest = max((account.bytes for account in accounts), default=0) or 1
     return [
         Share(account, _label(account), max(0.6, 100 * account.bytes / largest), place % 6)
-        for place, account in enumerate(accounts[:8])
+        for place, account in enumerate(accounts)
     ]
 
 

@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.forms.models import BaseInlineFormSet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
@@ -144,10 +144,13 @@ class OrganizationRules(Rules):
 
     fields = ["purpose", "account", *LIVES, "keep_audit_days"]
 
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Offer the accounts in sight; another organization's is refused when it is saved."""
-        kwargs["queryset"] = reach_for(request).usable_accounts().select_related("organization")
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        """Offer the organization's accounts and the shared ones: of all there may be tens of thousands."""
+        made = super().get_formset(request, obj, **kwargs)
+        if isinstance(account := made.form.base_fields.get("account"), forms.ModelChoiceField):
+            usable = reach_for(request).usable_accounts().select_related("organization")
+            account.queryset = usable.filter(Q(organization=obj) | Q(organization=None))
+        return made
 
 
 class AccountRuleRows(RuleRows):

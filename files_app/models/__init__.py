@@ -17,7 +17,7 @@ from files_app.models.staff import Heartbeat, StaffAccess
 from files_app.models.states import CopyState, FileState
 from files_app.models.trash import TrashedFile
 from files_app.models.upkeep import DueTime
-from files_app.models.usage import DailyUsage, SettledDay, StoredSpan
+from files_app.models.usage import DailyUsage, MeteredUpTo, SettledDay, StoredLevel, StoredSpan
 from files_app.models.webhooks import DeliveryState, EventKind, WebhookDelivery, WebhookEndpoint
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "LegalHold",
     "LineIndex",
     "LinePage",
+    "MeteredUpTo",
     "OpenBreaker",
     "Organization",
     "ProviderAccount",
@@ -61,6 +62,7 @@ __all__ = [
     "SharedReason",
     "StaffAccess",
     "StaffIdentity",
+    "StoredLevel",
     "StoredSpan",
     "TrashedFile",
     "WebhookDelivery",

@@ -33,6 +33,11 @@ FARTHEST_CREATED_AT = timedelta(days=1)
 #: What an index ends with that a list reads in its order.
 _LISTED = ("state", "-indexed_at", "-id")
 _MOMENT = models.DateTimeField()
+#: States of files whose bytes may count no more, and since when those of such a file do not.
+GONE_STATES = (FileState.TRASHED, FileState.DELETING, FileState.DELETED, FileState.LOST)
+CEASED_AT = Coalesce("stored_until", "state_changed_at")
+#: Files whose bytes began to count at another time than that of lists: found at a provider, or come back.
+CAME_OTHERWISE = Q(stored_from__lt=F("indexed_at")) | Q(stored_from__gt=F("indexed_at"))
 
 
 def believed(told: datetime | None, now: datetime) -> datetime:
@@ -89,6 +94,8 @@ class FileQuerySet(StatefulQuerySet["File"]):
             # What was lost before the column was there has not counted since then.
             end = F("state_changed_at") if origin == FileState.LOST else Value(changed_at, _MOMENT)
             values.setdefault("stored_until", Coalesce("stored_until", end))
+        if state == FileState.DELETED:  # an earlier version may have begun the delete
+            values.setdefault("stored_until", Coalesce("stored_until", F("state_changed_at")))
         return super().to(state, origin=origin, **values)
 
     def for_organization(self, organization: Organization | int) -> FileQuerySet:
@@ -346,6 +353,9 @@ class File(StatefulModel):
             ),
             models.Index(fields=["trash_ends_at"], condition=Q(state="trashed"), name="file_trash"),
             models.Index(fields=["organization", "id"], condition=Q(is_held=True), name="file_held"),
+            # When bytes came is `indexed_at` of nearly every file, so that an upload writes no entry for it.
+            models.Index(fields=["stored_from"], condition=CAME_OTHERWISE, name="file_came"),
+            models.Index(CEASED_AT, condition=Q(state__in=GONE_STATES), name="file_went"),
             models.Index(
                 fields=["lease_expires_at"], condition=Q(state="uploading"), name="file_upload_lease"
             ),

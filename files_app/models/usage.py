@@ -60,8 +60,53 @@ class SettledDay(models.Model):
         return str(self.day)
 
 
+class MeteredUpTo(models.Model):
+    """The moment of which StoredLevel rows tell; the only row.
+
+    listed_at: when days got a row of every level.
+    """
+
+    moment = models.DateTimeField()
+    listed_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.moment:%Y-%m-%d %H:%M:%S}"
+
+
+class StoredLevel(models.Model):
+    """What one key's files of one purpose at one account held at the moment of MeteredUpTo.
+
+    Those that count against the quota (is_counted) and those made elsewhere have a row each. On the day of
+    that moment, bytes x (time since midnight) less `late` was stored, in byte-hours: what came later has not
+    lain there since midnight. late_hours and late_us (bytes x microseconds, less than an hour) are `late`.
+    """
+
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, db_index=False, related_name="+")
+    key_id = models.BigIntegerField(default=0)
+    account_id = models.BigIntegerField()
+    purpose = models.CharField(max_length=64, blank=True)
+    is_counted = models.BooleanField()
+    bytes = models.BigIntegerField(default=0)
+    files = models.BigIntegerField(default=0)
+    late_hours = models.BigIntegerField(default=0)
+    late_us = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["organization", "key_id", "account_id", "purpose", "is_counted"],
+                name="one_level_of_a_holder",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.bytes} bytes of {self.files} files"
+
+
 class StoredSpan(models.Model):
-    """An earlier time in which a file counted that counts again: it was lost, or in a trash that is free."""
+    """An earlier time in which a file counted: since then it was lost, in a trash that is free, withheld, of
+    another size, or it is out of the index.
+    """
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     key_id = models.BigIntegerField(default=0)

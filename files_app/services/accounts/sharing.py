@@ -29,6 +29,7 @@ from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.places import are_at_one_vendor, are_equal, place_account, rivals
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller, system_caller
+from files_app.services.index.metering import spans
 from files_app.services.index.transactions import in_batches
 from providers.base import Driver
 from providers.exceptions import ProviderConfigurationError
@@ -143,7 +144,7 @@ def mark_shared(account: ProviderAccount, reason: SharedReason) -> None:
     adopted = File.objects.filter(account=account, is_adopted=True)
     if account.confirmed_at is not None:
         adopted = adopted.filter(copies__created_at__gt=account.confirmed_at)
-    withheld = File.objects.filter(pk__in=adopted.values("pk")).update(is_withheld=True)
+    withheld = spans.update(File.objects.filter(pk__in=adopted.values("pk")), is_withheld=True)
     audit.record(
         system_caller(account.organization_id),
         AuditAction.ACCOUNT_SHARED,
@@ -171,7 +172,7 @@ def confirm_exclusive(account: ProviderAccount, *, caller: Caller) -> int:
     ProviderAccount.objects.filter(pk=account.pk).update(
         shared_since=None, shared_reason="", confirmed_at=account.confirmed_at
     )
-    shown = File.objects.filter(account=account, is_withheld=True).update(is_withheld=False)
+    shown = spans.update(File.objects.filter(account=account, is_withheld=True), is_withheld=False)
     LegalHold.objects.filter(organization=account.organization).update(examined_pk=0)  # they look again
     audit.record(
         caller, AuditAction.ACCOUNT_CONFIRM, object_type="account", object_id=account.name, shown=shown

@@ -11,7 +11,8 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from files_app.models import File, FileCopy, FileState
-from files_app.services.index.metering.storage import first_open_day, midnight
+from files_app.services.index.metering.history import midnight
+from files_app.services.index.metering.storage import first_open_day
 
 _BATCH = 500
 _LONGEST_SECONDS = 60.0

@@ -15,7 +15,7 @@ from files_app.exceptions import ConflictError, InvalidRequestError, QuotaExceed
 from files_app.models import AuditAction, DeletedReason, EventKind, File, FileState, Organization
 from files_app.services.index import audit, events
 from files_app.services.index.callers import Caller
-from files_app.services.index.metering import storage
+from files_app.services.index.metering import spans
 from files_app.words import readable_bytes
 
 
@@ -62,7 +62,7 @@ def restore(file: File, *, caller: Caller) -> None:
     back = {"deleted_reason": "", "trash_ends_at": None, "is_counted_in_trash": False}
     try:
         with transaction.atomic():
-            storage.reopen(File.objects.filter(pk=file.pk), origin=FileState.TRASHED, **back)
+            spans.reopen(File.objects.filter(pk=file.pk), origin=FileState.TRASHED, **back)
     except IntegrityError:
         raise ConflictError(
             f"The same content was uploaded again and has the id '{file.file_id}' now: there is nothing to "

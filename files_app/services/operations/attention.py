@@ -199,9 +199,11 @@ def _full_organizations(reach: Reach) -> Iterator[Item]:
     bytes_share = 100.0 * Cast(F("used_bytes") + F("reserved_bytes"), FloatField())
     files_share = 100.0 * Cast("file_count", FloatField())
     active = reach.organizations().filter(is_active=True)
+    # As fractions: a limit may be so high that no integer holds eighty times as much.
+    limit = {name: Cast(name, FloatField()) * float(WARNING_PERCENT) for name in ("quota_bytes", "max_files")}
     full = active.annotate(bytes_share=bytes_share, files_share=files_share).filter(
-        Q(quota_bytes__gt=0, bytes_share__gte=WARNING_PERCENT * F("quota_bytes"))
-        | Q(max_files__gt=0, files_share__gte=WARNING_PERCENT * F("max_files"))
+        Q(quota_bytes__gt=0, bytes_share__gte=limit["quota_bytes"])
+        | Q(max_files__gt=0, files_share__gte=limit["max_files"])
     )
     for row in full.order_by("-bytes_share", "name")[:MOST]:
         percent, detail = _fullness(row)

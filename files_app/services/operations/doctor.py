@@ -222,7 +222,7 @@ def _drift() -> Iterator[Finding]:
         yield problem(
             "usage",
             f"the counters of {shortened(drifted)} differ from the files",
-            "Run `manage.py orgs recount`; a worker does so every hour.",
+            "Run `manage.py orgs recount`; a worker does so once a day.",
         )
     else:
         yield ok("usage", "counters and files agree")

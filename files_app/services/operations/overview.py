@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
@@ -26,7 +26,7 @@ from files_app.models import (
     Organization,
     ProviderAccount,
 )
-from files_app.services.accounts.names import short_names
+from files_app.services.index.metering.storage import held_by_account
 from files_app.services.operations.lateness import is_late
 from files_app.services.tenants.staff import Reach
 
@@ -40,6 +40,7 @@ _DAY_SETTLES = timedelta(days=1)
 #: Figures of millions of rows take seconds to make: they are kept so many times as long.
 _LEAST_REST = 100
 _SHOWN_ORGANIZATIONS = 8
+_SHOWN_ACCOUNTS = 8
 _SHOWN_FAILURES = 6
 _SHOWN_SYNCS = 6
 WARNING_PERCENT = 80
@@ -71,7 +72,7 @@ class OrganizationUsage:
 
 @dataclass(frozen=True, slots=True)
 class AccountShare:
-    """What one provider account holds."""
+    """What one of the accounts holds that hold most."""
 
     pk: int
     name: str
@@ -167,7 +168,6 @@ def _overview(reach: Reach) -> Overview:
     totals = organizations.aggregate(
         count=Count("pk"), used=Sum("used_bytes"), quota=Sum("quota_bytes"), files=Sum("file_count")
     )
-    accounts = _accounts(reach)
     return Overview(
         made_at=timezone.now(),
         organizations=fullest(organizations.filter(is_active=True)),
@@ -175,13 +175,13 @@ def _overview(reach: Reach) -> Overview:
         used_bytes=totals["used"] or 0,
         quota_bytes=totals["quota"] or 0,
         file_count=totals["files"] or 0,
-        account_count=len(accounts),
+        account_count=reach.usable_accounts().count(),
         key_count=reach.limit(ApiKey.objects.filter(revoked_at=None)).count(),
-        accounts=_shares(reach, accounts),
+        accounts=_shares(reach),
         days=activity(reach),
-        failures=_failures(reach, accounts),
+        failures=_failures(reach),
         deletions=deletions(reach),
-        syncs=_syncs(reach, accounts),
+        syncs=_syncs(reach),
     )
 
 
@@ -200,19 +200,22 @@ def usage_of(row: Organization) -> OrganizationUsage:
     )
 
 
-def _accounts(reach: Reach) -> dict[int, ProviderAccount]:
-    return {account.pk: account for account in reach.usable_accounts().select_related("organization")}
+def _named(reach: Reach, pks: Iterable[int]) -> dict[int, tuple[str, ProviderAccount]]:
+    """Return some of the usable accounts, each with the name that tells it from all of them."""
+    usable = reach.usable_accounts()
+    accounts = list(usable.select_related("organization").filter(pk__in=list(pks)))
+    alike = usable.filter(name__in={account.name for account in accounts}).order_by().values("name")
+    several = set(alike.annotate(number=Count("pk")).filter(number__gt=1).values_list("name", flat=True))
+    return {
+        account.pk: (account.full_name if account.name in several else account.name, account)
+        for account in accounts
+    }
 
 
-def _shares(reach: Reach, accounts: dict[int, ProviderAccount]) -> list[AccountShare]:
-    available = reach.limit(File.objects.filter(state=FileState.AVAILABLE))
-    rows = available.order_by().values_list("account").annotate(Count("pk"), Sum("bytes"))
-    names = short_names(accounts.values())
-    shares = [
-        AccountShare(pk, names[pk], accounts[pk].driver, files, size or 0)
-        for pk, files, size in rows
-        if pk in accounts
-    ]
+def _shares(reach: Reach) -> list[AccountShare]:
+    held = held_by_account(reach.limit)
+    named = _named(reach, sorted(held, key=lambda pk: (-held[pk][1], pk))[:_SHOWN_ACCOUNTS])
+    shares = [AccountShare(pk, name, account.driver, *held[pk]) for pk, (name, account) in named.items()]
     return sorted(shares, key=lambda share: (-share.bytes, share.name))
 
 
@@ -255,7 +258,7 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time_of_day.min, tzinfo=UTC)
 
 
-def _failures(reach: Reach, accounts: dict[int, ProviderAccount]) -> list[AccountFailures]:
+def _failures(reach: Reach) -> list[AccountFailures]:
     since = timezone.now() - timedelta(days=FAILURE_DAYS)
     failed = reach.limit(File.objects.filter(state=FileState.FAILED, indexed_at__gte=since))
     totals: Counter[int] = Counter()
@@ -264,12 +267,9 @@ def _failures(reach: Reach, accounts: dict[int, ProviderAccount]) -> list[Accoun
     for pk, reason, count in rows.order_by("-number"):
         totals[pk] += count
         reasons.setdefault(pk, reason)
-    names = short_names(accounts.values())
-    return [
-        AccountFailures(pk, names[pk], count, reasons[pk])
-        for pk, count in totals.most_common(_SHOWN_FAILURES)
-        if pk in accounts
-    ]
+    most = totals.most_common(_SHOWN_FAILURES)
+    named = _named(reach, [pk for pk, _ in most])
+    return [AccountFailures(pk, named[pk][0], count, reasons[pk]) for pk, count in most if pk in named]
 
 
 def deletions(reach: Reach) -> Deletions:
@@ -289,16 +289,17 @@ def deletions(reach: Reach) -> Deletions:
     )
 
 
-def _syncs(reach: Reach, accounts: dict[int, ProviderAccount]) -> list[AccountSync]:
+def _syncs(reach: Reach) -> list[AccountSync]:
     """Return the accounts whose index follows their provider, the stalest first."""
     synced = reach.limit(ProviderAccount.objects.filter(is_enabled=True)).filter(
         organization__isnull=False, list_freshness_seconds__isnull=False
     )
     rows = synced.order_by(F("last_synced_at").asc(nulls_first=True))[:_SHOWN_SYNCS]
-    names = short_names(accounts.values())
+    named = _named(reach, [row.pk for row in rows])
     return [
-        AccountSync(row.pk, names.get(row.pk, row.name), row.last_synced_at, row.last_sync_error)
+        AccountSync(row.pk, named[row.pk][0], row.last_synced_at, row.last_sync_error)
         for row in rows
+        if row.pk in named
     ]
 
 

@@ -21,7 +21,7 @@ from files_app.services.deletes.expiry import expire_files
 from files_app.services.deletes.purging import empty_trash
 from files_app.services.index.metering.storage import settle_usage
 from files_app.services.index.transactions import database_time
-from files_app.services.index.usage import recount_all
+from files_app.services.index.usage import recount_in_turn
 from files_app.services.operations import cleanup
 from files_app.services.reading.line_index import index_due
 from files_app.services.retention.enforcement import apply_rules
@@ -45,7 +45,7 @@ UPKEEP: Mapping[str, Callable[[], object]] = {
     "tell_conditions": tell_conditions,
     "translate_results": translate_due,
     "index_lines": index_due,
-    "recount_usage": recount_all,
+    "recount_usage": recount_in_turn,
     "settle_usage": settle_usage,
     "prune_records": cleanup.prune_records,
 }

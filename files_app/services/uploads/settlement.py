@@ -16,6 +16,7 @@ from files_app.models import AuditAction, CopyState, File, FileCopy, FileState, 
 from files_app.models.files import FileQuerySet, believed
 from files_app.services.index import audit, events
 from files_app.services.index.all_or_nothing import NotAsExpectedError, all_or_nothing, demand
+from files_app.services.index.metering import spans
 from files_app.services.index.statements import Run, Statement, all_of, of, parameter, together
 from files_app.services.index.transactions import database_time
 from files_app.services.uploads.failure import abandon_upload
@@ -78,7 +79,9 @@ class _Settlement:
                 copies__account=self._upload.account,
                 copies__remote_id=self._remote.remote_id,
             )
-            if adopted.delete()[0]:
+            with transaction.atomic():
+                is_taken_back = spans.delete(adopted)
+            if is_taken_back:
                 return self._settle_once()
             if self._upload.driver.capabilities.deduplicates and (twin := self._join()):
                 return twin

@@ -17,6 +17,7 @@ from files_app.models.files import FileQuerySet
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
+from files_app.services.index.metering import spans
 from files_app.services.upstream import translation
 from files_app.services.upstream.results import described, held_results, source_of
 from providers.objects import RemoteFile
@@ -106,7 +107,8 @@ def _convert(member: _Member, caller: Caller) -> None:
     remote = RemoteFile(copy.remote_id, created_at=file.created_at, uri=file.uri or None)
     result = described(remote, source_of(file.organization, member.name))
     row = File.objects.filter(pk=file.pk, state=FileState.AVAILABLE, result_part="")
-    changed = row.update(
+    changed = spans.update(
+        row,
         result_part=ResultPart.OUTPUT,
         filename=result.filename,
         content_type=result.content_type,
@@ -126,4 +128,4 @@ def _remove(member: _Member, caller: Caller) -> None:
     """Take a row out of the index. Its object stays, as a part of the result, and goes with that."""
     file = member.copy.file
     audit.record_file(caller, AuditAction.FILE_CONVERT, file, result=Conversion.REMOVED.value)
-    File.objects.filter(pk=file.pk, is_held=False).delete()
+    spans.delete(File.objects.filter(pk=file.pk, is_held=False))

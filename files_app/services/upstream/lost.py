@@ -30,7 +30,7 @@ from files_app.models.copies import FileCopyQuerySet
 from files_app.models.records import AuditAction
 from files_app.services.index import audit, events
 from files_app.services.index.callers import system_caller
-from files_app.services.index.metering import storage
+from files_app.services.index.metering import spans
 from providers.base import Driver
 from providers.exceptions import InvalidResponseError, ProviderError, RemoteFileNotFoundError
 from providers.objects import Operation, RemoteFile
@@ -166,7 +166,7 @@ def find_again(copy: FileCopy) -> bool:
 @transaction.atomic
 def _find_again(copy: FileCopy) -> bool:
     file = copy.file
-    if not storage.reopen(File.objects.filter(pk=file.pk), origin=FileState.LOST, deleted_reason=""):
+    if not spans.reopen(File.objects.filter(pk=file.pk), origin=FileState.LOST, deleted_reason=""):
         return False
     FileCopy.objects.filter(pk=copy.pk, state=CopyState.LOST).to(CopyState.AVAILABLE, missing_since=None)
     if file.is_counted:

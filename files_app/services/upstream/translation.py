@@ -24,6 +24,7 @@ from files_app.services.accounts.drivers import driver_for
 from files_app.services.accounts.lanes import Work
 from files_app.services.index import audit, events
 from files_app.services.index.callers import system_caller
+from files_app.services.index.metering import spans
 from files_app.services.index.transactions import database_time
 from files_app.services.reading.lookup import held_copy
 from files_app.services.upstream.adoption import derived_id
@@ -166,7 +167,7 @@ def _with_lease(file: File, lines: Iterator[Lines]) -> Iterator[Lines]:
 def _settled(file: File, remote_id: str, found: Translated, digests: dict[ResultPart, Digest]) -> bool:
     """Write down what was translated; False when the output file was deleted meanwhile."""
     row = File.objects.untranslated().filter(pk=file.pk)
-    if not row.update(**_values(found, ResultPart.OUTPUT, digests[ResultPart.OUTPUT])):
+    if not spans.update(row, **_values(found, ResultPart.OUTPUT, digests[ResultPart.OUTPUT])):
         return False
     _tell(file)
     if (errors := digests.get(ResultPart.ERRORS)) is None:
@@ -176,7 +177,7 @@ def _settled(file: File, remote_id: str, found: Translated, digests: dict[Result
         _index_errors(file, remote_id, found, errors)
     else:
         live = _errors_of(file, remote_id).filter(state__in=(FileState.AVAILABLE, FileState.TRASHED))
-        File.objects.filter(pk__in=list(live.values_list("pk", flat=True))).update(**values)
+        spans.update(File.objects.filter(pk__in=list(live.values_list("pk", flat=True))), **values)
     return True
 
 
@@ -234,9 +235,8 @@ def _errors_of(file: File, remote_id: str) -> FileQuerySet:
 def _stays_native(file: File, found: Translated) -> bool:
     """Let a result be what the provider wrote: it is no answer to requests in any form that is known."""
     changed = bool(
-        File.objects.untranslated()
-        .filter(pk=file.pk)
-        .update(
+        spans.update(
+            File.objects.untranslated().filter(pk=file.pk),
             result_part="",
             status="processed",
             status_details="",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.admin.sites import site
 from django.contrib.auth import get_user_model
-from django.db import connection
+from django.db import connection, transaction
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -20,7 +21,11 @@ from benchmarks.growth.fill import Size, fill
 from files_app.admin.search import PARTS_INDEX, search_files
 from files_app.models import AuditEvent, File, FileCopy, Organization, RetentionRule
 from files_app.services.deletes import expiry, purging, queue, tombstones
+from files_app.services.index.metering.history import came_and_went, changes
+from files_app.services.index.metering.storage import held_by_account, settle_usage
 from files_app.services.index.usage import actual_usage
+from files_app.services.operations.attention import attention
+from files_app.services.operations.overview import overview
 from files_app.services.reading.folders import list_folder
 from files_app.services.reading.listing import FileFilters, FileSelection, PageQuery, page_of
 from files_app.services.reading.lookup import find_file
@@ -33,6 +38,8 @@ from tests.servers import PostgreSQL
 #: Those that have the order of lists; where an organization has half of all files, either is as good.
 IN_ORDER = ("file_by_organization", "file_newest")
 OF_ONE = ("file_by_organization", "one_live_file_of_an_id")
+#: What stands before a question whose rows are fetched a few at a time.
+CURSOR = re.compile(r"\ADECLARE .*? CURSOR WITH(OUT)? HOLD FOR ")
 LARGE = ("files_app_file", "files_app_filecopy", "files_app_auditevent")
 
 
@@ -52,7 +59,8 @@ def plans(ask: Callable[[], Any]) -> str:
     """Run something and return the plans of its questions to the large tables."""
     with CaptureQueriesContext(connection) as queries:
         ask()
-    asked = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
+    asked = [CURSOR.sub("", query["sql"]) for query in queries]
+    asked = [sql for sql in asked if sql.startswith(("SELECT", "(SELECT"))]
     with connection.cursor() as cursor:
         found = []
         for sql in asked:
@@ -215,6 +223,37 @@ def test_a_folder_reads_its_stretch_of_keys(prefix: str) -> None:
 )
 def test_background_work_reads_an_index(work: Callable[[], Any], indexes: str | tuple[str, ...]) -> None:
     check(work, *((indexes,) if isinstance(indexes, str) else indexes))
+
+
+@pytest.mark.usefixtures("full_index")
+def test_what_came_and_went_is_found_by_when_it_did() -> None:
+    begin, end = timezone.now() - timedelta(hours=2), timezone.now()
+    plan = plans(lambda: list(came_and_went_of(begin, end)))
+    for index in ("file_newest", "file_came", "file_went"):
+        assert index in plan, plan
+    check(lambda: list(changes(begin, end)), "file_newest")
+    check(lambda: list(changes(begin, end, organization=half().pk)), "file_newest", "file_by_organization")
+
+
+def came_and_went_of(begin: datetime, end: datetime) -> Iterator[Any]:
+    for part in came_and_went(begin, end):
+        yield from part.values_list("pk")
+
+
+@pytest.mark.usefixtures("full_index")
+def test_bills_and_the_overview_read_what_is_kept_and_what_is_new() -> None:
+    settle_usage()
+    check(settle_usage, "file_newest")
+    check(lambda: held_by_account(EVERYTHING.limit), "file_newest")
+    check(lambda: overview(EVERYTHING), "file_newest", "file_by_state")
+
+
+@pytest.mark.usefixtures("full_index")
+def test_what_needs_attention_reads_indexes_whatever_a_quota_is() -> None:
+    with transaction.atomic():
+        Organization.objects.filter(name="growth-7").update(quota_bytes=2**63 - 1, max_files=2**63 - 1)
+        check(lambda: attention(EVERYTHING), "file_by_state", "file_newest", "copy_state")
+        transaction.set_rollback(True)
 
 
 @pytest.mark.usefixtures("full_index")

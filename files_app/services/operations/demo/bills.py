@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from django.utils import timezone
 
 from files_app.models import ApiKey, AuditAction, AuditEvent, DailyUsage, File, Organization
-from files_app.services.index.metering import report, storage
+from files_app.services.index.metering import history, report, storage
 
 #: Requests that nothing in the trail tells of, for each upload: lists, and questions after the file.
 _OTHER_REQUESTS = 5
@@ -56,7 +56,9 @@ def write_storage(organizations: Collection[Organization], *, days: int) -> None
     theirs = {organization.pk for organization in organizations}
     for number in range(days + 1):
         day = report.today() - timedelta(days=number)
-        stored = storage.stored_on(day, timezone.now())
+        stored = history.stored_on(day, timezone.now())
         storage.write_stored(
             day, {holder: amount for holder, amount in stored.items() if holder.organization_id in theirs}
         )
+    for organization_id in theirs:
+        storage.mend(organization_id)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time_machine
 from pytest_django import DjangoAssertNumQueries
 
-from files_app.services.index.usage import recount, recount_all
+from files_app.services.index.usage import recount, recount_all, recount_in_turn
 from tests.files_app.cast import Tenant
 
 
@@ -27,3 +28,16 @@ def test_a_recount_that_finds_nothing_wrong_keeps_nobody_waiting(
     with django_assert_num_queries(1) as asked:  # which locks nothing
         assert recount(acme.organization).is_clean
     assert "UPDATE" not in asked.captured_queries[0]["sql"]
+
+
+def test_each_organization_has_its_turn_once_a_day(acme: Tenant) -> None:
+    acme.api.create(b"12345")
+    acme.set_limits(used_bytes=7)
+    found = []
+    with time_machine.travel("2026-03-30T00:00:00Z", tick=False) as clock:
+        for _ in range(24):
+            recount_in_turn()
+            found.append(acme.fresh().used_bytes)
+            acme.set_limits(used_bytes=7)
+            clock.shift(3_600)
+    assert sorted(found) == [5] + 23 * [7]

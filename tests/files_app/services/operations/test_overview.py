@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from files_app.models import AuditAction, AuditEvent, FileCopy
+from files_app.models import AuditAction, AuditEvent, FileCopy, ProviderAccount
+from files_app.services.index.metering.storage import settle_usage
 from files_app.services.operations import overview
 from files_app.services.operations.overview import usage_history, usage_level
 from files_app.services.tenants.staff import EVERYTHING
@@ -61,3 +65,33 @@ def test_the_events_of_days_that_are_over_are_counted_once_a_day(acme: Tenant) -
     three_days_ago()  # none comes so late: it shows that nobody asks
     acme.api.create()
     assert [day.uploads for day in overview.activity(EVERYTHING)[-4:]] == [1, 0, 0, 2]
+
+
+def test_what_accounts_hold_is_known_between_two_looks_at_what_is_billed(acme: Tenant) -> None:
+    def held() -> list[tuple[str, int, int]]:
+        cache.clear()
+        return [(each.name, each.files, each.bytes) for each in overview.overview(EVERYTHING).accounts]
+
+    kept = acme.api.create(b"12345")["id"]
+    assert held() == [("local", 1, 5)]
+    settle_usage()
+    acme.api.create(b"123")
+    assert held() == [("local", 2, 8)]
+    acme.api.delete(f"/files/{kept}")
+    assert held() == [("local", 1, 3)]
+
+
+def test_the_overview_names_the_accounts_that_hold_most_however_many_there_are(
+    acme: Tenant,
+) -> None:
+    acme.api.create(b"12345")
+    for number in range(20):
+        ProviderAccount.objects.create(name=f"empty-{number}", driver="local", organization=acme.organization)
+    with CaptureQueriesContext(connection) as queries:
+        assert [each.name for each in overview.overview(EVERYTHING).accounts] == ["local"]
+    table = ProviderAccount._meta.db_table
+    assert not [
+        each
+        for each in queries
+        if f'FROM "{table}"' in each["sql"] and "WHERE" not in each["sql"] and "COUNT" not in each["sql"]
+    ]
