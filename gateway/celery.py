@@ -10,6 +10,7 @@ from celery.app import utils
 from celery.signals import before_task_publish, setup_logging, task_prerun, worker_init
 from django.conf import settings
 
+from files_app.observability import context
 from gateway import beats
 from gateway.worker import signs
 
@@ -45,7 +46,8 @@ def start_beats(**kwargs: Any) -> None:
 
 @before_task_publish.connect
 def send_request_id(headers: dict[str, Any], **kwargs: Any) -> None:
-    headers["request_id"] = structlog.contextvars.get_contextvars().get("request_id")
+    of_task = structlog.contextvars.get_contextvars().get("request_id")
+    headers["request_id"] = context.request_id() or of_task
 
 
 @task_prerun.connect

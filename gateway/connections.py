@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.db import connections
+from django.conf import settings
+from django.core.cache import close_caches
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connections, reset_queries
 
 from gateway.addresses import database_config
 
@@ -83,8 +86,13 @@ def database(url: str, *, behind_pooler: bool = False) -> dict[str, Any]:
 def serve_requests() -> None:
     """Give the statements of this process the limits of requests; before it opens its first connection.
 
-    Limits that DATABASE_URL names stay.
+    Limits that DATABASE_URL names stay. A request's thread does nothing else, so that the look at its
+    connection when it ends is enough.
     """
+    request_started.disconnect(close_old_connections)
+    request_finished.disconnect(close_caches)  # none of ours has anything to close
+    if not settings.DEBUG:
+        request_started.disconnect(reset_queries)
     config = connections.settings["default"]
     options = config["OPTIONS"]
     if config["ENGINE"] == "gateway.postgresql":

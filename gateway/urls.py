@@ -2,11 +2,13 @@
 
 from django.conf import settings
 from django.templatetags.static import static
-from django.urls import include, path
+from django.urls import path
 
+from files_app.api.urls import urlpatterns as api
 from files_app.web import home, probes
 
 urlpatterns = [
+    *api,  # first: most requests are for it
     path("", home.home, name="home"),
     path("favicon.ico", home.elsewhere(static("files_app/icon.svg")), name="favicon"),
     path("docs/", home.elsewhere("/docs"), name="docs-elsewhere"),
@@ -16,7 +18,6 @@ urlpatterns = [
     path("metrics", probes.metrics, name="metrics"),
     # By name: most processes are never asked for the admin, and it would be a fifth of their memory.
     path(settings.ADMIN_PATH, ("files_app.admin.urls", "admin", "admin")),
-    path("", include("files_app.api.urls")),
 ]
 
 handler400 = "files_app.web.errors.bad_request"

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 _django = get_wsgi_application()
@@ -37,16 +38,26 @@ def _serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Itera
         # A server of your own choice binds where it likes, whatever BIND says.
         start_response("403 Forbidden", [("Content-Type", "text/plain")])
         return [b"DEBUG is on, so that only this host is served. Unset DEBUG.\n"]
-    return _django(request_variables(environ), start_response)
+    response = _django(request_variables(environ), start_response)
+    return _whole(response) if isinstance(response, HttpResponse) else response
+
+
+def _whole(response: HttpResponse) -> Iterable[bytes]:
+    """Return a body that is there as a list, which granian sends at once; it asks for others by piece."""
+    if type(response).__iter__ is not HttpResponse.__iter__:  # a refusal reads the request's body behind it
+        return response
+    try:
+        return [response.content]
+    finally:
+        response.close()
 
 
 def request_variables(environ: dict[str, Any]) -> dict[str, Any]:
     """Return what the server says about the request, without what it inherited."""
     return {
-        name: value
-        for name, value in environ.items()
-        if name not in _NEVER_GIVEN
-        and (name in _ALWAYS_GIVEN or (_may_be_given(name) and _INHERITED.get(name) != value))
+        name: environ[name]
+        for name in environ.keys() - _NEVER_GIVEN
+        if name in _ALWAYS_GIVEN or (_may_be_given(name) and _INHERITED.get(name) != environ[name])
     }
 
 

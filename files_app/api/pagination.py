@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
+from django.http import HttpResponse
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from files_app.api import parameters
+from files_app.api.answers import json_answer
 from files_app.services.reading.listing import FilePage, page_of
 
 
@@ -26,10 +27,10 @@ class FilePagination(BasePagination):
         self.page = page_of(queryset, parameters.page_query(request.query_params))
         return list(self.page.files)
 
-    def get_paginated_response(self, data: Any) -> Response:
+    def get_paginated_response(self, data: Any) -> HttpResponse:  # type: ignore[override]  # made at once
         """Return the page in OpenAI's envelope."""
         shown = cast(Sequence[dict[str, Any]], data)
-        return Response(
+        return json_answer(
             {
                 "object": "list",
                 "data": shown,

@@ -15,6 +15,7 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.viewsets import GenericViewSet
 
 from files_app.api import parameters, schema
+from files_app.api.answers import json_answer
 from files_app.api.authentication import caller_of
 from files_app.api.pagination import FilePagination
 from files_app.api.throttles import RequestRate, UploadRate, counted_at_end
@@ -53,13 +54,13 @@ class FileViewSet(GenericViewSet[File]):
         return [RequestRate(), UploadRate()] if self.action == "create" else [RequestRate()]
 
     @schema.list_files
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request) -> HttpResponse:
         """List the organization's files."""
         self.check_query(request)
         named = self.named_account
         sync = "" if named is None else schedule.sync_before_list(named, caller=caller_of(request))
         page = self.paginate_queryset(self.selection(named)) or ()
-        response = self.get_paginated_response([self.represent(file) for file in page])
+        response: HttpResponse = self.get_paginated_response([self.represent(file) for file in page])
         if sync:
             response.headers[SYNC_HEADER] = sync
         return response
@@ -87,12 +88,12 @@ class FileViewSet(GenericViewSet[File]):
             return Response(self.represent_created(upload_file(upload)))
 
     @schema.retrieve_file
-    def retrieve(self, request: Request, file_id: str) -> Response:
+    def retrieve(self, request: Request, file_id: str) -> HttpResponse:
         """Retrieve a file object."""
         named = parameters.provider_name(request)
         file = get_shown_file(caller_of(request), file_id, named)
         context.note_file(file.account.pk, file.purpose)
-        return Response(self.represent(file))
+        return json_answer(self.represent(file))
 
     @schema.delete_file
     def destroy(self, request: Request, file_id: str) -> Response:

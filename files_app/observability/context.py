@@ -5,8 +5,10 @@ import secrets
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
+from structlog.typing import EventDict
 
 #: A message may quote what the client sent.
 LONGEST_MESSAGE = 300
@@ -31,7 +33,8 @@ class RequestRecord:
     is_known: bool = False  # whether the caller proved who it is
     use: Use | None = None  # of a good key
     slowest_read_seconds: float = 0.0  # the longest wait for bytes of the request's body
-    fields: dict[str, str | int] = field(default_factory=dict)
+    fields: dict[str, str | int] = field(default_factory=dict)  # of each of its lines
+    problem: dict[str, str | int] = field(default_factory=dict)  # of its final line alone
     headers: dict[str, str] = field(default_factory=dict)  # of the answer, whatever it will be
 
 
@@ -42,11 +45,27 @@ def begin(*, client_request_id: str = "") -> RequestRecord:
     """Start the record of a request; the client's own id is logged beside ours and never replaces it."""
     record = RequestRecord(f"req_{secrets.token_hex(16)}", time.perf_counter())
     _current.set(record)
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=record.request_id)
     if client_request_id:
         annotate(client_request_id=UNSAFE_IN_CLIENT_ID.sub("?", client_request_id[:128]))
     return record
+
+
+def forget() -> None:
+    """Be in no request any more."""
+    _current.set(None)
+
+
+def merge(logger: Any, method_name: str, event: EventDict) -> EventDict:
+    """Add what is known of the request in hand to a log event; in commands and tasks, of that work.
+
+    The record is one variable; structlog's own way has one for each field, and looks through all there are.
+    """
+    if (record := _current.get()) is None:
+        return structlog.contextvars.merge_contextvars(logger, method_name, event)
+    event.setdefault("request_id", record.request_id)
+    for name, value in record.fields.items():
+        event.setdefault(name, value)
+    return event
 
 
 def current() -> RequestRecord | None:
@@ -83,15 +102,16 @@ def annotate(**fields: str | int) -> None:
 
     The final line's `provider` (an account's name) and `driver` also label the byte counters.
     """
-    structlog.contextvars.bind_contextvars(**fields)
     if record := _current.get():
         record.fields.update(fields)
+    else:
+        structlog.contextvars.bind_contextvars(**fields)
 
 
 def note_error(code: str, message: str) -> None:
     """Note what the client is told went wrong, for the final line of this request alone."""
     if record := _current.get():
-        record.fields.update(code=code, message=message[:LONGEST_MESSAGE])
+        record.problem.update(code=code, message=message[:LONGEST_MESSAGE])
 
 
 def promise(**headers: str) -> None:

@@ -1,14 +1,17 @@
 """Set up structlog and the standard library's logging to write one format to one stream."""
 
+import json
 import logging
 import logging.config
 import sys
+from functools import lru_cache
 from typing import ClassVar, Literal, TextIO, TypedDict
 
 import structlog
 from django.utils.log import CallbackFilter
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
+from files_app.observability import context
 from files_app.observability.redaction import redact
 
 # Loggers that print a line a request or a line a poll of their own, or whose debug output holds headers.
@@ -72,7 +75,7 @@ def configure(settings: LoggingSettings, stream: Stream = "stdout") -> None:
     stream: commands whose standard output is a result log to standard error.
     """
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        context.merge,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
@@ -83,12 +86,17 @@ def configure(settings: LoggingSettings, stream: Stream = "stdout") -> None:
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings["level"])),
         # The stream is looked up for each logger, so that a test (or a daemon) may replace it.
-        logger_factory=lambda *args: LineLogger(getattr(sys, stream)),
+        logger_factory=lambda *args: _line_logger(getattr(sys, stream)),
         cache_logger_on_first_use=False,
     )
     logging.config.dictConfig(
         _standard_library(settings["level"], stream, [structlog.stdlib.add_logger_name, *shared], renderers)
     )
+
+
+@lru_cache(maxsize=1)
+def _line_logger(file: TextIO) -> LineLogger:
+    return LineLogger(file)
 
 
 def is_unhandled(record: logging.LogRecord) -> bool:
@@ -98,8 +106,16 @@ def is_unhandled(record: logging.LogRecord) -> bool:
 
 def _renderer(name: str) -> Processor:
     if name == "json":
-        return structlog.processors.JSONRenderer(ensure_ascii=False)
+        return _as_json
     return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _as_json(logger: WrappedLogger, name: str, event: EventDict) -> str:
+    """Return the line; `redact` has made texts of what JSON does not know."""
+    return _encode(event)
 
 
 def _standard_library(

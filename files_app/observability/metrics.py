@@ -83,7 +83,7 @@ _KEPT_SECONDS = 1.0
 GaugeSource = Callable[[bool], Iterable[Metric]]
 
 
-# `labels()` validates and locks on each call; routes, methods and statuses are few.
+# `labels()` validates and locks on each call; routes, methods, statuses and accounts are few.
 @lru_cache(maxsize=1024)
 def _request_counter(route: str, method: str, status: int) -> Counter:
     return REQUESTS.labels(route, method, str(status))
@@ -94,6 +94,11 @@ def _request_timer(route: str, method: str) -> Histogram:
     return REQUEST_SECONDS.labels(route, method)
 
 
+@lru_cache(maxsize=1024)
+def _byte_counter(direction: str, driver: str, provider: str) -> Counter:
+    return BYTES.labels(direction, driver, provider)
+
+
 def count_request(*, route: str, method: str, status: int, seconds: float) -> None:
     _request_counter(route, method, status).inc()
     _request_timer(route, method).observe(seconds)
@@ -102,9 +107,9 @@ def count_request(*, route: str, method: str, status: int, seconds: float) -> No
 def count_bytes(*, driver: str, provider: str, received: int, sent: int) -> None:
     """Count the bytes of a transfer; requests that reached no provider account are left out."""
     if provider and received:
-        BYTES.labels("in", driver, provider).inc(received)
+        _byte_counter("in", driver, provider).inc(received)
     if provider and sent:
-        BYTES.labels("out", driver, provider).inc(sent)
+        _byte_counter("out", driver, provider).inc(sent)
 
 
 def count_refused_body(size: int) -> None:

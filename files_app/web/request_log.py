@@ -98,7 +98,7 @@ def shown_path(path: str, status: int) -> str:
 
 def shown_fields(request: HttpRequest, record: RequestRecord) -> dict[str, str | int]:
     """Return what is known of the request, for its line; a message repeats nothing that may be a key."""
-    fields = record.fields | {"request_id": record.request_id}
+    fields = record.fields | record.problem
     if message := fields.get("message"):
         match = request.resolver_match
         quoted = [unquote(str(value)) for value in match.kwargs.values()] if match else []

@@ -107,9 +107,13 @@ def watched(
         exchange = exchanges.begin(str(environ.get("REMOTE_ADDR", "")))
         environ["wsgi.input"] = _WatchedInput(environ["wsgi.input"], exchange)
         try:
-            return _WatchedAnswer(application(environ, start_response), exchange, exchanges)
+            body = application(environ, start_response)
+            if not isinstance(body, list):
+                return _WatchedAnswer(body, exchange, exchanges)
         except BaseException:
             exchanges.end(exchange)
             raise
+        exchanges.end(exchange)  # the server has all of it, and its socket shows whether the client takes it
+        return body
 
     return answer

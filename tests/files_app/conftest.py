@@ -8,7 +8,7 @@ import pytest
 import structlog
 from django.conf import settings
 
-from files_app.observability import logs
+from files_app.observability import context, logs
 from tests.fake_provider import FakeProvider
 from tests.files_app.cast import Tenant, local_account, make_tenant, openai_account
 
@@ -52,3 +52,4 @@ def restored_logging() -> Iterator[None]:
     yield
     logs.configure(settings.LOGGING)
     structlog.contextvars.clear_contextvars()
+    context.forget()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from io import BytesIO
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from django.core.signals import request_finished
 from pytest_django.fixtures import Settings
 
 from gateway.wsgi import application
@@ -57,3 +59,39 @@ def test_debug_serves_only_this_host_whatever_a_foreign_server_binds(settings: S
     body = application(request, lambda status, headers: said.append(status))
     assert said == ["403 Forbidden"]
     assert b"Unset DEBUG" in b"".join(body)
+
+
+def request_for(path: str, **more: object) -> dict[str, object]:
+    """Return the environment of a GET, as a server makes it."""
+    return {
+        **{"REQUEST_METHOD": "GET", "PATH_INFO": path, "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost"},
+        **{
+            "SERVER_NAME": "localhost",
+            "SERVER_PORT": "80",
+            "wsgi.input": BytesIO(),
+            "wsgi.url_scheme": "http",
+        },
+        **more,
+    }
+
+
+@pytest.mark.django_db
+def test_an_answer_that_is_there_is_handed_over_whole_and_closed() -> None:
+    finished: list[object] = []
+    request_finished.connect(receiver := lambda **_: finished.append(1), weak=False)
+    try:
+        body = application(request_for("/healthz"), lambda *_: None)
+    finally:
+        request_finished.disconnect(receiver)
+    assert isinstance(body, list)
+    assert json.loads(body[0])["status"] == "ok"
+    assert finished == [1]
+
+
+@pytest.mark.django_db
+def test_a_refusal_is_asked_for_piece_by_piece_since_it_reads_the_body_behind_it() -> None:
+    refused = {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": "5", "wsgi.input": BytesIO(b"12345")}
+    body = application(request_for("/v1/files", **refused), lambda *_: None)
+    assert not isinstance(body, list)
+    assert b"invalid_api_key" in b"".join(body)
+    body.close()  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from files_app.exceptions import InvalidRequestError
-from files_app.models import File
+from files_app.models import File, ProviderAccount
 from files_app.models.files import FARTHEST_CREATED_AT, PROCESSED, FileQuerySet
 from files_app.services.accounts.selection import account_by_pk, select_account
 from files_app.services.index.file_objects import ListedFile
@@ -89,7 +89,8 @@ def page_of(selection: FileSelection, query: PageQuery) -> FilePage:
     if query.after is not None:
         values["indexed_at"], values["pk"] = _place_of(selection, query.after)
     rows = _rows(selection, values, ascending=query.ascending, limit=query.limit + 1)
-    return FilePage([listed(row) for row in rows[: query.limit]], len(rows) > query.limit)
+    accounts = {pk: account_by_pk(pk) for pk in {row[-1] for row in rows}}
+    return FilePage([listed(row, accounts[row[-1]]) for row in rows[: query.limit]], len(rows) > query.limit)
 
 
 #: What the index of a column leaves out. A query says so too, since SQLite proves nothing by itself.
@@ -165,27 +166,23 @@ def _place_of(selection: FileSelection, after: str) -> tuple[datetime, int]:
     return cursor
 
 
-def listed(row: tuple[Any, ...]) -> ListedFile:
-    """Return a file from its COLUMNS as the database gives them."""
-    *texts, metadata, batch, created_at, expires_at, account_id = row
+def listed(row: tuple[Any, ...], account: ProviderAccount) -> ListedFile:
+    """Return a file from its COLUMNS as the database gives them. account: the one of the last column."""
+    *texts, metadata, batch, created_at, expires_at, _ = row
     return ListedFile._make(
         (
             *texts,
             _NO_METADATA if metadata == "{}" else json.loads(metadata),
             json.loads(batch) if batch else None,
-            _moment(created_at),
-            _moment(expires_at) if expires_at else None,
-            account_by_pk(account_id),
+            # SQLite keeps times of UTC without saying so.
+            created_at if created_at.tzinfo else created_at.replace(tzinfo=UTC),
+            expires_at.replace(tzinfo=expires_at.tzinfo or UTC) if expires_at else None,
+            account,
         )
     )
 
 
 _NO_METADATA: Final[dict[str, str]] = {}
-
-
-def _moment(value: datetime) -> datetime:
-    """Return a time as PostgreSQL gives it; SQLite keeps those of UTC without saying so."""
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

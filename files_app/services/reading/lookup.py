@@ -76,7 +76,7 @@ def shown_file(organization_id: int, file_id: str) -> ListedFile | None:
         rows = cursor.fetchall()
     if len(rows) != 1:
         return None
-    file = listed(rows[0])
+    file = listed(rows[0], account_by_pk(rows[0][-1]))
     return None if file.expires_at is not None and file.expires_at <= timezone.now() else file
 
 

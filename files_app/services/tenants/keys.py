@@ -6,7 +6,6 @@ that a secret scanner finds a leaked key by `fgw_[0-9A-Za-z]{46}` and a mistyped
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 import string
@@ -59,7 +58,7 @@ def generate_key() -> str:
 
 def digest_of(key: str, pepper: str) -> str:
     """Return what is stored of a key."""
-    return hmac.new(pepper.encode(), key.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(pepper.encode(), key.encode(), "sha256").hex()
 
 
 def create_key(
@@ -159,13 +158,16 @@ def verify_key(plain: str, *, ip: str | None = None) -> VerifiedKey:
 
     Raises InvalidKeyError, the same for unknown, revoked and expired keys.
     """
-    if not plain or len(plain) > MAX_CHARACTERS or not _checksum_fits(plain):
+    if not plain or len(plain) > MAX_CHARACTERS:
         raise _refused()
-    digests = [digest_of(plain, pepper) for pepper in settings.API_KEY_PEPPERS]
-    verified = _cache.get(digests[0]) or _look_up(digests, ip)
+    digest = digest_of(plain, settings.API_KEY_PEPPERS[0])
+    verified = known = _cache.get(digest)
+    if verified is None and _checksum_fits(plain):
+        verified = _look_up([digest_of(plain, pepper) for pepper in settings.API_KEY_PEPPERS], ip)
     if verified is None or (verified.expires_at is not None and verified.expires_at <= timezone.now()):
         raise _refused()
-    _cache.put(digests[0], verified)
+    if known is None:
+        _cache.put(digest, verified)
     return verified
 
 
@@ -257,9 +259,6 @@ class _KeyCache:
         return entry[1] if entry is not None and entry[0] > time.monotonic() else None
 
     def put(self, digest: str, key: VerifiedKey) -> None:
-        entry = self._entries.get(digest)
-        if entry is not None and entry[0] > time.monotonic():
-            return
         with self._lock:
             if len(self._entries) >= self._max_entries:
                 self._entries.clear()

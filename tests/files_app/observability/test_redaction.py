@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from typing import Any
 
 import pytest
 import structlog
@@ -114,3 +115,32 @@ def test_an_exception_is_one_json_line_without_its_secret(
     line = json.loads(capsys.readouterr().out)
     assert line["level"] == "error"
     assert f"bad key {MASK}" in line["exception"]
+
+
+SECRET = SECRETS[0]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"event": "a", "b": f"x{' '}{SECRET}"},
+        {"event": SECRET, "b": "c"},
+        {"event": "a", "b": [SECRET]},
+        {"event": "a", "b": {"c": SECRET}},
+        {"event": "a", "api_key": "short"},
+        {"event": "a", "b": "AKIAIOSFODNN7EXAMPLE", "c": "d"},
+        {"event": "a", "b": "postgres://user:pass@db/files", "c": "@"},
+        {"event": "a", "b": "Bearer abcdefgh", "c": 1},
+        {"event": "a", "b": "one\ntwo", "c": None},
+        {"event": "a", "b": "one\x1b[0m", "c": 1.5},
+    ],
+)
+def test_one_look_at_a_whole_event_misses_nothing(event: dict[str, Any]) -> None:
+    line = json.dumps(redact(None, "info", event))
+    assert MASK in line or "one\\\\" in line
+    assert not any(secret in line for secret in (SECRET, "short", "AKIAIOSF", "user:pass", "abcdefgh"))
+
+
+def test_a_harmless_event_stays_as_it_is() -> None:
+    event = {"event": "request", "status": 200, "seconds": 1.5, "is": True, "none": None, "path": "/v1/files"}
+    assert redact(None, "info", dict(event)) == event

@@ -60,3 +60,11 @@ def test_a_preflight_is_no_wrong_key(acme: Tenant, settings: Settings) -> None:
 
 def test_the_admin_is_for_nobody_elses_pages(acme: Tenant, allowed: None) -> None:
     assert "Access-Control-Allow-Origin" not in preflight("/admin/login/").headers
+
+
+@pytest.mark.parametrize(("path", "varies"), [("/v1/files", True), ("/healthz", False)])
+def test_caches_are_told_that_pages_of_other_origins_get_other_headers(
+    acme: Tenant, path: str, varies: bool
+) -> None:
+    answer = ApiClient(acme.api.key, prefix="").get(path)
+    assert answer.headers.get("Vary") == ("origin" if varies else None)

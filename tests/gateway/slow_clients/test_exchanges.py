@@ -66,3 +66,11 @@ def test_a_request_that_fails_is_forgotten(exchanges: Exchanges) -> None:
     with pytest.raises(RuntimeError):
         watched(application, exchanges)(environ(), lambda *_: None)
     assert exchanges.running() == []
+
+
+def test_an_answer_that_is_there_at_once_is_passed_on_as_it_is(exchanges: Exchanges) -> None:
+    """Granian sends a list at once, and asks piece by piece for anything else."""
+    body = [b"all of it"]
+    answer = watched(lambda environ, start_response: body, exchanges)(environ(), lambda *_: None)
+    assert answer is body
+    assert exchanges.running() == []
