@@ -23,22 +23,25 @@ from files_app.services.retention import enforcement, holds
 def _killed_at(number: int) -> Iterator[None]:
     """SIGKILL this process in its so many-th transaction, behind its updates and before its commit; 0: never.
 
-    Each of these flows writes its audit event last.
+    Each of these flows writes its audit events last; a job writes its results behind them.
     """
-    original, calls = audit.record_file, 0
+    of_one, of_many, calls = audit.record_file, audit.record_files, 0
 
-    def record_file(*args: Any, **kwargs: Any) -> None:
-        nonlocal calls
-        calls += 1
-        original(*args, **kwargs)
-        if calls == number:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def dying(record: Callable[..., None]) -> Callable[..., None]:
+        def call(*args: Any, **kwargs: Any) -> None:
+            nonlocal calls
+            calls += 1
+            record(*args, **kwargs)
+            if calls == number:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-    audit.record_file = record_file
+        return call
+
+    audit.record_file, audit.record_files = dying(of_one), dying(of_many)
     try:
         yield
     finally:
-        audit.record_file = original
+        audit.record_file, audit.record_files = of_one, of_many
 
 
 def set_trash(organization: int, days: int, is_free: bool) -> None:
@@ -83,9 +86,10 @@ def order_deletes(organization: int) -> int:
     return jobs.create(order, files, caller=system_caller(organization)).pk
 
 
-def work_on_jobs(kill_at: int = 0) -> int:
-    """Do what a worker does with jobs, those too whose worker has died."""
+def work_on_jobs(kill_at: int = 0, group: int = 100) -> int:
+    """Do what a worker does with jobs, so many files at a time, those too whose worker has died."""
     FileJob.objects.update(lease_expires_at=None)
+    work._MOST = work._LEAST = group  # type: ignore[misc]  # final for everybody else
     with _killed_at(kill_at):
         return work.work_due()
 

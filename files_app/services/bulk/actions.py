@@ -26,22 +26,46 @@ def delete(file: File, caller: Caller, arguments: Mapping[str, Any]) -> str:
     if file.state == FileState.FAILED:
         remove_failed(file, caller=caller)
         return "taken off the list"
+    refuse_kept(file)
+    outbox.delete_file(file, caller=caller, reason=reason_in(arguments))
+    return deleted(file)
+
+
+def refuse_kept(file: File) -> None:
+    """Raise GatewayError where a file's state or owner forbids its deletion."""
     if file.state not in DELETABLE_STATES:
         raise InvalidRequestError(
             f"Only stored, lost and failed files can be deleted; this one is {file.state}."
         )
     if file.is_withheld:
         raise InvalidRequestError("It may be another organization's. Confirm its account first.")
-    reason = DeletedReason(arguments.get("reason", DeletedReason.ADMIN))
-    outbox.delete_file(file, caller=caller, reason=reason)
+
+
+def reason_in(arguments: Mapping[str, Any]) -> DeletedReason:
+    """Return why the files of a job are deleted."""
+    return DeletedReason(arguments.get("reason", DeletedReason.ADMIN))
+
+
+def deleted(file: File) -> str:
+    """Say where a file is that was just deleted."""
     return "in the trash" if file.trash_ends_at else "deleted; its provider follows"
 
 
 def expire(file: File, caller: Caller, arguments: Mapping[str, Any]) -> str:
     """Set when the gateway deletes a file. arguments: `expires_at` in ISO 8601, None for never."""
-    expires_at = arguments.get("expires_at")
-    when = datetime.fromisoformat(expires_at) if expires_at else None
+    when = end_in(arguments)
     set_expiry(file, when, caller=caller)
+    return ending(when)
+
+
+def end_in(arguments: Mapping[str, Any]) -> datetime | None:
+    """Return when the files of a job shall expire; None for never."""
+    expires_at = arguments.get("expires_at")
+    return datetime.fromisoformat(expires_at) if expires_at else None
+
+
+def ending(when: datetime | None) -> str:
+    """Say when a file expires from now on."""
     return f"expires {when:%Y-%m-%d %H:%M} UTC" if when else "never expires"
 
 
