@@ -15,7 +15,7 @@ from django.utils import timezone
 from files_app.admin.requests import caller_of, reach_for
 from files_app.models import AuditAction, File
 from files_app.services.index import audit, writability
-from files_app.web.representation import file_record
+from files_app.services.index.file_objects import file_record
 
 MAX_ROWS = 100_000
 #: The parameter of a list's address that says as what its rows are wanted.

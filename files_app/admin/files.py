@@ -41,6 +41,7 @@ from files_app.models import CopyState, DeletedReason, File, FileState
 from files_app.services.bulk.actions import delete
 from files_app.services.deletes import outbox
 from files_app.services.deletes.expiry import set_expiry
+from files_app.services.index.file_objects import file_record
 from files_app.services.reading import downloads
 from files_app.services.reading.batches import files_of_batch
 from files_app.services.reading.line_index import has_requests
@@ -48,7 +49,6 @@ from files_app.services.retention.holds import holds_of
 from files_app.services.upstream.recheck import recheck_file
 from files_app.web.content import content_response
 from files_app.web.exception_handler import answer_for
-from files_app.web.representation import file_record
 from files_app.web.security_headers import FRAMING_POLICY
 from providers.exceptions import ProviderConfigurationError, ProviderError
 
