@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import F
 
 from files_app.models import AuditEvent, File, FileJob, JobKind, Organization, RetentionRule
-from files_app.services.bulk import jobs, work
+from files_app.services.bulk import exports, jobs, work
 from files_app.services.deletes import trash
 from files_app.services.index import audit
 from files_app.services.index.callers import system_caller
@@ -25,7 +25,7 @@ def _killed_at(number: int) -> Iterator[None]:
 
     Each of these flows writes its audit events last; a job writes its results behind them.
     """
-    of_one, of_many, calls = audit.record_file, audit.record_files, 0
+    of_one, of_many, of_export, calls = audit.record_file, audit.record_files, exports.write, 0
 
     def dying(record: Callable[..., None]) -> Callable[..., None]:
         def call(*args: Any, **kwargs: Any) -> None:
@@ -38,10 +38,12 @@ def _killed_at(number: int) -> Iterator[None]:
         return call
 
     audit.record_file, audit.record_files = dying(of_one), dying(of_many)
+    exports.write = dying(of_export)
     try:
         yield
     finally:
         audit.record_file, audit.record_files = of_one, of_many
+        exports.write = of_export
 
 
 def set_trash(organization: int, days: int, is_free: bool) -> None:
@@ -86,6 +88,16 @@ def order_deletes(organization: int) -> int:
     return jobs.create(order, files, caller=system_caller(organization)).pk
 
 
+def order_export(organization: int) -> int:
+    """Make a job that exports every file of an organization."""
+    files = File.objects.for_organization(organization)
+    return jobs.create(jobs.Order(JobKind.EXPORT, "all"), files, caller=system_caller(organization)).pk
+
+
+def exported(pk: int) -> list[str]:
+    return [record["id"] for record in exports.records_of(FileJob.objects.get(pk=pk))]
+
+
 def work_on_jobs(kill_at: int = 0, group: int = 100) -> int:
     """Do what a worker does with jobs, so many files at a time, those too whose worker has died."""
     FileJob.objects.update(lease_expires_at=None)
@@ -108,6 +120,6 @@ ORDERS: dict[str, Callable[..., Any]] = {
     order.__name__: order
     for order in (
         *(set_trash, let_files_age, make_rule, drop_rules, apply_rules, restore, hold),
-        *(order_deletes, work_on_jobs, job, deletes_audited),
+        *(order_deletes, order_export, exported, work_on_jobs, job, deletes_audited),
     )
 }

@@ -106,3 +106,15 @@ def test_a_job_that_is_killed_goes_on_and_tells_of_each_file_once(
     tenant.assert_holds({held: files[held]})
     assert sha256_at(gateway.fake) == {held: digest(files[held])}
     gateway.assert_no_drift()
+
+
+def test_an_export_that_is_killed_has_each_file_once(gateway: Gateway) -> None:
+    tenant = gateway.tenant()
+    files = uploaded(tenant, 5)
+    pk = gateway.shell("order_export", organization=tenant.organization)
+    killed(gateway, "work_on_jobs", kill_at=2, group=2)
+    assert gateway.shell("job", pk=pk)["done"] == 2
+    with pytest.raises(ShellError, match="not done"):
+        gateway.shell("exported", pk=pk)
+    gateway.shell("work_on_jobs")
+    assert gateway.shell("exported", pk=pk) == list(files)

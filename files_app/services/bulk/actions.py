@@ -15,6 +15,8 @@ from files_app.services.deletes.failed import remove_failed
 from files_app.services.index.callers import Caller
 from files_app.services.upstream.recheck import recheck_file
 
+MAY_BE_ANOTHERS = "It may be another organization's. Confirm its account first."
+
 Act = Callable[[File, Caller, Mapping[str, Any]], str]
 
 
@@ -38,7 +40,7 @@ def refuse_kept(file: File) -> None:
             f"Only stored, lost and failed files can be deleted; this one is {file.state}."
         )
     if file.is_withheld:
-        raise InvalidRequestError("It may be another organization's. Confirm its account first.")
+        raise InvalidRequestError(MAY_BE_ANOTHERS)
 
 
 def reason_in(arguments: Mapping[str, Any]) -> DeletedReason:

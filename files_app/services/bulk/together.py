@@ -13,7 +13,7 @@ from typing import NamedTuple
 from files_app.exceptions import FileHeldError, GatewayError
 from files_app.models import File, FileJob, FileState, JobKind
 from files_app.models.states import DELETABLE_STATES
-from files_app.services.bulk import actions
+from files_app.services.bulk import actions, exports
 from files_app.services.deletes import outbox
 from files_app.services.deletes.expiry import set_expiries, why_not_until
 from files_app.services.index.callers import Caller
@@ -83,8 +83,19 @@ def _expire(job: FileJob, files: Sequence[File], caller: Caller) -> Mapping[int,
     return dict.fromkeys((file.pk for file in files), actions.ending(when))
 
 
+def _plan_export(job: FileJob, files: Sequence[File]) -> Plan:
+    withheld = {file.pk: actions.MAY_BE_ANOTHERS for file in files if file.is_withheld}
+    return Plan([file for file in files if not file.is_withheld], withheld)
+
+
+def _export(job: FileJob, files: Sequence[File], caller: Caller) -> Mapping[int, str]:
+    exports.write(job, files)
+    return dict.fromkeys((file.pk for file in files), "exported")
+
+
 #: Kinds that are not here ask a provider for each file.
 TOGETHER: dict[str, Together] = {
     JobKind.DELETE: Together(_plan_delete, _delete),
     JobKind.EXPIRE: Together(_plan_expiry, _expire),
+    JobKind.EXPORT: Together(_plan_export, _export),
 }

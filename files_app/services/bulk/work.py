@@ -15,7 +15,7 @@ from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from files_app.exceptions import FileNotFoundInIndexError, GatewayError
+from files_app.exceptions import FileNotFoundInIndexError, GatewayError, InvalidRequestError
 from files_app.models import File, FileJob, FileJobItem, ItemResult, JobStatus
 from files_app.models.jobs import FileJobQuerySet
 from files_app.services.accounts import lanes
@@ -101,7 +101,8 @@ def _files_of(items: Sequence[FileJobItem]) -> Mapping[int, File]:
     """Return the files that are still there, by primary key."""
     if not items:
         return {}
-    return File.objects.select_related("account", "organization").in_bulk([item.file_pk for item in items])
+    files = File.objects.select_related("account__organization", "organization")
+    return files.in_bulk([item.file_pk for item in items])
 
 
 def _do_together(job: FileJob, group: Sequence[FileJobItem]) -> Sequence[FileJobItem]:
@@ -169,13 +170,13 @@ def _do(job: FileJob, item: FileJobItem, file: File | None) -> bool:
         if file is None:
             raise FileNotFoundInIndexError(item.file_id)
         if job.kind in ASKING:
-            detail = ACTIONS[job.kind](file, _caller(job, item.organization_id), job.arguments)
+            detail = _act(job, file)
             return _note(job, item, ItemResult.DONE, detail)
         with transaction.atomic():
             # First, so that of two processes the second waits, and then finds the file done.
             if not _note(job, item, ItemResult.DONE, ""):
                 return False
-            detail = ACTIONS[job.kind](file, _caller(job, item.organization_id), job.arguments)
+            detail = _act(job, file)
             FileJobItem.objects.filter(pk=item.pk).update(detail=detail[:200])
     except (GatewayError, ProviderError) as exc:
         return _note(job, item, ItemResult.REFUSED, exc.message)
@@ -189,6 +190,16 @@ def _do(job: FileJob, item: FileJobItem, file: File | None) -> bool:
             job, item, ItemResult.REFUSED, f"unexpected {type(exc).__name__}; the worker's log has more"
         )
     return True
+
+
+def _act(job: FileJob, file: File) -> str:
+    caller = _caller(job, file.organization_id)
+    if job.kind in ACTIONS:
+        return ACTIONS[job.kind](file, caller, job.arguments)
+    together = TOGETHER[job.kind]
+    if refused := together.plan(job, [file]).refused:
+        raise InvalidRequestError(refused[file.pk])
+    return (together.do(job, [file], caller) or {})[file.pk]
 
 
 @transaction.atomic

@@ -14,12 +14,22 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from files_app.exceptions import ConflictError, InvalidRequestError
-from files_app.models import AuditEvent, File, FileJob, FileJobItem, JobKind, JobStatus
-from files_app.services.bulk import actions, choice, jobs, work
+from files_app.models import (
+    AuditEvent,
+    ExportedChunk,
+    File,
+    FileJob,
+    FileJobItem,
+    FileJobPart,
+    JobKind,
+    JobStatus,
+)
+from files_app.services.bulk import actions, choice, exports, jobs, work
 from files_app.services.bulk.jobs import Order
 from files_app.services.bulk.together import TOGETHER, Plan
 from files_app.services.deletes import queue
 from files_app.services.index.callers import Caller, system_caller
+from files_app.services.index.file_objects import file_record
 from files_app.services.reading.listing import FileFilters
 from files_app.services.retention import holds
 from tests.fake_provider import FakeProvider
@@ -270,3 +280,90 @@ def test_a_report_outlives_the_file_and_not_its_month(acme: Tenant) -> None:
     FileJob.objects.update(finished_at=timezone.now() - jobs.KEPT - timedelta(minutes=1))
     assert jobs.forget_jobs() == 3
     assert not FileJobItem.objects.exists() and not FileJob.objects.exists()
+
+
+def exported(job: FileJob) -> list[str]:
+    return [record["id"] for record in exports.records_of(FileJob.objects.get(pk=job.pk))]
+
+
+def test_an_export_has_each_file_as_it_is_listed(acme: Tenant) -> None:
+    ids = upload(acme, 3)
+    job = job_on(acme, JobKind.EXPORT)
+    assert not work.take_turn(job.pk)
+    assert exported(job) == ids
+    files = File.objects.select_related("organization", "account__organization").order_by("pk")
+    assert list(exports.records_of(FileJob.objects.get(pk=job.pk))) == [file_record(file) for file in files]
+    assert results(job) == dict.fromkeys(ids, "done")
+
+
+def test_an_export_that_breaks_off_goes_on_and_has_each_file_once(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = upload(acme, 5)
+    job = job_on(acme, JobKind.EXPORT)
+    monkeypatch.setattr(work, "_MOST", 2)
+    monkeypatch.setattr(work, "_LEAST", 2)
+    seen = []
+    write = exports.write
+
+    def breaks(job: FileJob, files: Sequence[File]) -> None:
+        write(job, files)
+        seen.append(files)
+        if len(seen) in (2, 3):  # the group, and the first of it alone
+            raise OperationalError("the database is away")
+
+    monkeypatch.setattr(exports, "write", breaks)
+    with pytest.raises(OperationalError):
+        work.take_turn(job.pk)
+    assert sorted(results(job).values()) == ["", "", "", "done", "done"]
+    with pytest.raises(InvalidRequestError, match="not done"):
+        exports.records_of(job)
+    FileJob.objects.update(lease_expires_at=None)
+    work.take_turn(job.pk)
+    assert exported(job) == ids
+
+
+def test_what_may_be_anothers_is_not_exported(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    withheld, shown = upload(acme, 2)
+    job = job_on(acme, JobKind.EXPORT)
+    File.objects.filter(file_id=withheld).update(is_withheld=True)
+    do = TOGETHER[JobKind.EXPORT].do
+    seen = []
+
+    def fails_once(job: FileJob, files: Sequence[File], asked: Caller) -> Any:
+        seen.append(files)
+        if len(seen) == 1:
+            raise OperationalError("deadlock detected")
+        return do(job, files, asked)
+
+    monkeypatch.setitem(TOGETHER, JobKind.EXPORT, TOGETHER[JobKind.EXPORT]._replace(do=fails_once))
+    work.take_turn(job.pk)
+    assert exported(job) == [shown]
+    assert results(job) == {withheld: "refused", shown: "done"}
+
+
+def test_an_export_goes_before_its_report(acme: Tenant) -> None:
+    upload(acme, 2)
+    done, cancelled = job_on(acme, JobKind.EXPORT), job_on(acme, JobKind.EXPORT)
+    for job in (done, cancelled):
+        work.take_turn(job.pk)
+    FileJob.objects.filter(pk=cancelled.pk).update(status=JobStatus.CANCELLED)
+    assert jobs.forget_jobs() == 1
+    assert exported(done)
+    FileJob.objects.update(finished_at=timezone.now() - exports.KEPT - timedelta(minutes=1))
+    with pytest.raises(InvalidRequestError, match="more than 3 days ago"):
+        exported(done)
+    assert jobs.forget_jobs() == 1
+    assert not ExportedChunk.objects.exists()
+    assert results(done)
+
+
+def test_an_export_of_an_organization_that_is_gone_is_nobodys(acme: Tenant, other: Tenant) -> None:
+    upload(acme, 1)
+    upload(other, 1)
+    job = jobs.create(Order(JobKind.EXPORT, "all", {}), File.objects.all(), caller=Caller(0))
+    work.take_turn(job.pk)
+    assert len(exported(job)) == 2
+    FileJobPart.objects.filter(organization=other.organization).delete()
+    with pytest.raises(InvalidRequestError):
+        exported(job)
