@@ -15,7 +15,7 @@ from django.utils import timezone
 from files_app.admin.requests import caller_of, reach_for
 from files_app.models import AuditAction, File
 from files_app.services.index import audit, writability
-from files_app.web.representation import file_record
+from files_app.services.index.file_objects import file_record
 
 MAX_ROWS = 100_000
 #: The parameter of a list's address that says as what its rows are wanted.
@@ -51,9 +51,16 @@ def export(
 
     The audit trail has who took it, how many rows went out, and which filters of the list's address held.
     """
-    kind = "jsonl" if kind == "jsonl" else "csv"
     found = (as_row(row) for row in rows[:MAX_ROWS].iterator(chunk_size=1000))
-    return streamed(_Counted(found, request, of, kind), name=of.name, kind=kind)
+    return exported(request, found, of=of, kind=kind)
+
+
+def exported(
+    request: HttpRequest, rows: Iterator[Row], *, of: Exported, kind: str, object_id: str = ""
+) -> StreamingHttpResponse:
+    """Return rows as a file, as `export` does. object_id: of what they are, in the audit trail."""
+    kind = "jsonl" if kind == "jsonl" else "csv"
+    return streamed(_Counted(rows, request, of, kind, object_id), name=of.name, kind=kind)
 
 
 def streamed(rows: Iterable[Row], *, name: str, kind: str) -> StreamingHttpResponse:
@@ -87,8 +94,11 @@ def export_action(kind: str, title: str) -> Any:
 class _Counted:
     """Passes rows on and writes into the audit trail how many were taken, also when the client has left."""
 
-    def __init__(self, rows: Iterator[Row], request: HttpRequest, of: Exported, kind: str) -> None:
+    def __init__(
+        self, rows: Iterator[Row], request: HttpRequest, of: Exported, kind: str, object_id: str
+    ) -> None:
         self._rows = rows
+        self._object_id = object_id
         self._of = of
         self._caller = caller_of(request, reach_for(request).only)
         asked = {name: value[:200] for name, value in request.GET.items() if name != EXPORT_FORMAT}
@@ -106,7 +116,8 @@ class _Counted:
                 audit.record(
                     self._caller,
                     self._of.action,
-                    object_type=self._of.name,
+                    object_type="job" if self._object_id else self._of.name,
+                    object_id=self._object_id,
                     result=result,
                     rows=number,
                     **self._details,

@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -23,24 +23,25 @@ from files_app.admin.base import ReadOnlyAdmin, without
 from files_app.admin.batch_requests import RequestPages
 from files_app.admin.bulk import BulkAction, as_admin_action
 from files_app.admin.expiry import ExpiryForm
-from files_app.admin.exports import EXPORT_FORMAT, FILES, export, export_action
+from files_app.admin.exports import EXPORT_FORMAT, FILES, MAX_ROWS, export, export_action
 from files_app.admin.fields import shown_json
 from files_app.admin.file_list import FileChangeList, FileColumns, address_with_expiry, columns_of
 from files_app.admin.file_page import failure_panel, has_content, origin_facts, timeline, why_unreadable
 from files_app.admin.folders import folders_of_chosen
 from files_app.admin.formatting import exact
 from files_app.admin.holds import HOLD, HeldFilter, MayHold
-from files_app.admin.matching import deeds_for, matching_page
+from files_app.admin.matching import KIND, deeds_for, matching_page
 from files_app.admin.pages import not_possible, page
 from files_app.admin.paginator import SizedPaginator
 from files_app.admin.preview import image_response, pdf_response, preview
 from files_app.admin.requests import caller_of, reach_for
 from files_app.admin.search import search_files, search_help
 from files_app.exceptions import FileNotFoundInIndexError, GatewayError, InvalidRequestError
-from files_app.models import CopyState, DeletedReason, File, FileState
+from files_app.models import CopyState, DeletedReason, File, FileState, JobKind
 from files_app.services.bulk.actions import delete
 from files_app.services.deletes import outbox
 from files_app.services.deletes.expiry import set_expiry
+from files_app.services.index.file_objects import file_record
 from files_app.services.reading import downloads
 from files_app.services.reading.batches import files_of_batch
 from files_app.services.reading.line_index import has_requests
@@ -48,7 +49,6 @@ from files_app.services.retention.holds import holds_of
 from files_app.services.upstream.recheck import recheck_file
 from files_app.web.content import content_response
 from files_app.web.exception_handler import answer_for
-from files_app.web.representation import file_record
 from files_app.web.security_headers import FRAMING_POLICY
 from providers.exceptions import ProviderConfigurationError, ProviderError
 
@@ -256,10 +256,13 @@ class FileAdmin(MayHold, FileColumns, ReadOnlyAdmin):
         bare = without(request, *(facet.parameter_name for facet in facets), **every_state)
         return facets, self.get_changelist_instance(bare).get_queryset(bare)
 
-    def export_matching(self, request: HttpRequest) -> StreamingHttpResponse:
-        """Answer with all files that match the list's filters."""
+    def export_matching(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer with all files that match the list's filters; what is more than a request takes is a job."""
         self._require_view(request)
         rows = self.matching(request).select_related("account__organization")
+        if rows[MAX_ROWS : MAX_ROWS + 1]:
+            asked = without(request, EXPORT_FORMAT, **{KIND: JobKind.EXPORT.value})
+            return redirect(f"{reverse('admin:files_app_file_bulk')}?{asked.GET.urlencode()}")
         return export(request, rows, file_record, of=FILES, kind=request.GET.get(EXPORT_FORMAT, ""))
 
     def act_on_matching(self, request: HttpRequest) -> HttpResponse:

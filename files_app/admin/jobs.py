@@ -8,13 +8,14 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from files_app.admin.base import ReadOnlyAdmin
-from files_app.admin.exports import streamed
+from files_app.admin.exports import EXPORT_FORMAT, FILES, exported, streamed
 from files_app.admin.filters import ChoiceFilter
 from files_app.admin.formatting import badge, shown_age, shown_size, two_lines
 from files_app.admin.free import free_page
@@ -23,7 +24,7 @@ from files_app.admin.pages import not_possible, page
 from files_app.admin.requests import caller_of, reach_for
 from files_app.exceptions import GatewayError
 from files_app.models import FileJob, ItemResult, JobKind, JobStatus
-from files_app.services.bulk import jobs, report
+from files_app.services.bulk import exports, jobs, report
 
 _SHOWN_REFUSALS = 20
 _TONES = {
@@ -37,6 +38,7 @@ RIGHTS = {
     JobKind.DELETE: "files_app.delete_file",
     JobKind.EXPIRE: "files_app.change_file",
     JobKind.RECHECK: "files_app.change_file",
+    JobKind.EXPORT: "files_app.view_file",
 }
 
 
@@ -70,6 +72,7 @@ class JobAdmin(ReadOnlyAdmin):
     commands: ClassVar = {
         "view": "files jobs, files cancel",
         "report": "files report",
+        "exported": "files exported",
         "free": "files free",
     }
     list_title = "Jobs"
@@ -93,6 +96,7 @@ class JobAdmin(ReadOnlyAdmin):
         return [
             path("free/", view(self.free), name="files_app_filejob_free"),
             path("<int:pk>/report/", view(require_safe(self.report)), name="files_app_filejob_report"),
+            path("<int:pk>/exported/", view(require_safe(self.exported)), name="files_app_filejob_exported"),
             *super().get_urls(),
         ]
 
@@ -142,6 +146,8 @@ class JobAdmin(ReadOnlyAdmin):
             "refused": [] if refused is None else list(refused[:_SHOWN_REFUSALS]),
             "can_cancel": row.is_open and may_cancel,
             "report_url": reverse("admin:files_app_filejob_report", args=[row.pk]),
+            "exported_url": _exported_url(row),
+            "exported_days": exports.KEPT.days,
         }
         return page(
             request, "job.html", f"{JobKind(row.kind).label.capitalize()} {row.files:,} files", context
@@ -156,11 +162,25 @@ class JobAdmin(ReadOnlyAdmin):
             return not_possible(request, "The job cannot be cancelled", exc, self.opts)
         return redirect(request.path)
 
-    def report(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
-        """Answer with a line for each file, as CSV or JSON."""
+    def exported(self, request: HttpRequest, pk: int) -> HttpResponseBase:
+        """Answer with what a job exported, as CSV or JSON."""
+        row = self._in_sight(request, pk)
+        try:
+            records = exports.records_of(row)
+        except GatewayError as exc:
+            return not_possible(request, "There is nothing to take", exc, self.opts)
+        kind = request.GET.get(EXPORT_FORMAT, "")
+        return exported(request, records, of=FILES, kind=kind, object_id=row.public_id)
+
+    def _in_sight(self, request: HttpRequest, pk: int) -> FileJob:
         row = self.get_queryset(request).filter(pk=pk).first()
         if row is None or not self.has_view_permission(request):
             raise Http404
+        return row
+
+    def report(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
+        """Answer with a line for each file, as CSV or JSON."""
+        row = self._in_sight(request, pk)
         return streamed(report.records_of(row), name=f"job-{row.pk}", kind=request.GET.get("format", ""))
 
     def free(self, request: HttpRequest) -> HttpResponse:
@@ -194,6 +214,10 @@ class JobAdmin(ReadOnlyAdmin):
     def created(self, row: FileJob) -> SafeString:
         """Show when, and by whom."""
         return two_lines(shown_age(row.created_at), row.actor)
+
+
+def _exported_url(job: FileJob) -> str:
+    return reverse("admin:files_app_filejob_exported", args=[job.pk]) if exports.is_there(job) else ""
 
 
 def _only_organization(job: FileJob) -> int | None:

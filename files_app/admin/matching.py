@@ -21,7 +21,7 @@ from files_app.admin.requests import caller_of
 from files_app.exceptions import GatewayError
 from files_app.models import File, FileState, JobKind, Organization
 from files_app.models.states import DELETABLE_STATES
-from files_app.services.bulk import choice, jobs
+from files_app.services.bulk import choice, exports, jobs
 from files_app.services.bulk.choice import Summary
 
 #: The parameter of the address that says what is to be done.
@@ -41,6 +41,7 @@ class Deed:
     warning: str
     form: type[forms.Form] = forms.Form
     is_dangerous: bool = False
+    does_change: bool = True
 
 
 DEEDS = {
@@ -73,13 +74,28 @@ DEEDS = {
             (FileState.AVAILABLE, FileState.LOST),
             "Asks each file's provider whether it still has it. One that is missed twice becomes lost.",
         ),
+        Deed(
+            JobKind.EXPORT,
+            "Export all that match",
+            "Export",
+            "files_app.view_file",
+            tuple(FileState.values),
+            "Writes down what is known of each file: names and metadata too, of no file its content. Whoever "
+            f"may see the job can take it for {exports.KEPT.days} days.",
+            does_change=False,
+        ),
     )
 }
 
 
 def deeds_for(request: HttpRequest) -> list[tuple[str, str]]:
     """Return what the user may do to all that match: the address's parameter, and words."""
-    words = {JobKind.DELETE: "Delete…", JobKind.EXPIRE: "Set expiry…", JobKind.RECHECK: "Re-check…"}
+    words = {
+        JobKind.DELETE: "Delete…",
+        JobKind.EXPIRE: "Set expiry…",
+        JobKind.RECHECK: "Re-check…",
+        JobKind.EXPORT: "Export in the background…",
+    }
     return [
         (f"{KIND}={deed.kind.value}", words[deed.kind])
         for deed in DEEDS.values()

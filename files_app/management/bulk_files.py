@@ -23,11 +23,12 @@ from files_app.management.base import USAGE_ERROR, GroupCommand, command_caller
 from files_app.management.hold_files import add_conditions, filters_of
 from files_app.management.output import counted, printable, write_table
 from files_app.management.references import organization_named, scope_of
-from files_app.models import DeletedReason, FileJob, FileState, JobKind
+from files_app.models import AuditAction, DeletedReason, FileJob, FileState, JobKind
 from files_app.models.files import FileQuerySet
 from files_app.models.states import DELETABLE_STATES
-from files_app.services.bulk import choice, jobs, report, work
+from files_app.services.bulk import choice, exports, jobs, report, work
 from files_app.services.bulk.choice import Summary
+from files_app.services.index import audit
 from files_app.services.retention.filters import as_json, in_words, matching_files
 from files_app.words import exact_bytes, short_bytes
 
@@ -37,6 +38,7 @@ _STATES = {
     JobKind.DELETE: DELETABLE_STATES,
     JobKind.EXPIRE: (FileState.AVAILABLE,),
     JobKind.RECHECK: (FileState.AVAILABLE, FileState.LOST),
+    JobKind.EXPORT: tuple(FileState.values),
 }
 
 
@@ -49,6 +51,7 @@ class BulkFilesCommand(GroupCommand):
         self._declare_bulk()
         self._declare_jobs()
         self._declare_report()
+        self._declare_exported()
         self._declare_cancel()
 
     # -- free --------------------------------------------------------------------------------------
@@ -96,12 +99,13 @@ class BulkFilesCommand(GroupCommand):
         parser = self.subcommand(
             "bulk",
             self.bulk,
-            text="Do one thing to all files of an organization that match: delete them, set their expiry, or "
-            "ask their providers for them. At least one condition is needed.",
+            text="Do one thing to all files of an organization that match: delete them, set their expiry, "
+            "ask their providers for them, or export what is known of them. It takes at least one condition.",
             examples="""
                 manage.py files bulk delete --organization acme --metadata user=42 --dry-run
                 manage.py files bulk expire --at 30d --organization acme --purpose batch --yes
                 manage.py files bulk recheck --organization acme --created-before 2026-06-01 --yes
+                manage.py files bulk export --organization acme --purpose batch --yes
             """,
         )
         parser.add_argument("what", choices=[kind.value for kind in JobKind])
@@ -237,6 +241,28 @@ class BulkFilesCommand(GroupCommand):
         """Print the report."""
         for record in report.records_of(_job(arguments)):
             self.stdout.write(json.dumps(record))
+
+    def _declare_exported(self) -> None:
+        parser = self.subcommand(
+            "exported",
+            self.exported,
+            text="Print what an export wrote, as one line of JSON for each file.",
+            examples="""
+                manage.py files bulk export --organization acme --purpose batch --yes
+                manage.py files exported 12 > files.jsonl
+            """,
+        )
+        _add_job(parser)
+
+    def exported(self, arguments: Namespace) -> None:
+        """Print what a job exported, and write down that it was taken."""
+        job = _job(arguments)
+        rows = 0
+        for record in exports.records_of(job):
+            self.stdout.write(json.dumps(record, ensure_ascii=False))
+            rows += 1
+        about = {"object_type": "job", "object_id": job.public_id}
+        audit.record(command_caller(), AuditAction.FILE_EXPORT, **about, rows=rows, format="jsonl")
 
     def _declare_cancel(self) -> None:
         parser = self.subcommand(

@@ -15,7 +15,7 @@ from files_app.management.output import write_json_list, write_table
 from files_app.management.references import selected_files
 from files_app.models import ApiKey, File, FileCopy, FileState
 from files_app.models.files import FileQuerySet
-from files_app.web.representation import file_record
+from files_app.services.index.file_objects import file_record
 from files_app.words import short_bytes
 
 _LISTED_ROWS = 50

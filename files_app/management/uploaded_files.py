@@ -28,7 +28,7 @@ from files_app.management.local_files import (
 )
 from files_app.management.output import counted, printable
 from files_app.management.references import organization_named
-from files_app.web.representation import file_record
+from files_app.services.index.file_objects import file_record
 from files_app.words import short_bytes
 from providers.exceptions import ProviderConfigurationError, ProviderError
 from providers.objects import INPUT_PURPOSES

@@ -5,7 +5,15 @@ from files_app.models.breakers import BreakerKind, OpenBreaker
 from files_app.models.copies import FileCopy
 from files_app.models.files import DeletedReason, FailureKind, File, ResultPart
 from files_app.models.holds import HeldFile, LegalHold
-from files_app.models.jobs import FileJob, FileJobItem, FileJobPart, ItemResult, JobKind, JobStatus
+from files_app.models.jobs import (
+    ExportedChunk,
+    FileJob,
+    FileJobItem,
+    FileJobPart,
+    ItemResult,
+    JobKind,
+    JobStatus,
+)
 from files_app.models.lines import LineIndex, LinePage
 from files_app.models.organizations import ApiKey, Organization, RetiredSecret
 from files_app.models.places import AccountPlace
@@ -32,6 +40,7 @@ __all__ = [
     "DeliveryState",
     "DueTime",
     "EventKind",
+    "ExportedChunk",
     "FailureKind",
     "File",
     "FileCopy",

@@ -20,6 +20,7 @@ class JobKind(models.TextChoices):
     DELETE = "delete"
     EXPIRE = "expire", "set expiry"
     RECHECK = "recheck", "re-check"
+    EXPORT = "export"
 
 
 class JobStatus(models.TextChoices):
@@ -188,3 +189,20 @@ class FileJobItem(models.Model):
 
     def __str__(self) -> str:
         return self.file_id
+
+
+class ExportedChunk(models.Model):
+    """What an export wrote of some files, in the order of the job's items.
+
+    In the database, since web servers and workers may share no disk. data: packed by
+    `services/bulk/exports.py`; it has names and metadata, and goes long before the report does.
+    """
+
+    job = models.ForeignKey(FileJob, on_delete=models.CASCADE, related_name="exported")
+    data = models.BinaryField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"chunk {self.pk} of job {self.job_id}"

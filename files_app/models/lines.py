@@ -27,12 +27,12 @@ class LineIndexQuerySet(models.QuerySet["LineIndex"]):
         """Return those that are of the content that their file has now."""
         return self.filter(of_bytes=F("file__bytes"), of_sha256=F("file__sha256"))
 
-    def remove(self, file: File) -> None:
-        """Remove what a file that is being deleted had, inside the caller's transaction.
+    def remove(self, *files: File) -> None:
+        """Remove what files that are being deleted had, inside the caller's transaction.
 
-        Its row is locked first, so that no worker adds pages to it meanwhile.
+        Their rows are locked first, so that no worker adds pages to them meanwhile.
         """
-        if held := list(self.select_for_update().filter(file=file).values_list("pk", flat=True)):
+        if held := list(self.select_for_update().filter(file__in=files).values_list("pk", flat=True)):
             self.filter(pk__in=held).delete()
 
     def unused(self, since: datetime) -> LineIndexQuerySet:

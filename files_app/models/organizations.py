@@ -67,9 +67,9 @@ class OrganizationQuerySet(models.QuerySet["Organization"]):
         """Count one more file of `amount` bytes that nothing was reserved for."""
         self.filter(pk=pk).update(used_bytes=F("used_bytes") + amount, file_count=F("file_count") + 1)
 
-    def free(self, pk: int, amount: int) -> None:
-        """Take `amount` bytes and one file off what is used."""
-        self.filter(pk=pk).update(used_bytes=F("used_bytes") - amount, file_count=F("file_count") - 1)
+    def free(self, pk: int, amount: int, *, files: int = 1) -> None:
+        """Take `amount` bytes and some files off what is used."""
+        self.filter(pk=pk).update(used_bytes=F("used_bytes") - amount, file_count=F("file_count") - files)
 
     def recount_one(self, pk: int, amount: int) -> bool:
         """Count a file again that was not counted for a while; False when it has no room now."""

@@ -1,11 +1,10 @@
-"""A file as JSON for operators, and what would become of an upload; clients see `index.file_objects`."""
+"""A copy as JSON for operators, and what would become of an upload; files are in `index.file_objects`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from files_app.models import File, FileCopy
-from files_app.services.index.file_objects import file_object
+from files_app.models import FileCopy
 from files_app.services.uploads.dry_run import DryRun
 
 #: Of one line in a dry run's answer; a line may hold images.
@@ -38,28 +37,6 @@ def dry_run_object(found: DryRun) -> dict[str, Any]:
 
 def _shortened(line: str) -> str:
     return line if len(line) <= _MAX_SAMPLE_CHARACTERS else line[: _MAX_SAMPLE_CHARACTERS - 1] + "…"
-
-
-def file_record(file: File) -> dict[str, Any]:
-    """Return a file as operators see it: what clients see, with times in ISO 8601, and what they do not."""
-    shown: dict[str, Any] = dict(file_object(file))
-    del shown["object"]
-    shown |= {
-        "created_at": file.created_at.isoformat(),
-        "expires_at": file.expires_at.isoformat() if file.expires_at else None,
-        "uri": file.uri,
-        "sha256": file.sha256,
-        "metadata": file.metadata,
-        "organization": file.organization.name,
-        "account": file.account.full_name,
-        "content_type": file.content_type,
-        "state": file.state,
-        "failure": file.failure,
-        "deleted_reason": file.deleted_reason,
-        "is_adopted": file.is_adopted,
-        "is_held": file.is_held,
-    }
-    return shown
 
 
 def copy_record(copy: FileCopy) -> dict[str, Any]:

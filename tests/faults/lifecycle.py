@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import F
 
 from files_app.models import AuditEvent, File, FileJob, JobKind, Organization, RetentionRule
-from files_app.services.bulk import jobs, work
+from files_app.services.bulk import exports, jobs, work
 from files_app.services.deletes import trash
 from files_app.services.index import audit
 from files_app.services.index.callers import system_caller
@@ -23,22 +23,27 @@ from files_app.services.retention import enforcement, holds
 def _killed_at(number: int) -> Iterator[None]:
     """SIGKILL this process in its so many-th transaction, behind its updates and before its commit; 0: never.
 
-    Each of these flows writes its audit event last.
+    Each of these flows writes its audit events last; a job writes its results behind them.
     """
-    original, calls = audit.record_file, 0
+    of_one, of_many, of_export, calls = audit.record_file, audit.record_files, exports.write, 0
 
-    def record_file(*args: Any, **kwargs: Any) -> None:
-        nonlocal calls
-        calls += 1
-        original(*args, **kwargs)
-        if calls == number:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def dying(record: Callable[..., None]) -> Callable[..., None]:
+        def call(*args: Any, **kwargs: Any) -> None:
+            nonlocal calls
+            calls += 1
+            record(*args, **kwargs)
+            if calls == number:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-    audit.record_file = record_file
+        return call
+
+    audit.record_file, audit.record_files = dying(of_one), dying(of_many)
+    exports.write = dying(of_export)
     try:
         yield
     finally:
-        audit.record_file = original
+        audit.record_file, audit.record_files = of_one, of_many
+        exports.write = of_export
 
 
 def set_trash(organization: int, days: int, is_free: bool) -> None:
@@ -83,9 +88,20 @@ def order_deletes(organization: int) -> int:
     return jobs.create(order, files, caller=system_caller(organization)).pk
 
 
-def work_on_jobs(kill_at: int = 0) -> int:
-    """Do what a worker does with jobs, those too whose worker has died."""
+def order_export(organization: int) -> int:
+    """Make a job that exports every file of an organization."""
+    files = File.objects.for_organization(organization)
+    return jobs.create(jobs.Order(JobKind.EXPORT, "all"), files, caller=system_caller(organization)).pk
+
+
+def exported(pk: int) -> list[str]:
+    return [record["id"] for record in exports.records_of(FileJob.objects.get(pk=pk))]
+
+
+def work_on_jobs(kill_at: int = 0, group: int = 100) -> int:
+    """Do what a worker does with jobs, so many files at a time, those too whose worker has died."""
     FileJob.objects.update(lease_expires_at=None)
+    work._MOST = work._LEAST = group  # type: ignore[misc]  # final for everybody else
     with _killed_at(kill_at):
         return work.work_due()
 
@@ -104,6 +120,6 @@ ORDERS: dict[str, Callable[..., Any]] = {
     order.__name__: order
     for order in (
         *(set_trash, let_files_age, make_rule, drop_rules, apply_rules, restore, hold),
-        *(order_deletes, work_on_jobs, job, deletes_audited),
+        *(order_deletes, order_export, exported, work_on_jobs, job, deletes_audited),
     )
 }

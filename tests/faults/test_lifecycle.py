@@ -81,17 +81,19 @@ def test_a_hold_that_is_killed_is_none(gateway: Gateway) -> None:
     assert sha256_at(gateway.fake) == {}
 
 
-@pytest.mark.parametrize("kill_at", [1, 4])
-def test_a_job_that_is_killed_goes_on_and_tells_of_each_file_once(gateway: Gateway, kill_at: int) -> None:
+@pytest.mark.parametrize(("kill_at", "done_before"), [(1, 0), (3, 3)])
+def test_a_job_that_is_killed_goes_on_and_tells_of_each_file_once(
+    gateway: Gateway, kill_at: int, done_before: int
+) -> None:
     tenant = gateway.tenant()
     files = uploaded(tenant, 6)
     held = next(iter(files))
     gateway.shell("hold", file_id=held)
     pk = gateway.shell("order_deletes", organization=tenant.organization)
-    killed(gateway, "work_on_jobs", kill_at=kill_at)
+    killed(gateway, "work_on_jobs", kill_at=kill_at, group=2)  # the held one and the first, then two and two
     left = {file_id: content for file_id, content in files.items() if file_id in tenant.ids()}
-    assert len(left) == len(files) - kill_at + 1  # what it was about is whole, and has no result
-    assert sum(result == "done" for _, result in gateway.shell("job", pk=pk)["results"]) == kill_at - 1
+    assert len(left) == len(files) - done_before  # the group that it was about is whole, and has no result
+    assert sum(result == "done" for _, result in gateway.shell("job", pk=pk)["results"]) == done_before
     tenant.assert_holds(left)
     gateway.assert_no_drift()
     gateway.shell("work_on_jobs")
@@ -104,3 +106,15 @@ def test_a_job_that_is_killed_goes_on_and_tells_of_each_file_once(gateway: Gatew
     tenant.assert_holds({held: files[held]})
     assert sha256_at(gateway.fake) == {held: digest(files[held])}
     gateway.assert_no_drift()
+
+
+def test_an_export_that_is_killed_has_each_file_once(gateway: Gateway) -> None:
+    tenant = gateway.tenant()
+    files = uploaded(tenant, 5)
+    pk = gateway.shell("order_export", organization=tenant.organization)
+    killed(gateway, "work_on_jobs", kill_at=2, group=2)
+    assert gateway.shell("job", pk=pk)["done"] == 2
+    with pytest.raises(ShellError, match="not done"):
+        gateway.shell("exported", pk=pk)
+    gateway.shell("work_on_jobs")
+    assert gateway.shell("exported", pk=pk) == list(files)

@@ -22,7 +22,8 @@ from files_app.management.result_files import ResultFilesCommand
 from files_app.management.trash_files import TrashFilesCommand
 from files_app.management.uploaded_files import UploadedFilesCommand
 from files_app.management.verify_files import VerifyFilesCommand
-from files_app.web.representation import copy_record, file_record
+from files_app.services.index.file_objects import file_record
+from files_app.web.representation import copy_record
 from files_app.words import short_bytes
 
 

@@ -15,39 +15,66 @@ from files_app.services.deletes.failed import remove_failed
 from files_app.services.index.callers import Caller
 from files_app.services.upstream.recheck import recheck_file
 
+MAY_BE_ANOTHERS = "It may be another organization's. Confirm its account first."
+
 Act = Callable[[File, Caller, Mapping[str, Any]], str]
 
 
 def delete(file: File, caller: Caller, arguments: Mapping[str, Any]) -> str:
     """Delete a file, or take a failed upload off the list, and say so.
 
-    arguments: `reason`, a DeletedReason, where it is not the client's. A client reads no more in the report
-    than in the answer to a delete of its own. Raises GatewayError and ProviderError.
+    arguments: `reason`, a DeletedReason, where it is not the client's. Raises GatewayError and ProviderError.
     """
-    is_clients = caller.actor_type == AuditEvent.Actor.API_KEY
-    if is_clients and (file.state not in DELETABLE_STATES or file.is_withheld):
-        raise FileNotFoundInIndexError(file.file_id)
+    refuse_kept(file, caller.actor_type)
     if file.state == FileState.FAILED:
         remove_failed(file, caller=caller)
         return "taken off the list"
-    if file.state not in DELETABLE_STATES:
+    outbox.delete_file(file, caller=caller, reason=reason_in(arguments))
+    return deleted(file, caller.actor_type)
+
+
+def refuse_kept(file: File, actor_type: str) -> None:
+    """Raise GatewayError where a file's state or owner forbids its deletion.
+
+    actor_type: whose job it is. A client reads no more of a file than in the answer to a delete of its own.
+    """
+    if actor_type == AuditEvent.Actor.API_KEY and (file.state not in DELETABLE_STATES or file.is_withheld):
+        raise FileNotFoundInIndexError(file.file_id)
+    if file.state not in (*DELETABLE_STATES, FileState.FAILED):
         raise InvalidRequestError(
             f"Only stored, lost and failed files can be deleted; this one is {file.state}."
         )
-    if file.is_withheld:
-        raise InvalidRequestError("It may be another organization's. Confirm its account first.")
-    reason = DeletedReason(arguments.get("reason", DeletedReason.ADMIN))
-    outbox.delete_file(file, caller=caller, reason=reason)
-    if is_clients:
+    if file.is_withheld and file.state != FileState.FAILED:
+        raise InvalidRequestError(MAY_BE_ANOTHERS)
+
+
+def reason_in(arguments: Mapping[str, Any]) -> DeletedReason:
+    """Return why the files of a job are deleted."""
+    return DeletedReason(arguments.get("reason", DeletedReason.ADMIN))
+
+
+def deleted(file: File, actor_type: str) -> str:
+    """Say where a file is that was just deleted; nothing to a client, for whom it is gone."""
+    if actor_type == AuditEvent.Actor.API_KEY:
         return ""
     return "in the trash" if file.trash_ends_at else "deleted; its provider follows"
 
 
 def expire(file: File, caller: Caller, arguments: Mapping[str, Any]) -> str:
     """Set when the gateway deletes a file. arguments: `expires_at` in ISO 8601, None for never."""
-    expires_at = arguments.get("expires_at")
-    when = datetime.fromisoformat(expires_at) if expires_at else None
+    when = end_in(arguments)
     set_expiry(file, when, caller=caller)
+    return ending(when)
+
+
+def end_in(arguments: Mapping[str, Any]) -> datetime | None:
+    """Return when the files of a job shall expire; None for never."""
+    expires_at = arguments.get("expires_at")
+    return datetime.fromisoformat(expires_at) if expires_at else None
+
+
+def ending(when: datetime | None) -> str:
+    """Say when a file expires from now on."""
     return f"expires {when:%Y-%m-%d %H:%M} UTC" if when else "never expires"
 
 

@@ -21,6 +21,7 @@ from files_app.exceptions import ConflictError, InvalidRequestError, Unprocessab
 from files_app.models import AuditAction, File, FileJob, FileJobItem, FileJobPart, JobStatus
 from files_app.models.jobs import FileJobQuerySet
 from files_app.services.bulk.choice import MAX_FILES
+from files_app.services.bulk.exports import forget_exports
 from files_app.services.index import audit
 from files_app.services.index.callers import Caller
 from files_app.services.index.ids import new_job_id
@@ -174,9 +175,12 @@ def cancel(job: FileJob, *, caller: Caller) -> None:
 
 
 def forget_jobs() -> int:
-    """Remove jobs that ended before KEPT, with their reports, and return how many rows that were."""
+    """Remove jobs that ended before KEPT, with their reports, and return how many rows that were.
+
+    What exports wrote goes sooner.
+    """
     over: FileJobQuerySet = FileJob.objects.filter(finished_at__lt=timezone.now() - KEPT)
-    removed = 0
+    removed = forget_exports()
     while pks := list(FileJobItem.objects.filter(job__in=over).values_list("pk", flat=True)[:_PRUNED]):
         removed += int(FileJobItem.objects.filter(pk__in=pks)._raw_delete(using=over.db))
     return removed + over.delete()[0]

@@ -1,4 +1,4 @@
-"""Works jobs off: file by file, in turns, each result in the transaction of what was done.
+"""Works jobs off in turns: some files at a time, each result in the transaction of what was done.
 
 Whoever has a job's lease works on it. A process that dies loses nothing: what is done has its result, and the
 next one goes on with what has none.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping, Sequence
 
 import structlog
 from django.db import DatabaseError, InterfaceError, transaction
@@ -15,12 +16,13 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from files_app.exceptions import FileNotFoundInIndexError, GatewayError
+from files_app.exceptions import FileNotFoundInIndexError, GatewayError, InvalidRequestError
 from files_app.models import File, FileJob, FileJobItem, ItemResult, JobStatus
 from files_app.models.jobs import FileJobQuerySet
 from files_app.services.accounts import lanes
 from files_app.services.accounts.lanes import Work
 from files_app.services.bulk.actions import ACTIONS, ASKING
+from files_app.services.bulk.together import TOGETHER, Plan
 from files_app.services.index import leases
 from files_app.services.index.callers import Caller
 from providers.exceptions import ProviderConfigurationError, ProviderError
@@ -28,7 +30,12 @@ from providers.exceptions import ProviderConfigurationError, ProviderError
 log = structlog.get_logger(__name__)
 
 _TURN_SECONDS = 10.0
-_BATCH = 100
+#: So many files are done in one transaction, fewer where that takes longer than this: meanwhile nobody else
+#: writes to SQLite.
+_MOST, _LEAST = 100, 20
+_GROUP_SECONDS = 0.1
+#: Between two groups the database is left to others for as long as a group took, and no longer than this.
+_PAUSE_SECONDS = 0.25
 #: How long one file may take: above what the time limits of a provider's calls allow together.
 _PATIENCE_SECONDS = 420
 
@@ -66,21 +73,92 @@ def _claim(job_pk: int) -> FileJob | None:
 
 def _work(job: FileJob, lease: leases.Lease) -> bool:
     ends = time.monotonic() + _TURN_SECONDS
+    size = _MOST
     while time.monotonic() < ends and not lanes.is_closing():
         if not _is_mine(job).exists():
             return False
-        batch = list(job.items.filter(result=ItemResult.WAITING).order_by("pk")[:_BATCH])
-        if not batch:
+        group = list(job.items.filter(result=ItemResult.WAITING).order_by("pk")[:size])
+        if not group:
             _is_mine(job).update(status=JobStatus.DONE, finished_at=timezone.now())
             return False
-        files = File.objects.select_related("account", "organization").in_bulk([i.file_pk for i in batch])
-        for item in batch:
+        began = time.monotonic()
+        left = _do_together(job, group)
+        took = time.monotonic() - began
+        lease.progressed()
+        size = max(_LEAST, min(_MOST, round(len(group) * _GROUP_SECONDS / took)))
+        files = _files_of(left)
+        for item in left:
             if time.monotonic() > ends or lanes.is_closing():
                 break
             if not _do(job, item, files.get(item.file_pk)):
                 return False
             lease.progressed()
+        if len(left) < len(group):
+            time.sleep(min(took, _PAUSE_SECONDS))
     return True
+
+
+def _files_of(items: Sequence[FileJobItem]) -> Mapping[int, File]:
+    """Return the files that are still there, by primary key."""
+    if not items:
+        return {}
+    files = File.objects.select_related("account__organization", "organization")
+    return files.in_bulk([item.file_pk for item in items])
+
+
+def _do_together(job: FileJob, group: Sequence[FileJobItem]) -> Sequence[FileJobItem]:
+    """Do to a group of files what the job is for, in one transaction; return what has to be done one by one.
+
+    That is the whole group where something is in the way, of which one file's own attempt then tells.
+    """
+    if job.kind not in TOGETHER:
+        return group
+    files = _files_of(group)
+    plan = TOGETHER[job.kind].plan(job, list(files.values()))
+    for item in group:
+        if item.file_pk not in files:
+            plan.refused[item.file_pk] = FileNotFoundInIndexError(item.file_id).message
+    try:
+        with transaction.atomic():
+            noted = _done_together(job, group, plan)
+    except _ChangedError:
+        return group
+    except Exception as exc:  # a deadlock, or one file's oddity: the others are done all the same
+        log.warning("job_group_failed", job=job.public_id, files=len(group), error=type(exc).__name__)
+        return group
+    return [item for item in group if item.pk not in noted]
+
+
+class _ChangedError(Exception):
+    """Something of a group is not as it was read: its transaction is rolled back."""
+
+
+def _done_together(job: FileJob, group: Sequence[FileJobItem], plan: Plan) -> set[int]:
+    """Do the files that are ready, write down the results, and return of which items."""
+    # First, so that of two processes the second waits, and then finds the files done.
+    if not _is_mine(job).select_for_update().exists():
+        raise _ChangedError
+    done: Mapping[int, str] | None = {}
+    if plan.ready:
+        done = TOGETHER[job.kind].do(job, plan.ready, _caller(job, 0))
+    if done is None:
+        raise _ChangedError
+    noted = [item for item in group if item.file_pk in done or item.file_pk in plan.refused]
+    for item in noted:
+        is_done = item.file_pk in done
+        item.result = ItemResult.DONE if is_done else ItemResult.REFUSED
+        item.detail = (done if is_done else plan.refused)[item.file_pk][:200]
+    waiting = FileJobItem.objects.filter(result=ItemResult.WAITING)
+    if waiting.bulk_update(noted, ["result", "detail"]) != len(noted):
+        raise _ChangedError
+    sizes = [item.bytes for item in noted if item.result == ItemResult.DONE]
+    FileJob.objects.filter(pk=job.pk).update(
+        done_files=F("done_files") + len(sizes),
+        done_bytes=F("done_bytes") + sum(sizes),
+        refused_files=F("refused_files") + len(noted) - len(sizes),
+        progressed_at=Now(),
+    )
+    return {item.pk for item in noted}
 
 
 def _is_mine(job: FileJob) -> FileJobQuerySet:
@@ -94,13 +172,13 @@ def _do(job: FileJob, item: FileJobItem, file: File | None) -> bool:
         if file is None:
             raise FileNotFoundInIndexError(item.file_id)
         if job.kind in ASKING:
-            detail = ACTIONS[job.kind](file, _caller(job, item), job.arguments)
+            detail = _act(job, file)
             return _note(job, item, ItemResult.DONE, detail)
         with transaction.atomic():
             # First, so that of two processes the second waits, and then finds the file done.
             if not _note(job, item, ItemResult.DONE, ""):
                 return False
-            detail = ACTIONS[job.kind](file, _caller(job, item), job.arguments)
+            detail = _act(job, file)
             FileJobItem.objects.filter(pk=item.pk).update(detail=detail[:200])
     except (GatewayError, ProviderError) as exc:
         return _note(job, item, ItemResult.REFUSED, exc.message)
@@ -116,6 +194,16 @@ def _do(job: FileJob, item: FileJobItem, file: File | None) -> bool:
     return True
 
 
+def _act(job: FileJob, file: File) -> str:
+    caller = _caller(job, file.organization_id)
+    if job.kind in ACTIONS:
+        return ACTIONS[job.kind](file, caller, job.arguments)
+    together = TOGETHER[job.kind]
+    if refused := together.plan(job, [file]).refused:
+        raise InvalidRequestError(refused[file.pk])
+    return (together.do(job, [file], caller) or {})[file.pk]
+
+
 @transaction.atomic
 def _note(job: FileJob, item: FileJobItem, result: ItemResult, detail: str) -> bool:
     """Write down how it went for a file, and count it, if the job is still ours."""
@@ -129,9 +217,9 @@ def _note(job: FileJob, item: FileJobItem, result: ItemResult, detail: str) -> b
     return True
 
 
-def _caller(job: FileJob, item: FileJobItem) -> Caller:
+def _caller(job: FileJob, organization_id: int) -> Caller:
     return Caller(
-        organization_id=item.organization_id,
+        organization_id=organization_id,
         actor_type=job.actor_type,
         actor=job.actor,
         api_key_id=job.api_key_id,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -18,8 +21,10 @@ from files_app.models import (
     FileState,
     LineIndex,
     Organization,
+    ProviderAccount,
 )
 from files_app.models.copies import GIVEN_UP
+from files_app.models.files import FileQuerySet
 from files_app.models.states import DELETABLE_STATES
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.deletes import trash
@@ -28,6 +33,9 @@ from files_app.services.index.broker import hint
 from files_app.services.index.callers import Caller
 from files_app.services.index.transactions import database_time
 from providers.objects import Operation
+
+#: Copies that a delete is for.
+_HELD = (CopyState.AVAILABLE, CopyState.LOST)
 
 
 def delete_file(file: File, *, caller: Caller, reason: DeletedReason = DeletedReason.USER) -> None:
@@ -38,21 +46,52 @@ def delete_file(file: File, *, caller: Caller, reason: DeletedReason = DeletedRe
     Raises FileNotFoundInIndexError when somebody else was faster, FileHeldError, and
     UnsupportedOperationError.
     """
-    held = [CopyState.AVAILABLE, CopyState.LOST]
     organization = None
-    for copy in file.copies.filter(state__in=held).select_related("account", "file__organization"):
+    for copy in file.copies.filter(state__in=_HELD).select_related("account", "file__organization"):
         driver_for(copy.account).require(Operation.DELETE)
         organization = copy.file.organization
     with transaction.atomic():
-        if organization is not None and trash.put(file, organization, reason=reason):
-            until = file.trash_ends_at.isoformat() if file.trash_ends_at else ""
-            audit.record_file(
-                caller, AuditAction.FILE_DELETE, file, reason=reason.value, in_trash_until=until
-            )
+        if organization is not None and trash.put([file], organization, reason=reason):
+            _record_trashed([file], caller, reason)
             return
         if not tombstone(file, reason=reason):
             raise why_kept(file)
         audit.record_file(caller, AuditAction.FILE_DELETE, file, reason=reason.value)
+
+
+def delete_files(files: Sequence[File], *, caller: Caller, reason: DeletedReason) -> bool:
+    """Do as `delete_file` does to each of some available files, by few statements for all of them.
+
+    Inside the caller's transaction, which rolls back where this is False, or raises: then one of them was on
+    hold or not available any more, or its provider cannot delete. caller: for each file's own organization.
+    """
+    held = FileCopy.objects.filter(file__in=files, state__in=_HELD)
+    for account in ProviderAccount.objects.filter(pk__in=held.values("account")):
+        driver_for(account).require(Operation.DELETE)
+    for organization, own in _by_organization(files).items():
+        if trash.put(own, organization, reason=reason):
+            _record_trashed(own, caller, reason)
+        elif organization.trash_days or not _tombstone_available(own, reason):
+            return False
+        else:
+            audit.record_files(caller, AuditAction.FILE_DELETE, own, reason=reason.value)
+    return True
+
+
+def _by_organization(files: Sequence[File]) -> dict[Organization, list[File]]:
+    """Return the files of each, in one order for all: so do two transactions lock the counters."""
+    found: dict[Organization, list[File]] = defaultdict(list)
+    for file in sorted(files, key=lambda file: file.organization_id):
+        found[file.organization].append(file)
+    return found
+
+
+def _record_trashed(files: Sequence[File], caller: Caller, reason: DeletedReason) -> None:
+    until: dict[str, list[File]] = defaultdict(list)
+    for file in files:
+        until[file.trash_ends_at.isoformat() if file.trash_ends_at else ""].append(file)
+    for end, own in until.items():
+        audit.record_files(caller, AuditAction.FILE_DELETE, own, reason=reason.value, in_trash_until=end)
 
 
 def tombstone(file: File, *, reason: DeletedReason) -> bool:
@@ -60,20 +99,40 @@ def tombstone(file: File, *, reason: DeletedReason) -> bool:
 
     False where nothing was done: it was gone, got more time, or is on hold.
     """
+    if _tombstone_available([file], reason):
+        return True
     now = timezone.now()
-    rows = File.objects.filter(pk=file.pk, is_held=False)
-    if reason == DeletedReason.EXPIRED:
-        rows = rows.filter(expires_at__lte=now)  # somebody may have given it more time meanwhile
-    gone = {"deleted_reason": reason, "state_changed_at": now}
-    was_available = rows.to(FileState.DELETING, origin=FileState.AVAILABLE, **gone)
-    if not was_available and not rows.to(FileState.DELETING, origin=FileState.LOST, **gone):
+    rows = _deletable([file], reason, now)
+    # Of a lost one its organization has been told.
+    if not rows.to(FileState.DELETING, origin=FileState.LOST, **_gone(reason, now)):
         return False
-    _follow(file, now, is_counted=bool(was_available) and file.is_counted)
+    _follow([file], now, counted=[])
     file.state, file.deleted_reason = FileState.DELETING, reason
-    is_over = reason == DeletedReason.EXPIRED
-    if was_available:  # of a lost one its organization has been told
-        events.file_event(EventKind.FILE_EXPIRED if is_over else EventKind.FILE_DELETED, file)
     return True
+
+
+def _tombstone_available(files: Sequence[File], reason: DeletedReason) -> bool:
+    """Mark available files; False where one was not. Of several some may be marked then."""
+    now = timezone.now()
+    rows = _deletable(files, reason, now)
+    if rows.to(FileState.DELETING, origin=FileState.AVAILABLE, **_gone(reason, now)) != len(files):
+        return False
+    _follow(files, now, counted=[file for file in files if file.is_counted])
+    kind = EventKind.FILE_EXPIRED if reason == DeletedReason.EXPIRED else EventKind.FILE_DELETED
+    for file in files:
+        file.state, file.deleted_reason = FileState.DELETING, reason
+        events.file_event(kind, file)
+    return True
+
+
+def _deletable(files: Sequence[File], reason: DeletedReason, now: datetime) -> FileQuerySet:
+    rows = File.objects.filter(pk__in=[file.pk for file in files], is_held=False)
+    # Somebody may have given one more time meanwhile.
+    return rows.filter(expires_at__lte=now) if reason == DeletedReason.EXPIRED else rows
+
+
+def _gone(reason: DeletedReason, now: datetime) -> dict[str, Any]:
+    return {"deleted_reason": reason, "state_changed_at": now}
 
 
 def tombstone_trashed(file: File, *, is_over: bool = False) -> bool:
@@ -87,17 +146,20 @@ def tombstone_trashed(file: File, *, is_over: bool = False) -> bool:
     rows = rows.filter(pk=file.pk, is_counted_in_trash=file.is_counted_in_trash)
     if not rows.to(FileState.DELETING, origin=FileState.TRASHED, state_changed_at=now, trash_ends_at=None):
         return False
-    _follow(file, now, is_counted=file.is_counted and file.is_counted_in_trash)
+    _follow([file], now, counted=[file] if file.is_counted and file.is_counted_in_trash else [])
     file.state = FileState.DELETING
     return True
 
 
-def _follow(file: File, now: datetime, *, is_counted: bool) -> None:
-    """Do what follows from a tombstone: what was indexed of it goes, its copies do, its bytes are free."""
-    LineIndex.objects.remove(file)
-    _begin_deletes(file, now)
-    if is_counted:  # copies first, then the counters: the order in which a settle locks them
-        Organization.objects.free(file.organization_id, file.bytes)
+def _follow(files: Sequence[File], now: datetime, *, counted: Sequence[File]) -> None:
+    """Do what follows from tombstones of one organization: what was indexed of the files goes, their copies
+    do, the bytes of those that counted are free.
+    """
+    LineIndex.objects.remove(*files)
+    _begin_deletes(files, now)
+    if counted:  # copies first, then the counters: the order in which a settle locks them
+        size = sum(file.bytes for file in counted)
+        Organization.objects.free(counted[0].organization_id, size, files=len(counted))
 
 
 def why_kept(file: File) -> GatewayError:
@@ -106,20 +168,29 @@ def why_kept(file: File) -> GatewayError:
     return FileHeldError(file.file_id) if held.exists() else FileNotFoundInIndexError(file.file_id)
 
 
-def _begin_deletes(file: File, now: datetime) -> None:
-    """Mark the file's copies as `deleting`; also lost ones, which their provider may come to show again."""
-    copies = file.copies.filter(state__in=[CopyState.AVAILABLE, CopyState.LOST]).select_related("account")
-    for copy in copies:
+def _begin_deletes(files: Sequence[File], now: datetime) -> None:
+    """Mark the files' copies as `deleting`; also lost ones, which their provider may come to show again."""
+    deleting: dict[str, list[FileCopy]] = {CopyState.AVAILABLE: [], CopyState.LOST: []}
+    for copy in FileCopy.objects.filter(file__in=files, state__in=_HELD).select_related("account"):
         if copy.state == CopyState.LOST and FileCopy.objects.holding(copy.account, copy.remote_id).exists():
             close_file(copy)  # another file has the id now
-            continue
-        FileCopy.objects.filter(pk=copy.pk).to(
-            CopyState.DELETING,
-            origin=copy.state,
-            attempts=0,
-            next_attempt_at=database_time(plus_seconds=0),
-            state_changed_at=now,
-        )
+        else:
+            deleting[copy.state].append(copy)
+    for state, copies in deleting.items():
+        if copies:
+            FileCopy.objects.filter(pk__in=[copy.pk for copy in copies]).to(
+                CopyState.DELETING,
+                origin=state,
+                attempts=0,
+                next_attempt_at=database_time(plus_seconds=0),
+                state_changed_at=now,
+            )
+            _send_one_of_each_account(copies)
+
+
+def _send_one_of_each_account(copies: Collection[FileCopy]) -> None:
+    """Hint at some deletes: whoever gets to one goes on with what else is due at its account."""
+    for copy in {copy.account_id: copy for copy in copies}.values():
         send_after_commit(copy)
 
 

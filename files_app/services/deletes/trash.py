@@ -6,7 +6,9 @@ ends never comes here. `purging` empties it.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -19,32 +21,43 @@ from files_app.services.index.metering import spans
 from files_app.words import readable_bytes
 
 
-def put(file: File, organization: Organization, *, reason: DeletedReason) -> bool:
-    """Put an available file into the organization's trash, inside the caller's transaction.
+def put(files: Sequence[File], organization: Organization, *, reason: DeletedReason) -> bool:
+    """Put available files into their organization's trash, inside the caller's transaction.
 
-    False where it was not available, is on hold, or there is no trash.
+    False where one was not available, is on hold, or there is no trash. Of several files some may be there
+    then: the caller rolls back.
     """
     if not organization.trash_days:
         return False
     now = timezone.now()
-    ends = [now + timedelta(days=organization.trash_days), file.expires_at, file.provider_expires_at]
     is_counted = not organization.trash_is_free
-    until = min(filter(None, ends))
-    done = File.objects.filter(pk=file.pk, is_held=False).to(
-        FileState.TRASHED,
-        origin=FileState.AVAILABLE,
-        deleted_reason=reason,
-        state_changed_at=now,
-        trash_ends_at=until,
-        is_counted_in_trash=is_counted,
-    )
-    if not done:
-        return False
-    if file.is_counted and not is_counted:
-        Organization.objects.free(file.organization_id, file.bytes)
-    file.state, file.deleted_reason, file.trash_ends_at = FileState.TRASHED, reason, until
-    events.file_event(EventKind.FILE_DELETED, file)
+    for until, ending in _by_end(files, organization, now).items():
+        done = File.objects.filter(pk__in=[file.pk for file in ending], is_held=False).to(
+            FileState.TRASHED,
+            origin=FileState.AVAILABLE,
+            deleted_reason=reason,
+            state_changed_at=now,
+            trash_ends_at=until,
+            is_counted_in_trash=is_counted,
+        )
+        if done != len(ending):
+            return False
+        for file in ending:
+            file.state, file.deleted_reason, file.trash_ends_at = FileState.TRASHED, reason, until
+    if not is_counted and (freed := [file.bytes for file in files if file.is_counted]):
+        Organization.objects.free(organization.pk, sum(freed), files=len(freed))
+    for file in files:
+        events.file_event(EventKind.FILE_DELETED, file)
     return True
+
+
+def _by_end(files: Sequence[File], organization: Organization, now: datetime) -> dict[datetime, list[File]]:
+    """Return the files by when their time in the trash is over."""
+    found: dict[datetime, list[File]] = defaultdict(list)
+    for file in files:
+        ends = [now + timedelta(days=organization.trash_days), file.expires_at, file.provider_expires_at]
+        found[min(filter(None, ends))].append(file)
+    return found
 
 
 @transaction.atomic

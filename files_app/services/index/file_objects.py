@@ -1,4 +1,4 @@
-"""A file as JSON: the one form of it, on the API, in webhooks, in exports and on the command line."""
+"""A file as JSON: for clients and webhooks, and for operators in exports and on the command line."""
 
 from __future__ import annotations
 
@@ -68,4 +68,26 @@ def file_object(file: File | ListedFile) -> FileObject:
         shown["metadata"] = file.metadata
     if file.batch is not None:
         shown["batch"] = file.batch
+    return shown
+
+
+def file_record(file: File) -> dict[str, Any]:
+    """Return a file as operators see it: what clients see, with times in ISO 8601, and what they do not."""
+    shown: dict[str, Any] = dict(file_object(file))
+    del shown["object"]
+    shown |= {
+        "created_at": file.created_at.isoformat(),
+        "expires_at": file.expires_at.isoformat() if file.expires_at else None,
+        "uri": file.uri,
+        "sha256": file.sha256,
+        "metadata": file.metadata,
+        "organization": file.organization.name,
+        "account": file.account.full_name,
+        "content_type": file.content_type,
+        "state": file.state,
+        "failure": file.failure,
+        "deleted_reason": file.deleted_reason,
+        "is_adopted": file.is_adopted,
+        "is_held": file.is_held,
+    }
     return shown

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from datetime import timedelta
 
+import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from files_app.models import File, FileJob
+from files_app.admin import files
+from files_app.models import AuditEvent, File, FileJob
 from files_app.services.bulk.work import work_due
 from tests.files_app.admin.conftest import SignIn, World, body_of, store
 
@@ -127,3 +130,35 @@ def test_a_job_for_others_too_is_not_shown(own: World, foreign: World, root: Cli
     assert str(job.public_id).encode() not in bound.get("/admin/files_app/filejob/").content
     both = sign_in("Owner", own.organization, foreign.organization)
     assert both.get(f"/admin/files_app/filejob/{job.pk}/change/").status_code == 200
+
+
+def test_all_that_match_are_exported(own: World, foreign: World, sign_in: SignIn) -> None:
+    reader = sign_in("Read-only", own.organization)
+    address = f"{BULK}?kind=export&purpose=user_data"
+    answer = reader.post(address, up_to(reader.get(address)))
+    job = FileJob.objects.latest("pk")
+    exported = reverse("admin:files_app_filejob_exported", args=[job.pk])
+    assert reader.get(exported).status_code == 400
+    assert exported not in reader.get(answer.headers["Location"]).content.decode()
+    File.objects.filter(pk=own.file.pk).update(filename="=cmd()")
+    work_due()
+    assert exported in reader.get(answer.headers["Location"]).content.decode()
+    rows = list(csv.DictReader(io.StringIO(body_of(reader.get(exported)).decode())))
+    assert [(row["id"], row["filename"]) for row in rows] == [(own.file.file_id, "'=cmd()")]
+    assert json.loads(body_of(reader.get(f"{exported}?format=jsonl")))["filename"] == "=cmd()"
+    taken = AuditEvent.objects.filter(action="file.export", object_id=job.public_id)
+    assert [event.details["rows"] for event in taken] == [1, 1]
+    assert sign_in("Owner", foreign.organization).get(exported).status_code == 404
+
+
+def test_what_is_too_much_for_a_request_is_exported_by_a_job(
+    own: World, root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(own.organization)
+    address = reverse("admin:files_app_file_export")
+    monkeypatch.setattr(files, "MAX_ROWS", 2)
+    assert root.get(f"{address}?format=csv&purpose=user_data").status_code == 200
+    monkeypatch.setattr(files, "MAX_ROWS", 1)
+    answer = root.get(f"{address}?format=csv&purpose=user_data")
+    assert answer.headers["Location"] == f"{BULK}?purpose=user_data&kind=export"
+    assert root.get(answer.headers["Location"]).context["found"].files == 2

@@ -30,6 +30,7 @@ from files_app.models import (
     File,
     FileCopy,
     FileJob,
+    JobKind,
     LegalHold,
     Organization,
     ProviderAccount,
@@ -40,6 +41,7 @@ from files_app.models import (
 )
 from files_app.services.accounts import credentials
 from files_app.services.accounts.saving import save_account
+from files_app.services.bulk import work
 from files_app.services.index.metering import report
 from files_app.services.operations import on_request
 from files_app.services.tenants.staff_roles import role_of
@@ -302,6 +304,11 @@ def opens(client: Client, subject: str, page: str, cast: Cast, which: int) -> bo
     if page in {"export", "free", "bulk"}:
         question = {"kind": "delete"} if page == "bulk" else {}
         return mark(cast, which) in body_of(client.get(address(subject, page), question))
+    if page == "exported":
+        job = cast.rows(subject)[which]
+        FileJob.objects.filter(pk=job.pk).update(kind=JobKind.EXPORT)
+        work.take_turn(job.pk)
+        return mark(cast, which) in body_of(client.get(address(subject, page, job.pk)))
     if page == "report":
         return mark(cast, which) in body_of(client.get(address(subject, page, cast.rows(subject)[which].pk)))
     where = address(subject, page, cast.rows(subject)[which].pk)

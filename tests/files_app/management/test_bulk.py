@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from files_app.models import File, FileJob
+from files_app.models import AuditEvent, File, FileJob
 from files_app.words import size_in
 from tests.files_app.cast import Tenant
 from tests.files_app.management.shell import failing, good
@@ -51,6 +51,17 @@ def test_all_that_match_are_deleted_and_reported(acme: Tenant) -> None:
     lines = [json.loads(line) for line in good("files", "report", str(job["job"])).out.splitlines()]
     assert {line["id"]: line["result"] for line in lines} == {gone: "done", held: "refused"}
     assert File.objects.get(file_id=kept).state == "available"
+
+
+def test_all_that_match_are_exported(acme: Tenant, stored: str) -> None:
+    asked = ("files", "bulk", "export", "--organization", "acme", "--purpose", "user_data", "--yes", "--json")
+    job = good(*asked).json
+    lines = [json.loads(line) for line in good("files", "exported", str(job["job"])).out.splitlines()]
+    assert [(line["id"], line["organization"]) for line in lines] == [(stored, "acme")]
+    taken = AuditEvent.objects.get(action="file.export")
+    assert (taken.object_id, taken.details["rows"]) == (job["id"], 1)
+    waits = good(*asked, "--no-wait").json
+    assert "it is not done" in failing("files", "exported", str(waits["job"])).err
 
 
 def test_a_job_for_the_worker_can_be_cancelled(acme: Tenant, stored: str) -> None:

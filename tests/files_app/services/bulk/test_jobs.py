@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError, connection
+from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from files_app.exceptions import ConflictError, InvalidRequestError
-from files_app.models import AuditEvent, File, FileJob, FileJobItem, JobKind, JobStatus
-from files_app.services.bulk import actions, choice, jobs, work
+from files_app.models import (
+    AuditEvent,
+    ExportedChunk,
+    File,
+    FileJob,
+    FileJobItem,
+    FileJobPart,
+    JobKind,
+    JobStatus,
+)
+from files_app.services.bulk import actions, choice, exports, jobs, work
 from files_app.services.bulk.jobs import Order
+from files_app.services.bulk.together import TOGETHER, Plan
+from files_app.services.deletes import queue
 from files_app.services.index.callers import Caller, system_caller
+from files_app.services.index.file_objects import file_record
 from files_app.services.reading.listing import FileFilters
 from files_app.services.retention import holds
 from tests.fake_provider import FakeProvider
 from tests.files_app.cast import Tenant, counters
+
+AUDITED = {JobKind.DELETE: "delete", JobKind.EXPIRE: "set_expiry"}
 
 
 def upload(tenant: Tenant, number: int, **headers: str) -> list[str]:
@@ -84,6 +101,7 @@ def test_work_that_breaks_off_goes_on_where_it_was(acme: Tenant, monkeypatch: py
             raise DatabaseError("the database is away")
         return actions.delete(file, *args)
 
+    monkeypatch.delitem(TOGETHER, JobKind.DELETE)
     monkeypatch.setitem(actions.ACTIONS, JobKind.DELETE, breaks)
     with pytest.raises(DatabaseError):
         work.take_turn(job.pk)
@@ -98,6 +116,87 @@ def test_work_that_breaks_off_goes_on_where_it_was(acme: Tenant, monkeypatch: py
     assert counters(acme.organization) == (0, 0, 0)
 
 
+def test_files_are_done_together_by_few_statements(acme: Tenant) -> None:
+    upload(acme, 1)
+    with CaptureQueriesContext(connection) as for_one:
+        work.take_turn(job_on(acme).pk)
+    upload(acme, 12)
+    with CaptureQueriesContext(connection) as for_many:
+        work.take_turn(job_on(acme).pk)
+    # For each: its line in the audit trail. For all of them: the rest.
+    assert len(for_many) - len(for_one) <= 12 + 2
+    assert AuditEvent.objects.filter(action="file.delete").count() == 13
+    assert counters(acme.organization) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("kind", [JobKind.DELETE, JobKind.EXPIRE])
+@pytest.mark.parametrize("change", [{"is_held": True}, {"state": "lost"}, {"state": "deleting"}])
+def test_a_file_that_changes_while_its_group_is_done_harms_no_other(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch, kind: JobKind, change: dict[str, Any]
+) -> None:
+    changed, *others = upload(acme, 4)
+    when = timezone.now() + timedelta(days=3)
+    job = job_on(acme, kind, **({"expires_at": when.isoformat()} if kind is JobKind.EXPIRE else {}))
+    plan = TOGETHER[kind].plan
+
+    def overtaken(job: FileJob, files: Sequence[File]) -> Plan:
+        planned = plan(job, files)
+        QuerySet(File).filter(file_id=changed).update(**change)
+        return planned
+
+    monkeypatch.setitem(TOGETHER, kind, TOGETHER[kind]._replace(plan=overtaken))
+    assert not work.take_turn(job.pk)
+    job.refresh_from_db()
+    is_lost_and_goes = kind is JobKind.DELETE and change == {"state": "lost"}
+    expected = dict.fromkeys(others, "done") | {changed: "done" if is_lost_and_goes else "refused"}
+    assert results(job) == expected
+    assert (job.done_files, job.refused_files) == ((4, 0) if is_lost_and_goes else (3, 1))
+    assert AuditEvent.objects.filter(action=f"file.{AUDITED[kind]}").count() == job.done_files
+
+
+def test_a_group_that_fails_is_done_one_by_one(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = upload(acme, 3)
+    job = job_on(acme)
+    do = TOGETHER[JobKind.DELETE].do
+
+    def deadlocked(job: FileJob, files: Sequence[File], asked: Caller) -> Any:
+        do(job, files, asked)
+        raise OperationalError("deadlock detected")
+
+    monkeypatch.setitem(TOGETHER, JobKind.DELETE, TOGETHER[JobKind.DELETE]._replace(do=deadlocked))
+    work.take_turn(job.pk)
+    assert results(job) == dict.fromkeys(ids, "done")
+    assert AuditEvent.objects.filter(action="file.delete").count() == 3
+    assert counters(acme.organization) == (0, 0, 0)
+
+
+def test_a_group_of_several_organizations_frees_each_its_own(acme: Tenant, other: Tenant) -> None:
+    other.set_limits(trash_days=7, trash_is_free=True)
+    upload(acme, 2)
+    upload(other, 2)
+    job = jobs.create(
+        Order(JobKind.DELETE, "all", {}),
+        File.objects.all(),
+        caller=Caller(0, AuditEvent.Actor.USER, "somebody"),
+    )
+    work.take_turn(job.pk)
+    assert set(File.objects.values_list("organization__name", "state")) == {
+        ("acme", "deleting"),
+        ("other", "trashed"),
+    }
+    assert counters(acme.organization) == counters(other.organization) == (0, 0, 0)
+    events = AuditEvent.objects.filter(action="file.delete").values_list("organization__name", "actor")
+    assert sorted(events) == [("acme", "somebody")] * 2 + [("other", "somebody")] * 2
+
+
+def test_every_delete_of_a_group_is_due(remote: Tenant, fake: FakeProvider) -> None:
+    upload(remote, 3)
+    work.take_turn(job_on(remote).pk)
+    queue.deliver_due()
+    assert set(File.objects.values_list("state", flat=True)) == {"deleted"}
+    assert not fake.store("openai")
+
+
 def test_a_cancelled_job_leaves_the_rest(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     upload(acme, 3)
     job = job_on(acme)
@@ -107,6 +206,7 @@ def test_a_cancelled_job_leaves_the_rest(acme: Tenant, monkeypatch: pytest.Monke
         jobs.cancel(FileJob.objects.get(pk=job.pk), caller=caller(acme))
         return words
 
+    monkeypatch.delitem(TOGETHER, JobKind.DELETE)
     monkeypatch.setitem(actions.ACTIONS, JobKind.DELETE, cancels)
     assert not work.take_turn(job.pk)
     job.refresh_from_db()
@@ -180,3 +280,90 @@ def test_a_report_outlives_the_file_and_not_its_month(acme: Tenant) -> None:
     FileJob.objects.update(finished_at=timezone.now() - jobs.KEPT - timedelta(minutes=1))
     assert jobs.forget_jobs() == 3
     assert not FileJobItem.objects.exists() and not FileJob.objects.exists()
+
+
+def exported(job: FileJob) -> list[str]:
+    return [record["id"] for record in exports.records_of(FileJob.objects.get(pk=job.pk))]
+
+
+def test_an_export_has_each_file_as_it_is_listed(acme: Tenant) -> None:
+    ids = upload(acme, 3)
+    job = job_on(acme, JobKind.EXPORT)
+    assert not work.take_turn(job.pk)
+    assert exported(job) == ids
+    files = File.objects.select_related("organization", "account__organization").order_by("pk")
+    assert list(exports.records_of(FileJob.objects.get(pk=job.pk))) == [file_record(file) for file in files]
+    assert results(job) == dict.fromkeys(ids, "done")
+
+
+def test_an_export_that_breaks_off_goes_on_and_has_each_file_once(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = upload(acme, 5)
+    job = job_on(acme, JobKind.EXPORT)
+    monkeypatch.setattr(work, "_MOST", 2)
+    monkeypatch.setattr(work, "_LEAST", 2)
+    seen = []
+    write = exports.write
+
+    def breaks(job: FileJob, files: Sequence[File]) -> None:
+        write(job, files)
+        seen.append(files)
+        if len(seen) in (2, 3):  # the group, and the first of it alone
+            raise OperationalError("the database is away")
+
+    monkeypatch.setattr(exports, "write", breaks)
+    with pytest.raises(OperationalError):
+        work.take_turn(job.pk)
+    assert sorted(results(job).values()) == ["", "", "", "done", "done"]
+    with pytest.raises(InvalidRequestError, match="not done"):
+        exports.records_of(job)
+    FileJob.objects.update(lease_expires_at=None)
+    work.take_turn(job.pk)
+    assert exported(job) == ids
+
+
+def test_what_may_be_anothers_is_not_exported(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    withheld, shown = upload(acme, 2)
+    job = job_on(acme, JobKind.EXPORT)
+    File.objects.filter(file_id=withheld).update(is_withheld=True)
+    do = TOGETHER[JobKind.EXPORT].do
+    seen = []
+
+    def fails_once(job: FileJob, files: Sequence[File], asked: Caller) -> Any:
+        seen.append(files)
+        if len(seen) == 1:
+            raise OperationalError("deadlock detected")
+        return do(job, files, asked)
+
+    monkeypatch.setitem(TOGETHER, JobKind.EXPORT, TOGETHER[JobKind.EXPORT]._replace(do=fails_once))
+    work.take_turn(job.pk)
+    assert exported(job) == [shown]
+    assert results(job) == {withheld: "refused", shown: "done"}
+
+
+def test_an_export_goes_before_its_report(acme: Tenant) -> None:
+    upload(acme, 2)
+    done, cancelled = job_on(acme, JobKind.EXPORT), job_on(acme, JobKind.EXPORT)
+    for job in (done, cancelled):
+        work.take_turn(job.pk)
+    FileJob.objects.filter(pk=cancelled.pk).update(status=JobStatus.CANCELLED)
+    assert jobs.forget_jobs() == 1
+    assert exported(done)
+    FileJob.objects.update(finished_at=timezone.now() - exports.KEPT - timedelta(minutes=1))
+    with pytest.raises(InvalidRequestError, match="more than 3 days ago"):
+        exported(done)
+    assert jobs.forget_jobs() == 1
+    assert not ExportedChunk.objects.exists()
+    assert results(done)
+
+
+def test_an_export_of_an_organization_that_is_gone_is_nobodys(acme: Tenant, other: Tenant) -> None:
+    upload(acme, 1)
+    upload(other, 1)
+    job = jobs.create(Order(JobKind.EXPORT, "all", {}), File.objects.all(), caller=Caller(0))
+    work.take_turn(job.pk)
+    assert len(exported(job)) == 2
+    FileJobPart.objects.filter(organization=other.organization).delete()
+    with pytest.raises(InvalidRequestError):
+        exported(job)
