@@ -56,7 +56,14 @@ def test_a_month_is_added_up(root: Client, figures: None, own: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [{"month": "2026-13"}, {"month": "9999-12"}, {"month": "x"}, {"by": "colour"}, {"organization": "9" * 30}]
+    "query",
+    [
+        {"month": "2026-13"},
+        {"month": "9999-12"},
+        {"month": "x"},
+        {"by": "colour"},
+        {"organization": "9" * 30},
+    ],
 )
 def test_an_address_that_makes_no_sense_shows_what_it_can(
     root: Client, figures: None, query: dict[str, str]
