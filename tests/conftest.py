@@ -97,6 +97,7 @@ def nothing_remembered() -> None:
     """A rolled back test gives its rows' keys to the next one: what the process knows of them must go too."""
     from django.core.cache import cache  # Django is set up by now
 
+    from files_app.observability import context
     from files_app.services.accounts import breakers, drivers, selection
     from files_app.services.index.metering import traffic
     from files_app.services.index.recent import recent_organization
@@ -104,6 +105,7 @@ def nothing_remembered() -> None:
     from files_app.web import probes
 
     cache.clear()
+    context.forget()
     keys.forget_cached_keys()
     selection.forget_recent_accounts()
     recent_organization.forget()

@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Sum
 from django.utils import timezone
 
-from files_app.exceptions import InvalidRequestError
+from files_app.exceptions import ConflictError
 from files_app.models import ExportedChunk, File, FileJob, JobKind, JobStatus
 from files_app.models.jobs import UNFINISHED_JOBS
 from files_app.services.index.file_objects import file_record
@@ -41,9 +41,9 @@ def is_there(job: FileJob) -> bool:
 
 
 def records_of(job: FileJob) -> Iterator[dict[str, Any]]:
-    """Return what a job exported, read in pieces. Raises InvalidRequestError where that is not there."""
+    """Return what a job exported, read in pieces. Raises ConflictError where that is not there."""
     if not is_there(job):
-        raise InvalidRequestError(
+        raise ConflictError(
             f"There is nothing to take of {job}: it is no export, it is not done, or it ended more than "
             f"{KEPT.days} days ago."
         )

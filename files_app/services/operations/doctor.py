@@ -86,11 +86,11 @@ def _guarded(check: Check) -> Iterator[Finding]:
 def _settings() -> Iterator[Finding]:
     """Run Django's and our own system checks, those for a deployment where others can reach the gateway."""
     found = checks.run_checks(include_deployment_checks=not settings.IS_LOOPBACK, tags=_CHECKED_TAGS)
-    for message in found:
-        if not message.is_silenced():
-            make = problem if message.level >= checks.ERROR else warning
-            yield make("settings", f"{message.msg} ({message.id})", message.hint or "")
-    if not found:
+    heard = [message for message in found if not message.is_silenced()]
+    for message in heard:
+        make = problem if message.level >= checks.ERROR else warning
+        yield make("settings", f"{message.msg} ({message.id})", message.hint or "")
+    if not heard:
         yield ok("settings", "they agree with each other")
 
 

@@ -138,7 +138,7 @@ def test_all_that_match_are_exported(own: World, foreign: World, sign_in: SignIn
     answer = reader.post(address, up_to(reader.get(address)))
     job = FileJob.objects.latest("pk")
     exported = reverse("admin:files_app_filejob_exported", args=[job.pk])
-    assert reader.get(exported).status_code == 400
+    assert reader.get(exported).status_code == 409
     assert exported not in reader.get(answer.headers["Location"]).content.decode()
     File.objects.filter(pk=own.file.pk).update(filename="=cmd()")
     work_due()

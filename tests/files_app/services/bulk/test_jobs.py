@@ -316,7 +316,7 @@ def test_an_export_that_breaks_off_goes_on_and_has_each_file_once(
     with pytest.raises(OperationalError):
         work.take_turn(job.pk)
     assert sorted(results(job).values()) == ["", "", "", "done", "done"]
-    with pytest.raises(InvalidRequestError, match="not done"):
+    with pytest.raises(ConflictError, match="not done"):
         exports.records_of(job)
     FileJob.objects.update(lease_expires_at=None)
     work.take_turn(job.pk)
@@ -351,7 +351,7 @@ def test_an_export_goes_before_its_report(acme: Tenant) -> None:
     assert jobs.forget_jobs() == 1
     assert exported(done)
     FileJob.objects.update(finished_at=timezone.now() - exports.KEPT - timedelta(minutes=1))
-    with pytest.raises(InvalidRequestError, match="more than 3 days ago"):
+    with pytest.raises(ConflictError, match="more than 3 days ago"):
         exported(done)
     assert jobs.forget_jobs() == 1
     assert not ExportedChunk.objects.exists()
@@ -365,5 +365,5 @@ def test_an_export_of_an_organization_that_is_gone_is_nobodys(acme: Tenant, othe
     work.take_turn(job.pk)
     assert len(exported(job)) == 2
     FileJobPart.objects.filter(organization=other.organization).delete()
-    with pytest.raises(InvalidRequestError):
+    with pytest.raises(ConflictError):
         exported(job)
