@@ -28,26 +28,31 @@ _METADATA = re.compile(r"metadata\[(.{1,64})\]")
 
 @dataclass(frozen=True, slots=True)
 class DeletionRequest:
-    """Which files, and whether they are only to be counted."""
+    """Which files, whether they are only to be counted, and whether they skip the trash."""
 
     filters: FileFilters
     dry_run: bool
+    erase: bool
 
 
 def read_deletion(request: Request) -> DeletionRequest:
     """Return what is asked for. Raises InvalidRequestError naming the bad member, and FileTooLargeError."""
     body = _body(request)
-    if unknown := sorted(body.keys() - {"filter", "dry_run"}):
+    if unknown := sorted(body.keys() - {"filter", "dry_run", "erase"}):
         raise InvalidRequestError(f"Unknown member: '{unknown[0][:64]}'.", param=unknown[0][:64])
-    dry_run = body.get("dry_run", False)
-    if not isinstance(dry_run, bool):
-        raise InvalidRequestError("'dry_run' is true or false.", param="dry_run")
     wanted = body.get("filter")
     if not isinstance(wanted, dict):
         raise InvalidRequestError(
             'Say which files with \'filter\', such as {"metadata": {"user": "42"}}.', param="filter"
         )
-    return DeletionRequest(_filters(request, wanted), dry_run)
+    return DeletionRequest(_filters(request, wanted), _flag(body, "dry_run"), _flag(body, "erase"))
+
+
+def _flag(body: dict[str, Any], name: str) -> bool:
+    value = body.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidRequestError(f"'{name}' is true or false.", param=name)
+    return value
 
 
 def _body(request: Request) -> dict[str, Any]:

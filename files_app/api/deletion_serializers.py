@@ -27,6 +27,9 @@ class DeletionRequestSerializer(serializers.Serializer[File]):
 
     filter = DeletionFilterSerializer()
     dry_run = serializers.BooleanField(required=False, default=False, help_text="Only count the files.")
+    erase = serializers.BooleanField(
+        required=False, default=False, help_text="Skip the organization's trash: nobody can restore them."
+    )
 
 
 class DeletionCountsSerializer(serializers.Serializer[File]):

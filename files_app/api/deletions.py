@@ -52,7 +52,7 @@ class DeletionsView(APIView):
         order = jobs.Order(
             JobKind.DELETE,
             in_words(wanted),
-            arguments={"reason": DeletedReason.USER.value},
+            arguments={"reason": (DeletedReason.ERASED if asked.erase else DeletedReason.USER).value},
             filters=wanted,
             for_client=True,
             key=None if key is None else check_key(key),

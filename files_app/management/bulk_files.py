@@ -103,6 +103,7 @@ class BulkFilesCommand(GroupCommand):
             "ask their providers for them, or export what is known of them. It takes at least one condition.",
             examples="""
                 manage.py files bulk delete --organization acme --metadata user=42 --dry-run
+                manage.py files bulk delete --organization acme --metadata user=42 --erase --yes
                 manage.py files bulk expire --at 30d --organization acme --purpose batch --yes
                 manage.py files bulk recheck --organization acme --created-before 2026-06-01 --yes
                 manage.py files bulk export --organization acme --purpose batch --yes
@@ -112,6 +113,9 @@ class BulkFilesCommand(GroupCommand):
         when = parser.add_mutually_exclusive_group()
         when.add_argument("--at", type=moment, metavar="TIME", help="for expire: such as 7d, or 2026-12-31")
         when.add_argument("--never", action="store_true", help="for expire: until somebody deletes them")
+        parser.add_argument(
+            "--erase", action="store_true", help="for delete: skip the trash, so that nobody restores them"
+        )
         add_organization(parser, required=True)
         add_account(parser)
         add_conditions(parser)
@@ -126,6 +130,8 @@ class BulkFilesCommand(GroupCommand):
             raise CommandError(
                 "--at or --never goes with expire, and with nothing else.", returncode=USAGE_ERROR
             )
+        if arguments.erase and arguments.what != JobKind.DELETE:
+            raise CommandError("--erase goes with delete, and with nothing else.", returncode=USAGE_ERROR)
         filters = filters_of(arguments)
         wanted = as_json(filters)
         if not wanted:
@@ -134,7 +140,7 @@ class BulkFilesCommand(GroupCommand):
         files = matching_files(organization, filters).filter(state__in=_STATES[kind], is_withheld=False)
         given: dict[str, Any] = {}
         if kind is JobKind.DELETE:
-            given["reason"] = DeletedReason.ADMIN.value
+            given["reason"] = (DeletedReason.ERASED if arguments.erase else DeletedReason.ADMIN).value
         elif kind is JobKind.EXPIRE:
             given["expires_at"] = arguments.at.isoformat() if arguments.at else None
         self._order(jobs.Order(kind, in_words(wanted), given, wanted), files, arguments)

@@ -53,6 +53,7 @@ class DeletedReason(models.TextChoices):
     LOST = "lost"
     ADMIN = "admin"
     RETENTION = "retention"
+    ERASED = "erased"
 
 
 class FailureKind(models.TextChoices):

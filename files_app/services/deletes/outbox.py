@@ -41,7 +41,8 @@ _HELD = (CopyState.AVAILABLE, CopyState.LOST)
 def delete_file(file: File, *, caller: Caller, reason: DeletedReason = DeletedReason.USER) -> None:
     """Make the file invisible, free its quota and let the provider's copies follow.
 
-    Where the organization has a trash, an available file goes there first, and its provider keeps it.
+    Where the organization has a trash, an available file goes there first, and its provider keeps it, unless
+    it is erased.
 
     Raises FileNotFoundInIndexError when somebody else was faster, FileHeldError, and
     UnsupportedOperationError.
@@ -71,7 +72,7 @@ def delete_files(files: Sequence[File], *, caller: Caller, reason: DeletedReason
     for organization, own in _by_organization(files).items():
         if trash.put(own, organization, reason=reason):
             _record_trashed(own, caller, reason)
-        elif organization.trash_days or not _tombstone_available(own, reason):
+        elif trash.takes(organization, reason) or not _tombstone_available(own, reason):
             return False
         else:
             audit.record_files(caller, AuditAction.FILE_DELETE, own, reason=reason.value)

@@ -1,7 +1,7 @@
 """The trash: where an organization wants it, what is deleted waits there, for staff to bring it back.
 
 For clients the file is gone; its provider still has it, and its id stays its own. What its time or a rule
-ends never comes here. `purging` empties it.
+ends never comes here, nor what is erased. `purging` empties it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,18 @@ from files_app.services.index.metering import spans
 from files_app.words import readable_bytes
 
 
+def takes(organization: Organization, reason: DeletedReason) -> bool:
+    """Whether what an organization deletes for this reason goes to a trash first."""
+    return bool(organization.trash_days) and reason != DeletedReason.ERASED
+
+
 def put(files: Sequence[File], organization: Organization, *, reason: DeletedReason) -> bool:
     """Put available files into their organization's trash, inside the caller's transaction.
 
-    False where one was not available, is on hold, or there is no trash. Of several files some may be there
+    False where one was not available, is on hold, or does not go there. Of several files some may be there
     then: the caller rolls back.
     """
-    if not organization.trash_days:
+    if not takes(organization, reason):
         return False
     now = timezone.now()
     is_counted = not organization.trash_is_free

@@ -100,6 +100,7 @@ def test_metadata_is_named_as_in_a_list_too(acme: Tenant, stored: list[str]) -> 
         ({"filter": {"\ud800": 1}}, "filter.\ud800"),
         ({"\ud800": 1}, "\ud800"),
         (of_bob(dry_run="yes"), "dry_run"),
+        (of_bob(erase=1), "erase"),
         (of_bob(dryrun=True), "dryrun"),
         ([], "body"),
         (b"{", "body"),
@@ -188,3 +189,19 @@ def test_the_report_tells_of_no_trash(acme: Tenant, stored: list[str]) -> None:
         ("deleted", None),
     ]
     assert set(File.objects.filter(file_id__in=stored).values_list("state", flat=True)) == {"trashed"}
+
+
+def test_what_is_erased_skips_the_trash(acme: Tenant, stored: list[str]) -> None:
+    acme.set_limits(trash_days=7)
+    made = post(acme, of_bob(erase=True)).json()
+    work_due()
+    done = acme.api.get(f"/files/deletions/{made['id']}").json()
+    assert (done["status"], done["counts"]["deleted"]) == ("completed", 3)
+    gone = File.objects.filter(file_id__in=stored)
+    assert set(gone.values_list("state", "deleted_reason")) == {("deleting", "erased")}
+    assert counters(acme.organization) == (6, 0, 1)
+
+
+def test_a_key_stands_for_an_erasure_or_for_a_deletion(acme: Tenant, stored: list[str]) -> None:
+    assert post(acme, of_bob(), **{"Idempotency-Key": "bob"}).status == 200
+    assert post(acme, of_bob(erase=True), **{"Idempotency-Key": "bob"}).status == 422

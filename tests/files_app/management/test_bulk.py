@@ -53,6 +53,15 @@ def test_all_that_match_are_deleted_and_reported(acme: Tenant) -> None:
     assert File.objects.get(file_id=kept).state == "available"
 
 
+def test_what_is_erased_skips_the_trash(acme: Tenant) -> None:
+    acme.set_limits(trash_days=7)
+    acme.api.create(headers={"x-tfy-metadata": '{"user": "bob"}'})
+    asked = ("--organization", "acme", "--metadata", "user=bob", "--erase", "--yes")
+    assert "--erase goes with delete" in failing("files", "bulk", "recheck", *asked, code=2).err
+    good("files", "bulk", "delete", *asked)
+    assert list(File.objects.values_list("state", "deleted_reason")) == [("deleting", "erased")]
+
+
 def test_all_that_match_are_exported(acme: Tenant, stored: str) -> None:
     asked = ("files", "bulk", "export", "--organization", "acme", "--purpose", "user_data", "--yes", "--json")
     job = good(*asked).json
