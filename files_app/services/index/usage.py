@@ -122,7 +122,8 @@ def recount_in_turn() -> int:
     number = 0
     for organization in Organization.objects.alias(turn=F("pk") % _TURNS).filter(turn=turn):
         recount(organization)
-        storage.mend(organization.pk)
+        if not storage.mend(organization.pk):
+            log.warning("storage_drift", organization=organization.name)
         number += 1
     return number
 

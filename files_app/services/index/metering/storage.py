@@ -17,7 +17,6 @@ from datetime import date, datetime, timedelta
 from itertools import chain
 from typing import Any
 
-import structlog
 from django.db import transaction
 from django.db.models import Count, Max, Min, QuerySet, Sum
 from django.utils import timezone
@@ -37,8 +36,6 @@ from files_app.services.index.metering.history import (
     stored_now,
 )
 from files_app.services.index.metering.names import Names
-
-log = structlog.get_logger(__name__)
 
 _GRACE = timedelta(hours=1)
 _HOUR_US = 3_600_000_000
@@ -142,7 +139,6 @@ def mend(organization_id: int) -> bool:
     nothing = _Level()
     wrong = [what for what in kept | actual if kept.get(what, nothing) != actual.get(what, nothing)]
     if wrong:
-        log.warning("storage_drift", organization=organization_id, holders=len(wrong))
         _keep({what: actual.get(what, nothing) for what in wrong})
     return not wrong
 
