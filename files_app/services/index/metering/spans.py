@@ -14,6 +14,7 @@ from django.utils import timezone
 from files_app.models import File, FileState, StoredSpan
 from files_app.models.files import FileQuerySet
 from files_app.services.index.metering.history import STORED
+from files_app.services.index.transactions import in_batches
 
 _AT_ONCE = 500
 
@@ -46,10 +47,10 @@ def delete(files: FileQuerySet) -> int:
 def _close(files: QuerySet[File], now: datetime) -> int:
     """Write down when files counted, up to now, and return how many did; their rows are locked."""
     counting = files.exclude(state__in=[FileState.UPLOADING, FileState.FAILED]).filter(is_withheld=False)
-    rows = counting.select_for_update(of=("self",)).order_by("pk")
-    spans = [_span(file, now) for file in rows]
-    StoredSpan.objects.bulk_create(spans, batch_size=_AT_ONCE)
-    return len(spans)
+    number = 0
+    for rows in in_batches(counting.select_for_update(of=("self",)), _AT_ONCE):  # an account has any number
+        number += len(StoredSpan.objects.bulk_create(_span(file, now) for file in rows))
+    return number
 
 
 def _span(file: File, now: datetime) -> StoredSpan:
