@@ -121,6 +121,7 @@ class Organization(RateLimited):
     file_count = models.BigIntegerField(default=0, editable=False)
     is_demo = models.BooleanField(default=False, db_default=False, editable=False)
     quota_told = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    recounted_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = OrganizationQuerySet.as_manager()

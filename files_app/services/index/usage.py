@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -17,9 +19,10 @@ from files_app.services.index.metering import storage
 
 log = structlog.get_logger(__name__)
 
-_HOUR_SECONDS = 3_600
-#: Hours in which each organization has its turn.
-_TURNS = 24
+#: At the next hourly run after it an organization has its turn again.
+_EACH = timedelta(hours=23)
+#: Of all organizations at most so small a part has its turn in one run: 24 runs a day leave some to catch up.
+_SHARES = 20
 _COUNTERS = ("used_bytes", "reserved_bytes", "file_count")
 
 
@@ -114,18 +117,21 @@ def actual_usage(organization: Organization, **beside: Any) -> dict[str, int]:
 
 
 def recount_in_turn() -> int:
-    """Recount the organizations whose turn it is this hour, so that each has one a day; return how many.
+    """Recount the organizations that had no turn for a day, the longest first; return how many.
 
-    What is kept for bills is compared too.
+    A share of all at a time: also those of a new installation, and of one that was off, are spread over a
+    day. What is kept for bills is compared too.
     """
-    turn = int(timezone.now().timestamp()) // _HOUR_SECONDS % _TURNS
-    number = 0
-    for organization in Organization.objects.alias(turn=F("pk") % _TURNS).filter(turn=turn):
+    long_ago = timezone.now() - _EACH
+    share = math.ceil(Organization.objects.count() / _SHARES)
+    waiting = Organization.objects.filter(Q(recounted_at=None) | Q(recounted_at__lte=long_ago))
+    chosen = list(waiting.order_by(F("recounted_at").asc(nulls_first=True), "pk")[:share])
+    for organization in chosen:
         recount(organization)
         if not storage.mend(organization.pk):
             log.warning("storage_drift", organization=organization.name)
-        number += 1
-    return number
+        Organization.objects.filter(pk=organization.pk).update(recounted_at=timezone.now())
+    return len(chosen)
 
 
 def recount_all(*, dry_run: bool = False, caller: Caller | None = None) -> list[Drift]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import time_machine
 from pytest_django import DjangoAssertNumQueries
 
@@ -30,14 +32,15 @@ def test_a_recount_that_finds_nothing_wrong_keeps_nobody_waiting(
     assert "UPDATE" not in asked.captured_queries[0]["sql"]
 
 
-def test_each_organization_has_its_turn_once_a_day(acme: Tenant) -> None:
-    acme.api.create(b"12345")
-    acme.set_limits(used_bytes=7)
-    found = []
+def test_each_organization_has_its_turn_once_a_day(acme: Tenant, other: Tenant) -> None:
+    """Also where nobody worked in the hour in which it would have had it."""
+    turns = []
     with time_machine.travel("2026-03-30T00:00:00Z", tick=False) as clock:
-        for _ in range(24):
+        for hour in (0, 1, 2, 23, 24, 25, 60, 61, 62):
+            clock.move_to(datetime(2026, 3, 30, tzinfo=UTC) + timedelta(hours=hour))
+            for tenant in (acme, other):
+                tenant.set_limits(used_bytes=7)
             recount_in_turn()
-            found.append(acme.fresh().used_bytes)
-            acme.set_limits(used_bytes=7)
-            clock.shift(3_600)
-    assert sorted(found) == [5] + 23 * [7]
+            turns.append([tenant.fresh().used_bytes == 0 for tenant in (acme, other)])
+    first, second, nobodys = [True, False], [False, True], [False, False]
+    assert turns == [first, second, nobodys, first, second, nobodys, first, second, nobodys]
