@@ -21,6 +21,8 @@ from files_app.models import (
     ProviderAccount,
 )
 from files_app.services.index import usage
+from files_app.services.index.metering.storage import settle_usage
+from files_app.services.operations.demo import history
 from files_app.services.operations.demo.world import ORGANIZATIONS
 from tests.files_app.cast import Tenant
 from tests.files_app.management.shell import failing, good
@@ -98,3 +100,14 @@ def test_real_data_is_not_mixed_with_the_demo_unasked(acme: Tenant) -> None:
 def test_an_organization_of_the_same_name_is_left_alone() -> None:
     Organization.objects.create(name=ORGANIZATIONS[0].name)
     assert "rename it first" in failing("demo", "--beside-real-data").err
+
+
+def test_a_worker_may_settle_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    write = history.write_traffic
+
+    def settled_first(*given: Any) -> None:
+        settle_usage()
+        write(*given)
+
+    monkeypatch.setattr(history, "write_traffic", settled_first)
+    assert "5 organizations" in good("demo").out

@@ -29,7 +29,7 @@ def write_traffic(events: Iterable[tuple[File, AuditEvent]], keys: Sequence[ApiK
         rows[day, key.pk, file.account_id, file.purpose].update(amounts)
         names[key.pk, file.account_id] = key.name, file.account.name
     organization = keys[0].organization
-    DailyUsage.objects.bulk_create(
+    rows_of_days = (
         DailyUsage(
             day=day,
             organization=organization,
@@ -42,6 +42,13 @@ def write_traffic(events: Iterable[tuple[File, AuditEvent]], keys: Sequence[ApiK
             **amounts,
         )
         for (day, key_id, account_id, purpose), amounts in rows.items()
+    )
+    # A worker that runs beside may have written down already what the files of a day take.
+    DailyUsage.objects.bulk_create(
+        rows_of_days,
+        update_conflicts=True,
+        unique_fields=["day", "organization", "key_id", "account_id", "purpose"],
+        update_fields=["requests", "files", "bytes_in", "bytes_out"],
     )
 
 
