@@ -17,7 +17,7 @@ class FaultProxy:
     """Passes bytes between clients and a server, until it is told otherwise.
 
     with FaultProxy(postgresql.port) as proxy:
-        proxy.lose_answer_to(b"COMMIT")     # the server does it, and nobody hears of it
+        proxy.lose_answer_to(b"COMMIT", behind=b"DELETE FROM")  # the server does it, and nobody hears of it
     """
 
     def __init__(self, server_port: int) -> None:
@@ -28,7 +28,8 @@ class FaultProxy:
         self._is_open = True
         self._is_hole = False
         self._refuses = False
-        self._losing: tuple[bytes, int] | None = None
+        self._losing: tuple[bytes, bytes] | None = None
+        self._begun: set[_Passage] = set()
         self._cut_after: int | None = None
         self.lost = 0
 
@@ -57,13 +58,14 @@ class FaultProxy:
             self._losing = self._cut_after = None
             self._changed.notify_all()
 
-    def lose_answer_to(self, request: bytes, *, skip: int = 0) -> None:
+    def lose_answer_to(self, request: bytes, *, behind: bytes = b"") -> None:
         """Once, pass a request that holds these bytes on, and cut the connection when the answer has come.
 
-        skip: let so many of them through first.
+        behind: what the same connection has sent since. Others send such requests too: a COMMIT is anybody's.
         """
         with self._changed:
-            self._losing = (request, skip)
+            self._losing = (request, behind)
+            self._begun = set()
 
     def swallow(self) -> None:
         """Take everything and pass nothing on, as a network that drops packets."""
@@ -137,10 +139,13 @@ class FaultProxy:
             passage.from_client += len(data)
             if self._cut_after is not None and passage.from_client > self._cut_after:
                 return None
-            if self._losing is not None and self._losing[0] in data:
-                request, skip = self._losing
-                passage.loses_answer = skip == 0
-                self._losing = None if skip == 0 else (request, skip - 1)
+            if self._losing is not None:
+                request, behind = self._losing
+                if behind in data:
+                    self._begun.add(passage)
+                if request in data and passage in self._begun:
+                    passage.loses_answer = True
+                    self._losing = None
         return data
 
     def _from_server(self, passage: _Passage, data: bytes) -> bytes | None:

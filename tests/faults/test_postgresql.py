@@ -172,22 +172,22 @@ def test_a_settle_waits_for_its_database(gateway: Gateway, database: MortalPostg
 
 
 @pytest.mark.parametrize(
-    ("request_", "skip", "is_stored"),
+    ("request_", "behind", "is_stored"),
     [
-        (b"COMMIT", 0, False),
-        (b'INSERT INTO "files_app_file"', 0, False),
-        (b"COMMIT", 1, True),
-        (b'INSERT INTO "files_app_auditevent"', 0, True),
+        (b"COMMIT", b'INSERT INTO "files_app_ratecount"', False),
+        (b'INSERT INTO "files_app_file"', b"", False),
+        (b"COMMIT", b'UPDATE "files_app_file" SET "reserved_bytes"', True),
+        (b'INSERT INTO "files_app_auditevent"', b"", True),
     ],
     ids=["rate", "reserve", "last byte", "settle"],
 )
 def test_a_commit_whose_answer_is_lost_counts_once(
-    gateway: Gateway, proxy: FaultProxy, request_: bytes, skip: int, is_stored: bool
+    gateway: Gateway, proxy: FaultProxy, request_: bytes, behind: bytes, is_stored: bool
 ) -> None:
     """What begins an upload, and what ends it, is committed by the message that holds its statements."""
     tenant = gateway.tenant()
     lost = proxy.lost
-    proxy.lose_answer_to(request_, skip=skip)
+    proxy.lose_answer_to(request_, behind=behind)
     answer = tenant.upload(CONTENT)
     assert proxy.lost == lost + 1
     if not is_stored:  # nothing has been sent: the client may try again
@@ -205,7 +205,7 @@ def test_a_delete_whose_commit_is_not_confirmed_counts_once(gateway: Gateway, pr
     tenant = gateway.tenant()
     file_id = tenant.upload(CONTENT).json()["id"]
     lost = proxy.lost
-    proxy.lose_answer_to(b"COMMIT")
+    proxy.lose_answer_to(b"COMMIT", behind=b"SET \"state\" = 'deleting'")
     assert_unavailable(tenant.delete(file_id))
     assert proxy.lost == lost + 1
     assert_served(tenant)
