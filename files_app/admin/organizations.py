@@ -224,7 +224,7 @@ class OrganizationAdmin(ShowsRetention, GatewayAdmin):
             history = overview.usage_history(row)
             context = {"usage": overview.usage_of(row), "chart": usage_chart(history), "subtitle": None}
             month = report.within(report.month_of(report.today())).filter(organization=row)
-            context["month"] = report.added_up(month, [])[0]
+            context["month"] = report.total(month)
             extra_context = {**context, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, extra_context)
 

@@ -84,18 +84,18 @@ def usage_page(request: HttpRequest) -> HttpResponseBase:
         ordered = rows.order_by("day", "organization_name", "key_name", "account_name", "purpose", "pk")
         return export(request, ordered, as_row, of=USAGE, kind=kind)
     by_day = report.added_up(rows, ["day"])
-    lines = list(_lines(asked, rows))
+    lines, left_out = _lines(asked, rows)
     context = {
         "asked": asked,
         "title_of_month": f"{asked.days.first:%B %Y}",
         "months": list(_months(asked)),
         "organizations": list(_organizations(asked)),
         "tabs": [Choice(f"By {group}", asked.query(by=group), group == asked.by) for group in asked.groups],
-        "total": report.added_up(rows, [])[0],
+        "total": report.sum_of(by_day),
         "storage": storage_chart(asked.days, by_day),
         "traffic": traffic_chart(asked.days, by_day),
-        "lines": lines[:_SHOWN_ROWS],
-        "left_out": max(0, len(lines) - _SHOWN_ROWS),
+        "lines": lines,
+        "left_out": left_out,
         "export": asked.query(),
         "is_final": first_open_day() > asked.days.last,
         "is_empty": not by_day,
@@ -120,19 +120,33 @@ def as_row(row: DailyUsage) -> Row:
     }
 
 
-def _lines(asked: _Asked, rows: QuerySet[DailyUsage]) -> Iterator[Line]:
-    """Yield the lines of the table: what costs most stands on top, days stand in their order."""
-    is_of_several = asked.by in {"key", "account"} and "organization" in asked.groups
-    groups: list[report.Group] = [asked.by, "organization"] if is_of_several else [asked.by]
-    used = report.added_up(rows, groups)
-    if asked.by != "day":
-        used.sort(key=lambda each: (-each.byte_hours, -each.bytes_out, -each.requests))
+def _lines(asked: _Asked, rows: QuerySet[DailyUsage]) -> tuple[list[Line], int]:
+    """Return the lines of the table, and how many are left out.
+
+    What costs most stands on top, days stand in their order.
+    """
+    if asked.by == "day":
+        return list(_named(asked, report.added_up(rows, ["day"]))), 0
+    used, left_out = report.largest(rows, _groups(asked), most=_SHOWN_ROWS)
+    return list(_named(asked, used)), left_out
+
+
+def _groups(asked: _Asked) -> list[report.Group]:
+    return [asked.by, "organization"] if _is_of_several(asked) else [asked.by]
+
+
+def _is_of_several(asked: _Asked) -> bool:
+    """Whether lines of different organizations may bear one name."""
+    return asked.by in {"key", "account"} and "organization" in asked.groups
+
+
+def _named(asked: _Asked, used: Sequence[report.Used]) -> Iterator[Line]:
     pks = {row.name: row.pk for row in asked.organizations} if asked.by == "organization" else {}
     for each in used:
         name = f"{each.day:%a %d %b}" if each.day else getattr(each, asked.by) or _NOBODY[asked.by]
         pk = pks.get(name)
         query = asked.query(organization=pk, by="key") if pk else ""
-        yield Line(name, (each.organization or "") if is_of_several else "", query, each)
+        yield Line(name, (each.organization or "") if _is_of_several(asked) else "", query, each)
 
 
 def _months(asked: _Asked) -> Iterator[Choice]:

@@ -25,17 +25,12 @@ from files_app.services.bulk.actions import ACTIONS, ASKING
 from files_app.services.bulk.together import TOGETHER, Plan
 from files_app.services.index import leases
 from files_app.services.index.callers import Caller
+from files_app.services.index.pace import Pace
 from providers.exceptions import ProviderConfigurationError, ProviderError
 
 log = structlog.get_logger(__name__)
 
 _TURN_SECONDS = 10.0
-#: So many files are done in one transaction, fewer where that takes longer than this: meanwhile nobody else
-#: writes to SQLite.
-_MOST, _LEAST = 100, 20
-_GROUP_SECONDS = 0.1
-#: Between two groups the database is left to others for as long as a group took, and no longer than this.
-_PAUSE_SECONDS = 0.25
 #: How long one file may take: above what the time limits of a provider's calls allow together.
 _PATIENCE_SECONDS = 420
 
@@ -73,19 +68,17 @@ def _claim(job_pk: int) -> FileJob | None:
 
 def _work(job: FileJob, lease: leases.Lease) -> bool:
     ends = time.monotonic() + _TURN_SECONDS
-    size = _MOST
+    pace = Pace()
     while time.monotonic() < ends and not lanes.is_closing():
         if not _is_mine(job).exists():
             return False
-        group = list(job.items.filter(result=ItemResult.WAITING).order_by("pk")[:size])
+        group = list(job.items.filter(result=ItemResult.WAITING).order_by("pk")[: pace.size])
         if not group:
             _is_mine(job).update(status=JobStatus.DONE, finished_at=timezone.now())
             return False
-        began = time.monotonic()
-        left = _do_together(job, group)
-        took = time.monotonic() - began
+        with pace.group(len(group)):
+            left = _do_together(job, group)
         lease.progressed()
-        size = max(_LEAST, min(_MOST, round(len(group) * _GROUP_SECONDS / took)))
         files = _files_of(left)
         for item in left:
             if time.monotonic() > ends or lanes.is_closing():
@@ -94,7 +87,7 @@ def _work(job: FileJob, lease: leases.Lease) -> bool:
                 return False
             lease.progressed()
         if len(left) < len(group):
-            time.sleep(min(took, _PAUSE_SECONDS))
+            pace.rest()
     return True
 
 

@@ -39,7 +39,8 @@ def problem(area: str, detail: str, fix: str) -> Finding:
     return Finding(area, Level.PROBLEM, detail, fix)
 
 
-def shortened(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
-    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+def shortened(names: Sequence[str], number: int | None = None) -> str:
+    """Return the first names, and how many more there are. number: of all, where these are the first."""
+    left_out = (len(names) if number is None else number) - SHOWN_NAMES
+    more = f" and {left_out} more" if left_out > 0 else ""
     return ", ".join(names[:SHOWN_NAMES]) + more

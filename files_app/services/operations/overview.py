@@ -314,23 +314,35 @@ class UsageDay:
 def usage_history(organization: Organization, *, days: int = DAYS) -> list[UsageDay]:
     """Return what the organization held on each of the last days, worked back from what it holds now."""
     today = timezone.now().date()
-    first = today - timedelta(days=days - 1)
-    counted = File.objects.for_organization(organization).filter(is_counted=True)
-    came = _bytes_by_day(
-        counted.exclude(state__in=[FileState.UPLOADING, FileState.FAILED]), "indexed_at", first
+    first, settled = today - timedelta(days=days - 1), today - _DAY_SETTLES
+    key = f"usage:{organization.pk}:{first}:{settled}"
+    past = cache.get_or_set(
+        key, lambda: _bytes_come(organization, first, settled), _DAY_SETTLES.total_seconds()
     )
-    gone = Q(state__in=[FileState.DELETING, FileState.DELETED, FileState.LOST])
-    in_trash = Q(state=FileState.TRASHED, is_counted_in_trash=False)
-    went = _bytes_by_day(counted.filter(gone | in_trash), "state_changed_at", first)
+    come = Counter(past or {})
+    come.update(_bytes_come(organization, settled, today + timedelta(days=1)))
     used, history = organization.used_bytes, []
     for number in range(days):
         day = today - timedelta(days=number)
         history.append(UsageDay(day, max(0, used)))
-        used += went[day] - came[day]
+        used -= come[day]
     return history[::-1]
 
 
-def _bytes_by_day(files: QuerySet[File], moment: str, first: date) -> Counter[date]:
-    recent = files.filter(**{f"{moment}__gte": midnight(first)}).order_by()
+def _bytes_come(organization: Organization, first: date, end: date) -> Counter[date]:
+    """Return how many bytes more came than went on each day before `end`."""
+    counted = File.objects.for_organization(organization).filter(is_counted=True)
+    came = _bytes_by_day(
+        counted.exclude(state__in=[FileState.UPLOADING, FileState.FAILED]), "indexed_at", first, end
+    )
+    gone = Q(state__in=[FileState.DELETING, FileState.DELETED, FileState.LOST])
+    in_trash = Q(state=FileState.TRASHED, is_counted_in_trash=False)
+    came.subtract(_bytes_by_day(counted.filter(gone | in_trash), "state_changed_at", first, end))
+    return came
+
+
+def _bytes_by_day(files: QuerySet[File], moment: str, first: date, end: date) -> Counter[date]:
+    within = {f"{moment}__gte": midnight(first), f"{moment}__lt": midnight(end)}
+    recent = files.filter(**within).order_by()
     sums = recent.annotate(day=TruncDate(moment, tzinfo=UTC)).values_list("day").annotate(Sum("bytes"))
     return Counter(dict(sums))

@@ -26,10 +26,10 @@ def sharing() -> Iterator[Finding]:
         )
     if len(marked) > SHOWN_NAMES:
         yield problem("tenants", "and more accounts are shared", "`manage.py accounts list` shows them.")
-    if unplaced := [account.full_name for account in _unplaced_accounts()]:
+    if unplaced := _named(_unplaced_accounts()):
         yield warning(
             "tenants",
-            f"{shortened(unplaced)}: nothing is adopted, for it is not known where their files are",
+            f"{unplaced}: nothing is adopted, for it is not known where their files are",
             "Run `manage.py bootstrap` where their credentials can be read, or save them in the admin.",
         )
     if not (marked or unplaced):
@@ -47,20 +47,24 @@ def hosts() -> Iterator[Finding]:
 
 
 def disk_folders() -> Iterator[Finding]:
-    shared = [row.full_name for row in without_segment().exclude(shared_since=None)]
-    waiting = [row.full_name for row in without_segment().filter(shared_since=None)]
-    if waiting:
+    if waiting := _named(without_segment().filter(shared_since=None)):
         yield problem(
             "local disk",
-            f"{shortened(waiting)} have no folders of their own yet: only uploads can be read there",
+            f"{waiting} have no folders of their own yet: only uploads can be read there",
             "Stop the gateway and run `manage.py bootstrap` on the host that has DATA_DIR/files.",
         )
-    if shared:
+    if shared := _named(without_segment().exclude(shared_since=None)):
         yield warning(
             "local disk",
-            f"{shortened(shared)} share directories with other accounts: nothing is adopted there",
+            f"{shared} share directories with other accounts: nothing is adopted there",
             "Make a new account for new files; the old ones can still be read.",
         )
+
+
+def _named(accounts: QuerySet[ProviderAccount]) -> str:
+    """Return the first names of accounts, and how many more there are; empty where there are none."""
+    first = accounts.select_related("organization").order_by("pk")[:SHOWN_NAMES]
+    return shortened([account.full_name for account in first], accounts.count())
 
 
 def _shared_accounts(limit: int) -> list[tuple[ProviderAccount, int]]:
@@ -72,7 +76,7 @@ def _shared_accounts(limit: int) -> list[tuple[ProviderAccount, int]]:
 
 def _unplaced_accounts() -> QuerySet[ProviderAccount]:
     """Return the accounts of which is not known yet where their files are."""
-    return ProviderAccount.objects.filter(places=None).select_related("organization").order_by("pk")
+    return ProviderAccount.objects.filter(places=None)
 
 
 def _crowded_hosts() -> Iterator[tuple[str, list[str]]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 
@@ -26,10 +26,10 @@ from files_app.models import (
 )
 from files_app.models.files import FileQuerySet
 from files_app.services.deletes import outbox
+from files_app.services.deletes.ending import end_all
 from files_app.services.index import audit
 from files_app.services.index.callers import system_caller
 
-_BATCH = 200
 _LONGEST_SECONDS = 60.0
 
 
@@ -62,20 +62,21 @@ def apply_rules() -> int:
     """Remove what is beyond the rules and return how many files; stops after a minute, the next run goes on.
 
     It stops, too, when somebody changes a rule: what goes by the rules of before cannot be brought back.
-    Files on legal hold stay. Safe to be killed and to run twice: each file is one transaction.
+    Files on legal hold stay. Safe to be killed and to run twice.
     """
     ends = time.monotonic() + _LONGEST_SECONDS
     said = _said()
     rules = list(RetentionRule.objects.select_related("organization", "account"))
     gone = 0
-
-    def goes_on() -> bool:
-        return time.monotonic() < ends and _said() == said
-
     for rule in rules:
         for ending in Ending:
             for files in over(rule, ending, rules):
-                gone += _end_all(files, rule, ending, goes_on)
+                gone += end_all(
+                    files.filter(is_held=False).order_by("indexed_at"),
+                    partial(_end, rule=rule, ending=ending),
+                    seconds=ends - time.monotonic(),
+                    goes_on=lambda: _said() == said,
+                )
     return gone
 
 
@@ -145,30 +146,18 @@ def _organizations(rule: RetentionRule) -> Iterator[int]:
         last = found
 
 
-def _end_all(files: FileQuerySet, rule: RetentionRule, ending: Ending, goes_on: Callable[[], bool]) -> int:
-    free, gone = files.filter(is_held=False).select_related("account").order_by("indexed_at"), 0
-    while (batch := list(free[:_BATCH])) and goes_on():
-        ended = sum(_end(file, rule, ending) for file in batch)
-        gone += ended
-        if not ended:
-            break
-    return gone
-
-
-@transaction.atomic
-def _end(file: File, rule: RetentionRule, ending: Ending) -> bool:
-    """End one file, unless somebody was faster or it is on hold meanwhile."""
+def _end(files: Sequence[File], *, rule: RetentionRule, ending: Ending) -> bool:
+    """End files; False where somebody was faster, or one is on hold meanwhile."""
     if ending == Ending.FAILED:
-        rows = File.objects.filter(pk=file.pk, state=FileState.FAILED, is_held=False)
-        return bool(rows.delete()[0])
-    if file.state == FileState.TRASHED:
-        done = outbox.tombstone_trashed(file)
-    else:
-        done = outbox.tombstone(file, reason=DeletedReason.RETENTION)
-    if done:
-        caller = system_caller(file.organization_id)
-        audit.record_file(caller, AuditAction.FILE_EXPIRE, file, rule=str(rule), value=ending.value)
-    return done
+        rows = File.objects.filter(pk__in=[file.pk for file in files], state=FileState.FAILED, is_held=False)
+        return rows.delete()[1].get(File._meta.label) == len(files)
+    trashed = [file for file in files if file.state == FileState.TRASHED]
+    others = [file for file in files if file.state != FileState.TRASHED]
+    is_done = outbox.tombstones(others, reason=DeletedReason.RETENTION) and outbox.tombstones_trashed(trashed)
+    if is_done:
+        caller = system_caller(files[0].organization_id)
+        audit.record_files(caller, AuditAction.FILE_EXPIRE, files, rule=str(rule), value=ending.value)
+    return is_done
 
 
 def _going(

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from files_app.admin import usage
 from files_app.models import AuditEvent, DailyUsage
 from tests.files_app.admin.conftest import SignIn, World, body_of
 
@@ -53,6 +54,18 @@ def test_a_month_is_added_up(root: Client, figures: None, own: World) -> None:
     one = shown(root, organization=own.organization.pk, by="organization")
     assert lines(one) == [("ours-key", 3)]
     assert len(one["storage"].columns) == 28
+
+
+@pytest.mark.parametrize(("by", "left"), [("", 1), ("key", 1), ("purpose", 1), ("day", 0)])
+def test_what_costs_most_stands_on_top_and_the_rest_is_counted(
+    root: Client, figures: None, monkeypatch: pytest.MonkeyPatch, by: str, left: int
+) -> None:
+    whole = lines(shown(root, by=by))
+    monkeypatch.setattr(usage, "_SHOWN_ROWS", 1)
+    page = shown(root, by=by)
+    assert lines(page) == whole[: len(whole) - left]  # a month of days is never cut
+    assert page["left_out"] == left
+    assert page["total"].gb_hours == 10
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ from files_app.services.accounts.sharing import mark_shared
 from files_app.services.bulk import jobs
 from files_app.services.index import events
 from files_app.services.index.callers import system_caller
-from files_app.services.operations import health, heartbeats, host
+from files_app.services.operations import doctor, health, heartbeats, host
+from files_app.services.operations.findings import SHOWN_NAMES
 from files_app.services.operations.host import Host
 from files_app.services.webhooks.endpoints import create_endpoint
 from tests.fake_provider import FakeProvider
@@ -267,6 +268,17 @@ def test_a_shared_account_is_named_with_what_it_withholds(acme: Tenant) -> None:
     assert (finding["area"], finding["level"]) == ("tenants", "problem")
     assert "acme/local is shared since" in finding["detail"] and "0 adopted files" in finding["detail"]
     assert "accounts confirm acme/local" in finding["fix"]
+
+
+def test_of_many_accounts_that_have_no_place_the_first_are_named_and_the_others_counted(acme: Tenant) -> None:
+    rows = [
+        ProviderAccount(organization=acme.organization, name=f"more-{number:02}", driver="openai")
+        for number in range(12)
+    ]
+    ProviderAccount.objects.bulk_create(rows)
+    [finding] = [each for each in doctor.glance() if "it is not known where" in each.detail]
+    assert finding.detail.startswith("acme/more-00, acme/more-01, ")
+    assert f" and {12 - SHOWN_NAMES} more: " in finding.detail
 
 
 def test_organizations_at_one_host_are_named_until_they_are_confirmed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date
 from typing import Any, Final, Literal
@@ -27,6 +27,7 @@ _COLUMNS: Final = {
 }
 NUMBERS: Final = ("byte_hours", "adopted_byte_hours", "bytes_in", "bytes_out", "requests", "files")
 _NAMED: Final = ("organization", "key", "account")
+_SUMS: Final = {f"sum_of_{name}": Sum(name) for name in NUMBERS}
 _MONTH = re.compile(r"([1-9][0-9]{3})-(0[1-9]|1[0-2])")
 _BYTES_OF_A_GB = 10**9
 
@@ -95,17 +96,41 @@ def within(days: Days) -> QuerySet[DailyUsage]:
 
 def added_up(rows: QuerySet[DailyUsage], by: Collection[Group], *, most: int | None = None) -> list[Used]:
     """Return sums of rows, at most so many, in the order of what they are grouped by."""
+    found, columns = _grouped(rows, by)
+    return list(_named(list(found.order_by(*columns)[:most]), by))
+
+
+def largest(rows: QuerySet[DailyUsage], by: Collection[Group], *, most: int) -> tuple[list[Used], int]:
+    """Return the sums that cost most, at most so many, and how many groups are left out."""
+    found, columns = _grouped(rows, by)
+    order = ("sum_of_byte_hours", "sum_of_bytes_out", "sum_of_requests")
+    used = list(_named(list(found.order_by(*(f"-{name}" for name in order), *columns)[:most]), by))
+    if len(used) < most:
+        return used, 0
+    return used, rows.order_by().values(*columns).distinct().count() - most
+
+
+def total(rows: QuerySet[DailyUsage]) -> Used:
+    """Return the sum of rows."""
+    sums = rows.aggregate(**_SUMS)
+    return next(_named([{name: number or 0 for name, number in sums.items()}], ()))
+
+
+def sum_of(used: Iterable[Used]) -> Used:
+    """Return the sum of sums."""
+    each = list(used)
+    numbers = {name: sum(getattr(one, name) for one in each) for name in NUMBERS}
+    return Used(day=None, organization=None, key=None, account=None, purpose=None, **numbers)
+
+
+def _grouped(
+    rows: QuerySet[DailyUsage], by: Collection[Group]
+) -> tuple[QuerySet[DailyUsage, dict[str, Any]], list[str]]:
+    """Return the sums of each group, in no order, and the columns that rows are grouped by."""
     groups = [group for group in GROUPS if group in by]
     columns = [_COLUMNS[group] for group in groups]
     names = {f"{group}_called": Max(f"{group}_name") for group in groups if group in _NAMED}
-    sums = {f"sum_of_{name}": Sum(name) for name in NUMBERS}
-    found = rows.order_by(*columns).values(*columns).annotate(**names, **sums)
-    return list(_named(list(found[:most] if columns else _total(rows, sums)), groups))
-
-
-def _total(rows: QuerySet[DailyUsage], sums: dict[str, Any]) -> list[dict[str, Any]]:
-    total = rows.aggregate(**sums)
-    return [{name: number or 0 for name, number in total.items()}]
+    return rows.order_by().values(*columns).annotate(**names, **_SUMS), columns
 
 
 def _named(found: list[dict[str, Any]], groups: Collection[Group]) -> Iterator[Used]:

@@ -28,6 +28,7 @@ from files_app.services.bulk import actions, choice, exports, jobs, work
 from files_app.services.bulk.jobs import Order
 from files_app.services.bulk.together import TOGETHER, Plan
 from files_app.services.deletes import queue
+from files_app.services.index import pace
 from files_app.services.index.callers import Caller, system_caller
 from files_app.services.index.file_objects import file_record
 from files_app.services.reading.listing import FileFilters
@@ -301,8 +302,8 @@ def test_an_export_that_breaks_off_goes_on_and_has_each_file_once(
 ) -> None:
     ids = upload(acme, 5)
     job = job_on(acme, JobKind.EXPORT)
-    monkeypatch.setattr(work, "_MOST", 2)
-    monkeypatch.setattr(work, "_LEAST", 2)
+    monkeypatch.setattr(pace, "_MOST", 2)
+    monkeypatch.setattr(pace, "_LEAST", 2)
     seen = []
     write = exports.write
 

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from files_app.models import AuditAction, AuditEvent, FileCopy, ProviderAccount
+from files_app.models import AuditAction, AuditEvent, File, FileCopy, ProviderAccount
 from files_app.services.index.metering.storage import settle_usage
 from files_app.services.operations import overview
 from files_app.services.operations.overview import usage_history, usage_level
@@ -52,6 +52,23 @@ def test_the_history_of_usage_is_worked_back_from_now(acme: Tenant) -> None:
     assert history[-1].used_bytes == 5
     assert history[0].used_bytes == 0
     assert len(history) == 30
+
+
+def test_days_that_are_over_are_worked_back_once_a_day(acme: Tenant) -> None:
+    def one_more_three_days_ago() -> None:
+        file_id = acme.api.create(b"12345")["id"]
+        File.objects.filter(file_id=file_id).update(indexed_at=timezone.now() - timedelta(days=3))
+
+    one_more_three_days_ago()
+    acme.api.create(b"123")
+    gone = acme.api.create(b"12")["id"]
+    acme.api.delete(f"/files/{gone}")
+    assert [day.used_bytes for day in usage_history(acme.fresh())[-5:]] == [0, 5, 5, 5, 8]
+    acme.api.create(b"1")
+    with CaptureQueriesContext(connection) as statements:
+        assert [day.used_bytes for day in usage_history(acme.fresh())[-5:]] == [0, 5, 5, 5, 9]
+    first_day = f"{timezone.now() - timedelta(days=29):%Y-%m-%d}"
+    assert not any(first_day in statement["sql"] for statement in statements)
 
 
 def test_the_events_of_days_that_are_over_are_counted_once_a_day(acme: Tenant) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,8 +16,9 @@ from files_app.models.retention import Life
 from files_app.services.deletes import outbox
 from files_app.services.deletes.expiry import set_expiry
 from files_app.services.deletes.purging import empty_trash
+from files_app.services.index import pace
 from files_app.services.index.callers import system_caller
-from files_app.services.retention import enforcement, holds
+from files_app.services.retention import holds
 from files_app.services.retention.enforcement import apply_rules, preview, prune_audit
 from files_app.services.uploads import settlement
 from tests.fake_provider import VALID_KEY, FakeProvider, behaviours
@@ -181,9 +182,9 @@ def test_a_rule_that_is_changed_in_the_middle_ends_nothing_more(
     """A run takes up to a minute, and what it has ended cannot be brought back."""
     for _ in range(3):
         acme.api.create()
-    made, tombstone = rule(acme, longest_life_seconds=DAY), outbox.tombstone
+    made, tombstones = rule(acme, longest_life_seconds=DAY), outbox.tombstones
 
-    def meanwhile(file: File, *, reason: DeletedReason) -> bool:
+    def meanwhile(files: Sequence[File], *, reason: DeletedReason) -> bool:
         if change == "removed":
             RetentionRule.objects.filter(pk=made.pk).delete()
         elif change == "made longer":
@@ -192,10 +193,11 @@ def test_a_rule_that_is_changed_in_the_middle_ends_nothing_more(
             RetentionRule.objects.get_or_create(
                 organization=acme.organization, purpose="user_data", longest_life_seconds=9 * DAY
             )
-        return tombstone(file, reason=reason)
+        return tombstones(files, reason=reason)
 
-    monkeypatch.setattr(outbox, "tombstone", meanwhile)
-    monkeypatch.setattr(enforcement, "_BATCH", 1)
+    monkeypatch.setattr(outbox, "tombstones", meanwhile)
+    monkeypatch.setattr(pace, "_MOST", 1)
+    monkeypatch.setattr(pace, "_LEAST", 1)
     with days_later(2):
         assert apply_rules() == 1
     assert File.objects.filter(state="available").count() == 2

@@ -10,6 +10,8 @@ from tests.files_app.cast import Tenant
 
 #: What it was before there were any: begin and commit of each transaction, and what is between.
 UPLOAD, RETRIEVE, CONTENT, DELETE = 12, 1, 3, 10
+#: PostgreSQL gets the transactions of an upload as one message each.
+UPLOAD_IN_MESSAGES = 9
 
 
 @pytest.fixture
@@ -29,4 +31,5 @@ def test_a_request_costs_as_many_statements_as_before(warm: Tenant) -> None:
     with CaptureQueriesContext(connection) as delete:
         warm.api.delete(f"/files/{file_id}")
     counted = len(upload), len(retrieve), len(content), len(delete)
-    assert counted == (UPLOAD, RETRIEVE, CONTENT, DELETE)
+    is_postgresql = connection.vendor == "postgresql"
+    assert counted == (UPLOAD_IN_MESSAGES if is_postgresql else UPLOAD, RETRIEVE, CONTENT, DELETE)
