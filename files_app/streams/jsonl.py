@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from typing import Any
 
 from files_app.streams.json_scanner import JSONScanner
@@ -13,7 +14,6 @@ from providers.batches.json_lines import (
     MAX_VALUES,
     JSONProblemError,
     LineLimits,
-    cut,
     decoded,
     foreign_format,
 )
@@ -65,12 +65,18 @@ class BatchLineChecker:
             return
         if len(self._head) < HEAD_BYTES:
             self._head += chunk[: HEAD_BYTES - len(self._head)]
-        for piece, ends in cut(chunk):
-            if ends and not self._rest_bytes and self._passes(piece):
-                continue
-            self._keep(piece)
-            if ends:
+        start = 0
+        if self._rest_bytes or self._quick is None:
+            start = chunk.find(b"\n") + 1
+            if start:
+                self._keep(chunk[: start - 1])
                 self._end_line()
+        end = chunk.rfind(b"\n", start) + 1 or start
+        if end > start and not self._pass(chunk, start, end):
+            for line in BytesIO(chunk[start:end]):
+                self._keep(line[:-1])
+                self._end_line()
+        self._keep(chunk[end:])
 
     def finish(self) -> None:
         """Check what stands behind the last line end."""
@@ -79,19 +85,18 @@ class BatchLineChecker:
         if not self._last_record and not self.problems:
             self.problems.append("line 1: the file has no records")
 
-    def _passes(self, line: bytes) -> bool:
-        """Whether a whole line is good beyond doubt, with no empty one before it; then it is counted."""
+    def _pass(self, chunk: bytes, start: int, end: int) -> bool:
+        """Count whole lines that are all good beyond doubt, with no empty one before; else return False."""
         if (
             self._quick is None
             or self._line != self._last_record
-            or self._line >= self._limits.max_lines
-            or len(line) > self._limits.max_line_bytes
-            or not self._quick.passes(line)
+            or end - start > self._limits.max_line_bytes + 1
         ):
             return False
-        self._line = self._last_record = self._line + 1
-        self.records += 1
-        return True
+        passed = self._quick.passed(chunk, start, end, most=self._limits.max_lines - self._line)
+        self._line = self._last_record = self._line + passed
+        self.records += passed
+        return passed > 0
 
     def _keep(self, piece: bytes) -> None:
         if self._is_skipping or self.is_full:
@@ -118,10 +123,11 @@ class BatchLineChecker:
         self._rest = []
 
     def _end_line(self) -> None:
-        line, long, was_reported = b"".join(self._rest), self._long, self._is_skipping
+        whole, long, was_reported = b"".join((*self._rest, b"\n")), self._long, self._is_skipping
         self._rest, self._rest_bytes, self._long, self._is_skipping = [], 0, None, False
-        if was_reported or self.is_full or (long is None and self._passes(line)):
+        if was_reported or self.is_full or (long is None and self._pass(whole, 0, len(whole))):
             return
+        line = whole[:-1]
         is_blank = not line.strip(_SPACE) if long is None else long.is_blank
         if is_blank:
             self._line += 1

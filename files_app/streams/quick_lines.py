@@ -2,94 +2,118 @@
 
 from __future__ import annotations
 
-import re
-from functools import cache
-from operator import attrgetter
+import secrets
+from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
+import simdjson
 
-from providers.batches.json_lines import MAX_VALUES, LineLimits, is_shallow, opened
+from providers.batches.json_lines import MAX_VALUES, LineLimits, opened
 from providers.objects import BatchLineFormat
 
-#: Python refuses whole numbers of more digits. Every 419th byte of one is ten digits in a row; the stride is
-#: prime, so that it does not keep time with lists of short numbers.
-_LONGEST_NUMBER: Final = 4_300
-_STRIDE: Final = 419
-_TEN_DIGITS: Final = re.compile(rb"[0-9]{10}").search
-_TOO_MANY_DIGITS: Final = re.compile(rb"[0-9]{4301}").search
-#: Where no more arrays and objects begin, looking for each costs less than decoding the line.
-_FEW: Final = 16
-_decode_all: Final = msgspec.json.Decoder().decode
+#: simdjson refuses arrays and objects that are nested deeper; an empty one is not counted.
+_PARSED_DEPTH: Final = 1_024
+#: What simdjson returns of arrays and objects, without building them.
+_UNBUILT: Final[dict[type, type]] = {dict: simdjson.Object, list: simdjson.Array}
+#: In a block of more lines, looking for each array and object costs more than parsing it once more.
+_FEW_LINES: Final = 32
+_FEW_VALUES: Final = 16
+_ENDS: Final = b"0"
 
 
 class QuickLines:
-    """Passes lines that are good; one that it does not pass may be good too.
+    """Passes blocks of lines that are good; one that it does not pass may be good too.
 
-    It passes no line that `decoded` or the format refuses. msgspec takes two things that Python's decoder
-    does not, bytes that are no UTF-8 and endless whole numbers, both in what it skips: they are looked for
-    apart. What Python's takes and msgspec does not, half of a surrogate pair for one, is not passed.
+    It passes no line that `decoded` or the format refuses. A block is parsed as one array, with a secret
+    between the lines: where the secret is every other value, each line is one. simdjson takes what Python's
+    decoder does not in two cases, which are looked for apart: what is nested deep, and required names that
+    stand twice, of which it reads the first. What Python's takes and simdjson does not, whole numbers of more
+    than 64 bits for one, is not passed.
 
     seen: hashes of the unique keys of all lines so far; those of lines that pass are added.
     """
 
     def __init__(self, expected: BatchLineFormat, limits: LineLimits, seen: set[int]) -> None:
-        self._max_depth = limits.max_depth
-        self._few = min(limits.max_depth, _FEW)
         self._seen = seen
-        self._decode = _decoder_of(tuple(expected.required.items())).decode
-        self._key = None if expected.unique is None else attrgetter(expected.unique)
+        self._parse: Callable[[bytes | memoryview], Any] = simdjson.Parser().parse
+        self._secret = secrets.token_hex(8)
+        self._between = f',"{self._secret}",'.encode()
+        self._max_depth = limits.max_depth
+        self._unused_depth = max(1, _PARSED_DEPTH - limits.max_depth)
+        self._kinds = {name.encode(): _UNBUILT.get(kind, kind) for name, kind in expected.required.items()}
+        self._unique = None if expected.unique is None else expected.unique.encode()
+        self._least_opened = 1 + sum(kind in _UNBUILT for kind in expected.required.values())
 
-    def passes(self, line: bytes) -> bool:
-        """Whether a line is good beyond doubt, and its key a new one."""
+    def passed(self, chunk: bytes, start: int, end: int, *, most: int) -> int:
+        """Return how many lines stand there, if all are good beyond doubt and their keys new; else 0.
+
+        most: lines that may pass. The last ends with the block.
+        """
+        if _may_have_many_values(chunk, start, end):
+            return 0
+        depth, size = self._unused_depth, end - start
+        block = (b"[" * depth, memoryview(chunk)[start:end], _ENDS, b"]" * depth)
+        text = b"".join(block).replace(b"\n", self._between)
+        longer = len(text) - 2 * depth - len(_ENDS) - size
+        lines = longer // (len(self._between) - 1)
+        if lines > most or longer > size:
+            return 0
         try:
-            record = self._decode(line)
-            if not line.isascii():
-                line.decode()
-            opens_few = _opens_few(line, self._few)
-            if len(line) > _LONGEST_NUMBER and not _is_bounded(line, self._few if opens_few else None):
-                return False
-            if not opens_few and not is_shallow(_decode_all(line), self._max_depth):
-                return False
-        except (ValueError, RecursionError):
-            return False
-        return self._key is None or self._is_new(hash(self._key(record)))
+            if not self._is_shallow(chunk, start, end, lines):
+                self._parse(text)  # fails where a line uses more than the depth that is left
+            values = list(self._parse(memoryview(text)[depth - 1 : len(text) - depth + 1]))
+            return lines if self._are_good(values, lines) else 0
+        except (ValueError, LookupError, TypeError, RuntimeError):
+            return 0
 
-    def _is_new(self, key: int) -> bool:
-        if key in self._seen:
+    def _is_shallow(self, chunk: bytes, start: int, end: int, lines: int) -> bool:
+        """Whether so few arrays and objects begin that no line can be nested too deep, if all are good."""
+        few = self._max_depth + self._least_opened * (lines - 1)
+        return lines <= _FEW_LINES and _are_few(chunk, b"{[", few, start, end)
+
+    def _are_good(self, values: list[Any], lines: int) -> bool:
+        records = values[:-1:2]
+        if len(records) != lines or values[1::2] != [self._secret] * lines:
             return False
-        self._seen.add(key)
+        for name, kind in self._kinds.items():
+            if {type(record[name]) for record in records} != {kind}:
+                return False
+        if {*map(len, records)} != {len(self._kinds)} and any(map(self._names_twice, records)):
+            return False
+        if self._unique is None:
+            return True
+        keys = {hash(record[self._unique]) for record in records}
+        if len(keys) < lines or not self._seen.isdisjoint(keys):
+            return False
+        self._seen |= keys
         return True
 
+    def _names_twice(self, record: simdjson.Object) -> bool:
+        names = [*record.keys()]
+        return any(names.count(name.decode()) > 1 for name in self._kinds)
 
-def _opens_few(line: bytes, few: int) -> bool:
-    """Whether no more than a few arrays and objects begin; stops looking where more do."""
-    find = line.find  # much faster than a count
-    for mark in (b"{", b"["):
-        at = find(mark)
+
+def _may_have_many_values(chunk: bytes, start: int, end: int) -> bool:
+    """Whether a line is long enough for too many values, and a count of what may be some finds too many."""
+    while end - start > MAX_VALUES:
+        behind = chunk.rfind(b"\n", start, start + MAX_VALUES)
+        if behind < 0:
+            if _are_few(chunk, b"{[,", _FEW_VALUES, start, end):
+                return False
+            rest = chunk[start:end]
+            return rest.count(b",") + opened(rest) > MAX_VALUES
+        start = behind + 1
+    return False
+
+
+def _are_few(chunk: bytes, marks: bytes, few: int, start: int, end: int) -> bool:
+    """Whether no more than a few marks stand there; stops looking where more do."""
+    find = chunk.find  # much faster than a count
+    for mark in marks:
+        at = find(mark, start, end)
         while at >= 0:
             if not few:
                 return False
             few -= 1
-            at = find(mark, at + 1)
+            at = find(mark, at + 1, end)
     return True
-
-
-def _is_bounded(line: bytes, containers: int | None) -> bool:
-    """Whether a line has no endless number and not too many values; False where that is not certain.
-
-    containers: how many arrays and objects there may be at most; None to count them.
-    """
-    if _TEN_DIGITS(line[::_STRIDE]) and _TOO_MANY_DIGITS(line):
-        return False
-    if len(line) <= MAX_VALUES:
-        return True
-    return line.count(b",") + (opened(line) if containers is None else containers) <= MAX_VALUES
-
-
-@cache
-def _decoder_of(required: tuple[tuple[str, type], ...]) -> msgspec.json.Decoder[Any]:
-    """Return what decodes the required members; of objects it only checks the syntax."""
-    skipped = msgspec.defstruct("Skipped", [], gc=False)
-    fields = [(name, skipped if kind is dict else kind) for name, kind in required]
-    return msgspec.json.Decoder(msgspec.defstruct("Line", fields, gc=False))

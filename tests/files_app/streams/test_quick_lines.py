@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from files_app.streams.jsonl import BatchLineChecker
 from files_app.streams.quick_lines import QuickLines
-from providers.batches.json_lines import MAX_VALUES, LineLimits
+from providers.batches.json_lines import MAX_VALUES, LineLimits, decoded
 from providers.objects import BODY_BATCH_LINES, OPENAI_BATCH_LINES, BatchLineFormat
 
 LIMITS = LineLimits(max_depth=6)
@@ -24,19 +24,31 @@ def with_body(body: bytes, custom_id: bytes = b'"a"') -> bytes:
 
 
 def passes(line: bytes, expected: BatchLineFormat = OPENAI_BATCH_LINES) -> bool:
-    return QuickLines(expected, LIMITS, set()).passes(line)
+    return QuickLines(expected, LIMITS, set()).passed(line + b"\n", 0, len(line) + 1, most=1) == 1
 
 
-def problems(content: bytes, formats: tuple[BatchLineFormat, ...] = (OPENAI_BATCH_LINES,)) -> list[str]:
-    checker = BatchLineChecker(formats, LIMITS)
-    checker.feed(content)
+def problems(content: bytes, *, chunk_bytes: int = 1_000_000, limits: LineLimits = LIMITS) -> list[str]:
+    checker = BatchLineChecker((OPENAI_BATCH_LINES,), limits)
+    for at in range(0, len(content), chunk_bytes):
+        checker.feed(content[at : at + chunk_bytes])
     checker.finish()
     return checker.problems
 
 
-def problems_by_the_full_check(content: bytes) -> list[str]:
-    with patch.object(QuickLines, "passes", return_value=False):
-        return problems(content)
+def problems_by_the_full_check(content: bytes, *, limits: LineLimits = LIMITS) -> list[str]:
+    with patch.object(QuickLines, "passed", return_value=0):
+        return problems(content, limits=limits)
+
+
+def decoded_lines(content: bytes) -> int:
+    """How many lines the full check has to look at."""
+    with patch("files_app.streams.jsonl.decoded", side_effect=decoded) as full:
+        assert problems(content) == []
+    return full.call_count
+
+
+def good_lines(count: int, body: bytes = b"{}") -> list[bytes]:
+    return [with_body(body, custom_id=b'"good-%d"' % number) for number in range(count)]
 
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
@@ -49,7 +61,8 @@ members = st.tuples(st.sampled_from(["custom_id", "method", "url", "body", "othe
 MUTATIONS = (
     rb""" " \\ \u12 \ud800 NaN - 01 1e999 [ ] { } , : [[[[[[ ]]]]]] [{[{[{[{ }]}]}]}] x null """.split()
 )
-mutations = st.sampled_from([*MUTATIONS, b" ", b"\r", b"\t", b"\x00", b"\xff", b"\xc3", b"1" * 4_301])
+BETWEEN = (b"\n", b"},{", b"],[", b"]]]]", b"}]}]}]", b" ", b"\r", b"\t")
+mutations = st.sampled_from([*MUTATIONS, *BETWEEN, b"\x00", b"\xff", b"\xc3", b"\xef\xbb\xbf", b"1" * 4_301])
 
 
 @st.composite
@@ -75,11 +88,85 @@ def lines(draw: st.DrawFn) -> bytes:
     return line
 
 
-@settings(deadline=None, max_examples=100)
-@given(st.lists(lines(), min_size=1, max_size=6))
-def test_both_checks_find_the_same_problems(some: list[bytes]) -> None:
-    content = FIRST + b"\n".join(some)
-    assert problems(content) == problems_by_the_full_check(content)
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(lines(), min_size=1, max_size=6),
+    st.sampled_from([0, 0, 3, 40]),
+    st.sampled_from([7, 100, 999, 1_000_000]),
+    st.sampled_from([5, 1_000]),
+)
+def test_both_checks_find_the_same_problems(
+    some: list[bytes], good: int, chunk_bytes: int, max_lines: int
+) -> None:
+    limits = LineLimits(max_depth=6, max_lines=max_lines)
+    content = FIRST + b"\n".join([*good_lines(good), *some, *good_lines(1)])
+    expected = problems_by_the_full_check(content, limits=limits)
+    assert problems(content, chunk_bytes=chunk_bytes, limits=limits) == expected
+
+
+START = b'{"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": {"n": '
+
+
+@pytest.mark.parametrize(
+    "some",
+    [
+        [with_body(b"{}, {}")],
+        [with_body(b"{}") + b", " + with_body(b"{}", custom_id=b'"b"'), START + b"[1", b"2]}}"],
+        [with_body(b"{}") + b"], [" + with_body(b"{}", custom_id=b'"b"')],
+        [with_body(b"{}") + b", [[{}", b"{}]], " + with_body(b"{}", custom_id=b'"b"')],
+        [START + b"[{}", b"{}]}}"],
+        [START + b'"', b'"}}'],
+        [START, b"1}}"],
+        [with_body(b"{}") + b",", with_body(b"{}", custom_id=b'"b"')],
+        [with_body(b"{}"), b"]"],
+        [b"[", with_body(b"{}")],
+    ],
+)
+@pytest.mark.parametrize("good", [0, 40])
+def test_lines_that_are_json_only_together_are_refused(some: list[bytes], good: int) -> None:
+    content = FIRST + b"\n".join([*good_lines(good), *some]) + b"\n"
+    assert problems(content) == problems_by_the_full_check(content) != []
+
+
+@pytest.mark.parametrize("place", [0, 20, 39])
+@pytest.mark.parametrize(
+    ("body", "is_refused"),
+    [
+        (b'{"n": [[[[{}]]]]}', True),
+        (b'{"n": [[[[[]]]]]}', True),
+        (b'{"n": [[[[1]]]]}', False),
+        (b'{"n": [[[]]], "text": "[[[[[[[["}', False),
+        (b'{"n": [[[[[1], [1]], 1], 1], 1]}', True),
+    ],
+)
+def test_one_deep_line_of_many_is_found(body: bytes, is_refused: bool, place: int) -> None:
+    some = good_lines(40)
+    some[place] = with_body(body)
+    found = [f"line {place + 2}: nested deeper than 6 levels"] if is_refused else []
+    assert problems(FIRST + b"\n".join(some)) == found
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"n": [[[1]]]}', '{"text": "\\"Grüße\\"\\n"}'.encode()])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("count", [1, 5, 300])
+def test_good_lines_pass_together(body: bytes, end: bytes, count: int) -> None:
+    content = FIRST + end.join(good_lines(count, body)) + end
+    assert decoded_lines(content) == 1  # the first, which decides the format
+
+
+def test_a_line_that_does_not_pass_costs_its_neighbours_nothing_more() -> None:
+    some = good_lines(100)
+    some[50] = with_body(b'{"text": "\\ud800"}')
+    assert decoded_lines(FIRST + b"\n".join(some)) == 2
+
+
+def test_a_key_that_stands_twice_in_one_block_is_found() -> None:
+    some = [*good_lines(40), *good_lines(1)]
+    assert problems(FIRST + b"\n".join(some)) == ["line 42: 'custom_id' was used before: \"good-0\""]
+
+
+def test_lines_of_nothing_are_not_made_longer() -> None:
+    assert QuickLines(OPENAI_BATCH_LINES, LIMITS, set()).passed(b"\n" * 100, 0, 100, most=1_000) == 0
 
 
 @pytest.mark.parametrize(
@@ -101,6 +188,9 @@ def test_both_checks_find_the_same_problems(some: list[bytes]) -> None:
         b'{"n": Infinity}',
         b'{"text": "\n"}'.replace(b"\n", b"\x0b"),
         b"{}, ",
+        b'{}, "method": 1',
+        b'{}, "b\\u006fdy": []',
+        b"\xef\xbb\xbf{}",
     ],
     ids=lambda body: body[:12],
 )
@@ -121,9 +211,10 @@ def test_an_endless_number_is_found_wherever_it_stands(spaces: int) -> None:
     [
         with_body(b'{"text": "\\ud800"}'),
         with_body(b"{}", custom_id=b'"\\udfff"'),
-        with_body(b'{"text": "%s"}' % (b"1" * 5_000)),
+        with_body(b'{"n": %s, "f": 1e300}' % (b"1" * 400)),
         with_body(b'{"n": [[1], [2], [3], [4], [5], [6], 1e999]}'),
         b'{"custom_id": 1, "custom_id": "a", "method": "POST", "url": "/v1", "body": {}}',
+        b'{"custom_id": "b", "custom_id": "a", "method": "", "url": "", "body": {"n": 1}, "body": {}}',
     ],
 )
 def test_a_good_line_that_is_not_passed_is_good_all_the_same(line: bytes) -> None:
@@ -141,8 +232,9 @@ def test_a_good_line_that_is_not_passed_is_good_all_the_same(line: bytes) -> Non
         with_body(b'{"image": "%s"}' % (b"iVBORw0KGgo/" * 40_000)),
         with_body(b'{"n": [%s]}' % b",".join([b"1"] * 60_000)),
         with_body(b'{"n": [%s]}' % b",".join([b"0.1234567890123"] * 6_000)),
-        with_body(b'{"n": %s, "f": 1e300}' % (b"1" * 400)),
-        b'{"custom_id": "b", "custom_id": "a", "method": "", "url": "", "body": {"n": 1}, "body": {}}',
+        with_body(b'{"text": "%s"}' % (b"1" * 5_000)),
+        with_body(b'{"n": 18446744073709551615, "f": 1e300}'),
+        b'{"x": 1, "custom_id": "b", "method": "", "x": 2, "url": "", "body": {"n": 1}}',
     ],
     ids=lambda line: line[70:90],
 )
