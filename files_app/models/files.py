@@ -19,8 +19,8 @@ from files_app.models.states import (
     CopyState,
     FileState,
     StatefulModel,
-    StateIs,
     StatefulQuerySet,
+    StateIs,
 )
 from providers.objects import FileStatus, RemoteFile
 

@@ -123,7 +123,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return self.connection is not None and self.autocommit and is_cut(self.connection)
 
     def _set_autocommit(self, autocommit: bool) -> None:
-        """Do nothing where it is set, as on each connection of the pool: psycopg looks for transactions first."""
+        """Do nothing where it is set, as in the pool: psycopg looks for a transaction first."""
         if self.connection.autocommit != autocommit:
             super()._set_autocommit(autocommit)  # type: ignore[misc]  # untyped
 

@@ -179,6 +179,7 @@ def test_times_are_those_that_the_server_tells(on_postgresql: None) -> None:
 
 
 def test_a_time_that_python_does_not_have_is_no_time(on_postgresql: None) -> None:
-    with connection.cursor() as cursor, pytest.raises(DataError):
+    with connection.cursor() as cursor:
         cursor.execute("SELECT 'infinity'::timestamptz")
-        cursor.fetchone()
+        with pytest.raises(DataError):
+            cursor.fetchone()
