@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import Q
 from django.utils import timezone
 
@@ -130,7 +130,7 @@ def _rows(
         sql, parameters = files.values_list(*COLUMNS)[:limit].query.sql_with_params()
     else:
         sql, parameters = _compiled(frozenset(values), ascending, limit).with_values(values)
-    with connection.cursor() as cursor:
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(sql, parameters)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
