@@ -19,14 +19,15 @@ class HostMiddleware:
         self._ours: set[str] = set()  # of late: to ask Django takes longer
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        host = request.META.get("HTTP_HOST", "")
+        host = request.META.get("HTTP_HOST")
         if (
             host not in self._ours
             and request.path not in PROBES
             and not request.path.startswith(settings.STATIC_URL)
         ):
             request.get_host()  # raises DisallowedHost, which Django answers with 400
-            self._remember(host)
+            if host:
+                self._remember(host)
         return self.get_response(request)
 
     def _remember(self, host: str) -> None:
