@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import close_caches
+from django.core.handlers.base import reset_urlconf
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, connections, reset_queries
 
@@ -91,6 +92,7 @@ def serve_requests() -> None:
     """
     request_started.disconnect(close_old_connections)
     request_finished.disconnect(close_caches)  # none of ours has anything to close
+    request_finished.disconnect(reset_urlconf)  # no request has another than the next one
     if not settings.DEBUG:
         request_started.disconnect(reset_queries)
     config = connections.settings["default"]

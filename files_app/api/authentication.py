@@ -36,10 +36,11 @@ def caller_of(request: Request) -> Caller:
 
 def authenticate(request: HttpRequest) -> Caller:
     """Return the caller of a request. Raises InvalidKeyError and TooManyRequestsError."""
+    address = request.META.get("REMOTE_ADDR", "")
     try:
-        verified = verify_key(_key_in(request), ip=request.META.get("REMOTE_ADDR") or None)
+        verified = verify_key(_key_in(request), ip=address or None)
     except InvalidKeyError:
-        throttle.count_wrong_key(request.META.get("REMOTE_ADDR", ""))
+        throttle.count_wrong_key(address)
         raise
     context.note_known()
     context.note_use(verified.organization_id, verified.id)
@@ -51,7 +52,7 @@ def authenticate(request: HttpRequest) -> Caller:
         actor=verified.name,
         api_key_id=verified.id,
         scopes=verified.scopes,
-        ip=request.META.get("REMOTE_ADDR") or None,
+        ip=address or None,
         request_id=context.request_id(),
         limits=verified.limits,
     )

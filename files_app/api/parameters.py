@@ -27,18 +27,16 @@ _MAX_USAGE_DAYS = 366
 #: What usage can be grouped by beside the day, as clients call it.
 _USAGE_GROUPS: dict[str, report.Group] = {"api_key": "key", "provider": "account", "purpose": "purpose"}
 _METADATA_FILTER = re.compile(r"metadata\[([^\]\0]{1,64})\]")
-_LIST_PARAMETERS = frozenset(
+#: Of a list: which page, and what Azure's clients send, whose versions differ in nothing that is here.
+_PAGE_PARAMETERS = frozenset({"after", "limit", "order", "api-version"})
+_LIST_PARAMETERS = _PAGE_PARAMETERS | frozenset(
     {
-        "after",
-        "limit",
-        "order",
         "purpose",
         "provider",
         "status",
         "filename",
         "created_after",
         "created_before",
-        "api-version",  # of Azure's clients, whose versions differ in nothing that is here
     }
 )
 
@@ -163,6 +161,8 @@ def page_query(query: QueryDict) -> PageQuery:
 def filters(request: HttpRequest) -> FileFilters:
     """Return what a list is narrowed to. Raises InvalidRequestError naming the first bad parameter."""
     query = request.GET
+    if query.keys() <= _PAGE_PARAMETERS:
+        return FileFilters()
     wanted = {match[1]: _single(query, name) for name in query if (match := _METADATA_FILTER.fullmatch(name))}
     if len(wanted) > _MAX_METADATA_ENTRIES:
         raise InvalidRequestError(

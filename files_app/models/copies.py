@@ -22,6 +22,7 @@ from files_app.models.states import (
     FileState,
     StatefulModel,
     StatefulQuerySet,
+    StateIs,
 )
 
 #: How the error of a copy begins whose delete an operator gave up: its provider may keep it.
@@ -141,3 +142,6 @@ class FileCopy(StatefulModel):
         """
         written_at = self.state_changed_at if self.file.state == FileState.FAILED else self.file.indexed_at
         return timezone.now() - written_at < timedelta(seconds=settings.LOST_AFTER_SECONDS)
+
+
+FileCopy._meta.get_field("state").register_lookup(StateIs)

@@ -20,6 +20,7 @@ from files_app.models.states import (
     FileState,
     StatefulModel,
     StatefulQuerySet,
+    StateIs,
 )
 from providers.objects import FileStatus, RemoteFile
 
@@ -377,3 +378,6 @@ class File(StatefulModel):
     def is_expired(self) -> bool:
         """Whether the file's time is over."""
         return self.expires_at is not None and self.expires_at <= timezone.now()
+
+
+File._meta.get_field("state").register_lookup(StateIs)

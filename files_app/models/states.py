@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.lookups import Exact
 from django.utils import timezone
 
 
@@ -80,6 +82,22 @@ HOLDING_STATES = (CopyState.AVAILABLE, CopyState.DELETING, CopyState.DEAD)
 DELETABLE_STATES = (FileState.AVAILABLE, FileState.LOST)
 
 M = TypeVar("M", bound=models.Model)
+
+_STATES = frozenset({*FileState.values, *CopyState.values})
+
+
+class StateIs(Exact):  # type: ignore[type-arg]  # Django has no such classes at run time
+    """`state = 'available'`, with the state in the statement instead of a parameter.
+
+    Indexes have conditions on the state. SQLite asks what a parameter is before it takes one of them, and so
+    compiles the statement anew for each run: that takes four times as long as to run it.
+    """
+
+    def get_db_prep_lookup(self, value: Any, connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
+        """Return the state as it stands in a statement: none of them is anybody's word."""
+        if value in _STATES:
+            return f"'{value}'", []
+        return super().get_db_prep_lookup(value, connection)
 
 
 class TransitionError(Exception):

@@ -8,14 +8,29 @@ from django.http.response import HttpResponseBase
 
 from files_app.web.request_log import PROBES
 
+_MOST_KNOWN = 100
+
 
 class HostMiddleware:
     """Probes may come by any name: load balancers call an address. So may the style of the refusal's page."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
+        self._ours: set[str] = set()  # of late: to ask Django takes longer
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path not in PROBES and not request.path.startswith(settings.STATIC_URL):
+        host = request.META.get("HTTP_HOST")
+        if (
+            host not in self._ours
+            and request.path not in PROBES
+            and not request.path.startswith(settings.STATIC_URL)
+        ):
             request.get_host()  # raises DisallowedHost, which Django answers with 400
+            if host:
+                self._remember(host)
         return self.get_response(request)
+
+    def _remember(self, host: str) -> None:
+        if len(self._ours) >= _MOST_KNOWN:  # ALLOWED_HOSTS may allow any name
+            self._ours.clear()
+        self._ours.add(host)

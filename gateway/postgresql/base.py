@@ -17,7 +17,7 @@ from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 from django.db.utils import InterfaceError, OperationalError
 from psycopg_pool import PoolTimeout
 
-from gateway.postgresql import silence
+from gateway.postgresql import silence, timestamps
 from gateway.postgresql.pool import PooledConnection, keep_connecting
 
 #: Statements that leave nothing behind when the connection ends under them.
@@ -93,6 +93,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             f"SET LOCAL {name}_timeout = '{seconds}s'" for name, seconds in limits.items() if seconds
         )
         self._begin = "; ".join(["BEGIN", *self.limits_of_transactions])
+        parameters["context"] = timestamps.adapters()
         return parameters
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> "psycopg.Connection[Any]":
@@ -120,6 +121,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def is_free_and_cut(self) -> bool:
         """Return whether the connection has ended, and no transaction with it."""
         return self.connection is not None and self.autocommit and is_cut(self.connection)
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        """Do nothing where it is set, as in the pool: psycopg looks for a transaction first."""
+        if self.connection.autocommit != autocommit:
+            super()._set_autocommit(autocommit)  # type: ignore[misc]  # untyped
 
     def _start_transaction_under_autocommit(self) -> None:
         """Send BEGIN by itself, where it can be sent again; psycopg would send it with the first statement.

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from django.db import OperationalError
@@ -23,10 +24,22 @@ _LOOK_SECONDS = 0.003
 _WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
 
 
+@lru_cache(maxsize=128)  # as many as sqlite3 keeps compiled
+def _with_question_marks(query: str) -> str:
+    """Return a query with SQLite's own marks for parameters."""
+    return str(base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%"))
+
+
 class Cursor(base.SQLiteCursorWrapper):
     """Waits for its turn with a write that is a transaction of its own."""
 
     database: "DatabaseWrapper"
+
+    def convert_query(self, query: str, *, param_names: list[str] | None = None) -> str:
+        """Return the query as SQLite takes it, without a search through those that come again and again."""
+        if param_names is None:
+            return _with_question_marks(query)
+        return str(super().convert_query(query, param_names=param_names))
 
     def execute(self, query: str, params: Any = None) -> Any:
         if self.connection.in_transaction or not _WRITES.match(query):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, TypedDict
+
+import msgspec
 
 from files_app.models import File, ProviderAccount
 
 
-class ListedFile(NamedTuple):
+class ListedFile(msgspec.Struct, frozen=True, gc=False):
     """What clients see of a file. Reading it costs a fraction of reading a `File`."""
 
     file_id: str
@@ -48,18 +50,19 @@ class FileObject(TypedDict, total=False):
 
 def file_object(file: File | ListedFile) -> FileObject:
     """Return a file as clients see it. Storage keys and object stores' remote ids are never in it."""
-    shown = FileObject(
-        id=file.file_id,
-        object="file",
-        bytes=file.bytes,
-        created_at=int(file.created_at.timestamp()),
-        expires_at=int(file.expires_at.timestamp()) if file.expires_at else None,
-        filename=file.filename,
-        purpose=file.purpose,
-        status=file.status,
-        status_details=file.status_details or None,
-        provider=file.account.name,
-    )
+    expires_at = file.expires_at
+    shown: FileObject = {
+        "id": file.file_id,
+        "object": "file",
+        "bytes": file.bytes,
+        "created_at": int(file.created_at.timestamp()),
+        "expires_at": int(expires_at.timestamp()) if expires_at else None,
+        "filename": file.filename,
+        "purpose": file.purpose,
+        "status": file.status,
+        "status_details": file.status_details or None,
+        "provider": file.account.name,
+    }
     if file.uri:
         shown["uri"] = file.uri
     if file.sha256:

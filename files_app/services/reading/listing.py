@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,7 +9,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from django.db import connection
+import msgspec
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import Q
 from django.utils import timezone
 
@@ -61,7 +61,7 @@ class FileSelection:
 
 
 #: What is read of a file, in the order of ListedFile.
-COLUMNS: Final = tuple("account_id" if name == "account" else name for name in ListedFile._fields)
+COLUMNS: Final = tuple("account_id" if name == "account" else name for name in ListedFile.__struct_fields__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def _rows(
         sql, parameters = files.values_list(*COLUMNS)[:limit].query.sql_with_params()
     else:
         sql, parameters = _compiled(frozenset(values), ascending, limit).with_values(values)
-    with connection.cursor() as cursor:
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(sql, parameters)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
@@ -169,20 +169,19 @@ def _place_of(selection: FileSelection, after: str) -> tuple[datetime, int]:
 def listed(row: tuple[Any, ...], account: ProviderAccount) -> ListedFile:
     """Return a file from its COLUMNS as the database gives them. account: the one of the last column."""
     *texts, metadata, batch, created_at, expires_at, _ = row
-    return ListedFile._make(
-        (
-            *texts,
-            _NO_METADATA if metadata == "{}" else json.loads(metadata),
-            json.loads(batch) if batch else None,
-            # SQLite keeps times of UTC without saying so.
-            created_at if created_at.tzinfo else created_at.replace(tzinfo=UTC),
-            expires_at.replace(tzinfo=expires_at.tzinfo or UTC) if expires_at else None,
-            account,
-        )
+    return ListedFile(
+        *texts,
+        _NO_METADATA if metadata == "{}" else _decode(metadata),
+        _decode(batch) if batch else None,
+        # SQLite keeps times of UTC without saying so.
+        created_at if created_at.tzinfo else created_at.replace(tzinfo=UTC),
+        expires_at.replace(tzinfo=expires_at.tzinfo or UTC) if expires_at else None,
+        account,
     )
 
 
 _NO_METADATA: Final[dict[str, str]] = {}
+_decode: Final = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)

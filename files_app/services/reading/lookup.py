@@ -57,7 +57,7 @@ def find_file(
 
 def _stored(column: str, organization_id: int, value: str, state: FileState) -> list[File]:
     """Return the organization's files with this id or URI that are in this state, and not past their time."""
-    rows = _BY[column](organization_id, state.value, value, *_CONDITION[column])
+    rows = _by(column, state)(organization_id, value, *_CONDITION[column])
     found = [file for file in rows if not file.is_expired]
     for file in found:
         file.account = account_by_pk(file.account_id)
@@ -72,7 +72,7 @@ def shown_file(organization_id: int, file_id: str) -> ListedFile | None:
     if not _FILE_ID.fullmatch(file_id):
         return None
     with connection.cursor() as cursor:
-        cursor.execute(_shown_sql(), [organization_id, FileState.AVAILABLE.value, file_id])
+        cursor.execute(_shown_sql(), [organization_id, file_id])
         rows = cursor.fetchall()
     if len(rows) != 1:
         return None
@@ -94,30 +94,31 @@ _CONDITION = {"file_id": (), "uri": ("",)}
 
 @cache
 def _shown_sql() -> str:
-    """Return the SQL of the COLUMNS; its parameters are the same."""
-    return _sql(_marked("file_id").values_list(*COLUMNS)[:2].query, [0, "STATE", "VALUE"])
+    """Return the SQL of the COLUMNS; its parameters are organization and id."""
+    query = _marked("file_id", FileState.AVAILABLE).values_list(*COLUMNS)[:2].query
+    return _sql(query, [0, "VALUE"])
 
 
-def _marked(column: str) -> FileQuerySet:
-    files = File.objects.for_organization(0).filter(state="STATE", is_withheld=False)
+def _marked(column: str, state: FileState) -> FileQuerySet:
+    files = File.objects.for_organization(0).filter(state=state, is_withheld=False)
     files = files.filter(**{column: "VALUE"})
     for empty in _CONDITION[column]:
         files = files.exclude(**{column: empty})
     return files
 
 
-def _lookup(column: str) -> Lookup[File]:
-    """Return what finds files by a column; it is given organization, state, value and `_CONDITION`."""
+@cache
+def _by(column: str, state: FileState) -> Lookup[File]:
+    """Return what finds files by a column; it is given organization, value and `_CONDITION`."""
     return Lookup(
         File,
-        lambda: _marked(column).defer(*_HIDDEN_COLUMNS)[:_MAX_SAME_ID],
-        [0, "STATE", "VALUE", *_CONDITION[column]],
+        lambda: _marked(column, state).defer(*_HIDDEN_COLUMNS)[:_MAX_SAME_ID],
+        [0, "VALUE", *_CONDITION[column]],
     )
 
 
-_BY = {column: _lookup(column) for column in _CONDITION}
-_COPY = Lookup(
-    FileCopy, lambda: FileCopy.objects.filter(file_id=0, state="STATE").order_by("pk")[:1], [0, "STATE"]
+_HELD_COPY = Lookup(
+    FileCopy, lambda: FileCopy.objects.filter(file_id=0, state=CopyState.AVAILABLE).order_by("pk")[:1], [0]
 )
 
 
@@ -130,7 +131,7 @@ def _sql(query: Query, expected: list[object]) -> str:
 
 def held_copy(file: File) -> FileCopy:
     """Return the copy that serves the file's bytes. Raises FileNotFoundInIndexError."""
-    for copy in _COPY(file.pk, CopyState.AVAILABLE.value):
+    for copy in _HELD_COPY(file.pk):
         return copy
     raise FileNotFoundInIndexError(file.file_id)
 

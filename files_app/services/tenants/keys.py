@@ -6,6 +6,7 @@ that a secret scanner finds a leaked key by `fgw_[0-9A-Za-z]{46}` and a mistyped
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import secrets
 import string
@@ -160,14 +161,13 @@ def verify_key(plain: str, *, ip: str | None = None) -> VerifiedKey:
     """
     if not plain or len(plain) > MAX_CHARACTERS:
         raise _refused()
-    digest = digest_of(plain, settings.API_KEY_PEPPERS[0])
-    verified = known = _cache.get(digest)
+    verified = known = _cache.get(plain)
     if verified is None and _checksum_fits(plain):
         verified = _look_up([digest_of(plain, pepper) for pepper in settings.API_KEY_PEPPERS], ip)
     if verified is None or (verified.expires_at is not None and verified.expires_at <= timezone.now()):
         raise _refused()
     if known is None:
-        _cache.put(digest, verified)
+        _cache.put(plain, verified)
     return verified
 
 
@@ -247,18 +247,20 @@ def _checksum_fits(key: str) -> bool:
 
 
 class _KeyCache:
-    """Good keys of the last five seconds; never a bad one."""
+    """Good keys of the last five seconds; never a bad one. None stands here as it was shown."""
 
     def __init__(self, max_entries: int = 10_000) -> None:
-        self._entries: dict[str, tuple[float, VerifiedKey]] = {}
+        self._entries: dict[bytes, tuple[float, VerifiedKey]] = {}
+        self._pepper = secrets.token_bytes(32)
         self._lock = threading.Lock()
         self._max_entries = max_entries
 
-    def get(self, digest: str) -> VerifiedKey | None:
-        entry = self._entries.get(digest)
+    def get(self, plain: str) -> VerifiedKey | None:
+        entry = self._entries.get(self._digest(plain))
         return entry[1] if entry is not None and entry[0] > time.monotonic() else None
 
-    def put(self, digest: str, key: VerifiedKey) -> None:
+    def put(self, plain: str, key: VerifiedKey) -> None:
+        digest = self._digest(plain)
         with self._lock:
             if len(self._entries) >= self._max_entries:
                 self._entries.clear()
@@ -267,6 +269,9 @@ class _KeyCache:
     def clear(self) -> None:
         with self._lock:
             self._entries.clear()
+
+    def _digest(self, plain: str) -> bytes:
+        return hashlib.blake2b(plain.encode(), key=self._pepper, digest_size=32).digest()
 
 
 _cache = _KeyCache()

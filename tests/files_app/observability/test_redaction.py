@@ -48,6 +48,11 @@ def test_text_around_a_secret_stays(text: str, masked: str) -> None:
     assert mask(text) == masked
 
 
+def test_letters_that_only_look_ascii_hide_no_secret() -> None:
+    assert mask("s\N{KELVIN SIGN}-proj-abcdefghijklmnop") == MASK
+    assert mask("https://b/k?\N{LATIN SMALL LETTER LONG S}ignature=0a1b&x=1").endswith(f"={MASK}&x=1")
+
+
 @pytest.mark.parametrize(
     "text", ["file-abc123", "batch_1234567890abcdefgh", "the task-1234567890123456 is done", "risk-averse"]
 )

@@ -6,11 +6,12 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 import pytest
-from django.db import OperationalError, connection, connections, transaction
+from django.db import DataError, OperationalError, connection, connections, transaction
 from pytest_django import DjangoDbBlocker
 
 from files_app.models import Organization
@@ -164,3 +165,21 @@ def test_a_pool_tries_to_connect_as_long_as_there_is_no_server(django_db_blocker
         finally:
             wrapper.close_pool()
             listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_times_are_those_that_the_server_tells(on_postgresql: None) -> None:
+    texts = ["2026-11-26 14:20:20.123456+00", "2026-11-26 14:20:20.1+02", "0001-01-01 00:00:00+00"]
+    expected = [datetime.fromisoformat(text) for text in texts]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::timestamptz, %s::timestamptz, %s::timestamptz, NULL::timestamptz", texts)
+        *found, nothing = cursor.fetchone()
+    assert found == expected
+    assert {time.tzinfo for time in found} == {UTC}
+    assert nothing is None
+
+
+def test_a_time_that_python_does_not_have_is_no_time(on_postgresql: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 'infinity'::timestamptz")
+        with pytest.raises(DataError):
+            cursor.fetchone()

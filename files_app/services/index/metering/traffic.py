@@ -53,7 +53,12 @@ class Amounts(NamedTuple):
 
     def plus(self, more: Amounts) -> Amounts:
         """Return the sum."""
-        return Amounts(*map(sum, zip(self, more, strict=True)))
+        return Amounts(
+            self.requests + more.requests,
+            self.files + more.files,
+            self.bytes_in + more.bytes_in,
+            self.bytes_out + more.bytes_out,
+        )
 
 
 def count_request(use: Use) -> None:

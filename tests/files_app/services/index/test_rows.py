@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from files_app.models import CopyState, File, FileCopy, FileState
+from files_app.models import File, FileCopy, FileState
 from files_app.services.index.rows import Lookup
 from files_app.services.reading import lookup
 from tests.files_app.cast import Tenant
@@ -41,12 +41,15 @@ def test_a_copy_has_them_too(acme: Tenant) -> None:
 
 def test_nothing_is_found_under_other_values(acme: Tenant) -> None:
     file = stored(acme)
-    assert lookup._BY["file_id"](acme.organization.pk + 1, FileState.AVAILABLE.value, file.file_id) == []
-    assert lookup._COPY(file.pk, CopyState.DELETED.value) == []
+    by_id = lookup._by("file_id", FileState.AVAILABLE)
+    assert by_id(acme.organization.pk, file.file_id) == [file]
+    assert by_id(acme.organization.pk + 1, file.file_id) == []
+    assert lookup._by("file_id", FileState.LOST)(acme.organization.pk, file.file_id) == []
+    assert lookup._HELD_COPY(file.pk + 1) == []
 
 
 @pytest.mark.django_db
 def test_parameters_in_another_order_are_noticed() -> None:
-    swapped = Lookup(File, lambda: File.objects.filter(state="STATE", organization=7), ["STATE", 7])
+    swapped = Lookup(File, lambda: File.objects.filter(purpose="PURPOSE", organization=7), ["PURPOSE", 7])
     with pytest.raises(AssertionError, match="another order"):
-        swapped(7, "STATE")
+        swapped(7, "PURPOSE")

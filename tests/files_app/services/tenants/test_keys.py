@@ -116,6 +116,7 @@ def test_a_known_key_costs_no_query(
     verify_key(plain)
     with django_assert_num_queries(0):
         verify_key(plain)
+    assert plain not in repr(vars(keys._cache)), "no key is kept as it was shown"
 
 
 def test_peppers_rotate(organization: Organization, settings: Settings) -> None:
