@@ -177,12 +177,14 @@ class _WatchfulConnection(GuardedConnection):
 
         The caller joins each to its frame, which copies it. TLS does not send from several buffers.
         """
+        sock = self.sock
+        if not _is_plain(sock):
+            yield from chunks
+            return
         for chunk in chunks:
-            if not _is_plain(self.sock):
-                yield chunk
-            elif chunk:  # an empty one would end the body
-                self._refuse_early_answer()
-                _send_all(self.sock, b"%x\r\n" % len(chunk), chunk, b"\r\n")
+            if chunk:  # an empty one would end the body
+                self._refuse_early_answer(sock)
+                _send_all(sock, b"%x\r\n" % len(chunk), chunk, b"\r\n")
 
     def send(self, data: Any) -> None:
         """Send, unless the provider has answered already: then stop, so that the answer is read.
@@ -190,11 +192,12 @@ class _WatchfulConnection(GuardedConnection):
         On TLS a readable socket may hold session tickets instead of an answer, so there only a closed
         connection is noticed.
         """
-        self._refuse_early_answer()
+        if _is_plain(self.sock):
+            self._refuse_early_answer(self.sock)
         super().send(data)
 
-    def _refuse_early_answer(self) -> None:
-        if _is_plain(self.sock) and _is_readable(self.sock):
+    def _refuse_early_answer(self, sock: socket.socket) -> None:
+        if _is_readable(sock):
             self._cut = True
             raise BrokenPipeError("the provider answered before the request was sent")
 
