@@ -10,8 +10,8 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
@@ -146,6 +146,8 @@ class WaryBody(Protocol):
         """Prepare for being sent. False asks for a new connection."""
         ...
 
+    def __iter__(self) -> Iterator[bytes]: ...
+
 
 class _WatchfulConnection(GuardedConnection):
     _cut = False
@@ -161,11 +163,28 @@ class _WatchfulConnection(GuardedConnection):
         Behind a proxy it has to take the one that there is.
         """
         is_used = self.sock is not None and self._served > 0
-        if isinstance(body, WaryBody) and not body.begin(is_used=is_used) and self.proxy is None:
-            self.close()
-            body.begin(is_used=False)
+        if isinstance(body, WaryBody):
+            if not body.begin(is_used=is_used) and self.proxy is None:
+                self.close()
+                body.begin(is_used=False)
+            if kwargs.get("chunked"):
+                body = self._without_sent(body)
         super().request(method, url, body, *args, **kwargs)
         self._served += 1
+
+    def _without_sent(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Send chunks in their frames, and yield those that the caller has to send.
+
+        The caller joins each to its frame, which copies it. TLS does not send from several buffers.
+        """
+        sock = self.sock
+        if not _is_plain(sock):
+            yield from chunks
+            return
+        for chunk in chunks:
+            if chunk:  # an empty one would end the body
+                self._refuse_early_answer(sock)
+                _send_all(sock, b"%x\r\n" % len(chunk), chunk, b"\r\n")
 
     def send(self, data: Any) -> None:
         """Send, unless the provider has answered already: then stop, so that the answer is read.
@@ -173,15 +192,32 @@ class _WatchfulConnection(GuardedConnection):
         On TLS a readable socket may hold session tickets instead of an answer, so there only a closed
         connection is noticed.
         """
-        if self.sock is not None and not isinstance(self.sock, ssl.SSLSocket) and _is_readable(self.sock):
+        if _is_plain(self.sock):
+            self._refuse_early_answer(self.sock)
+        super().send(data)
+
+    def _refuse_early_answer(self, sock: socket.socket) -> None:
+        if _is_readable(sock):
             self._cut = True
             raise BrokenPipeError("the provider answered before the request was sent")
-        super().send(data)
 
     @property
     def is_connected(self) -> bool:
         """False after an early answer: the request was cut, so the connection cannot serve another."""
         return not self._cut and super().is_connected
+
+
+def _is_plain(sock: object) -> TypeGuard[socket.socket]:
+    return isinstance(sock, socket.socket) and not isinstance(sock, ssl.SSLSocket)
+
+
+def _send_all(sock: socket.socket, *buffers: bytes) -> None:
+    """Send buffers as if they were one."""
+    sent = sock.sendmsg(buffers)
+    for buffer in buffers:
+        if sent < len(buffer):
+            sock.sendall(memoryview(buffer)[sent:])
+        sent = max(0, sent - len(buffer))
 
 
 def _watched(sock: socket.socket) -> socket.socket:

@@ -349,6 +349,15 @@ def test_a_form_inside_of_the_file_is_only_bytes() -> None:
     ]
 
 
+def test_the_beginning_of_a_file_waits_for_no_whole_chunk() -> None:
+    form, feed = reader(encode([purpose_part(), file_part(bytes(MiB))]))
+    for part in form:
+        if isinstance(part, FilePart):
+            first = next(part.chunks)
+            assert 0 < len(first) < feed.taken <= 16_384
+            assert len(next(part.chunks)) >= 262_144
+
+
 def test_an_unread_file_does_not_shift_what_follows() -> None:
     form, _ = reader(encode([file_part(b"x" * 500_000), purpose_part()]), chunks=(1000,))
     assert [type(part) for part in form] == [FilePart, PurposePart]

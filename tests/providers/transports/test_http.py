@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -16,6 +18,7 @@ from providers.exceptions import (
     ProviderTimeoutError,
     ProviderUnavailableError,
 )
+from providers.objects import MiB
 from providers.transports.http import HTTPTransport, Request, StreamBody, TransportLimits
 from tests.fake_provider import VALID_KEY, FakeProvider, behaviours
 from tests.providers.transport import LOOPBACK, PatientTransport
@@ -179,6 +182,30 @@ class TestBodies:
         assert answer.status == 413
         answer.close()
         assert status_of(transport, listing(fake)) == 200
+
+    def test_a_chunk_goes_out_in_its_frame_without_being_copied(self, transport: HTTPTransport) -> None:
+        """It is larger than what sockets hold, so that it goes out in pieces."""
+        chunk = random.Random(1).randbytes(16 * MiB)
+        sent = b"%x\r\n" % len(chunk) + chunk + b"\r\n2\r\nab\r\n0\r\n\r\n"
+        received = bytearray(len(sent))
+
+        def answer(connection: socket.socket) -> None:
+            with connection.makefile("rb") as lines:
+                while lines.readline() != b"\r\n":
+                    pass
+                lines.readinto(received)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        body = StreamBody(iter([chunk, b"", b"ab"]))
+        tracemalloc.start()
+        try:
+            with server(answer) as url:
+                assert status_of(transport, Request("POST", url, body=body)) == 200
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert received == sent
+        assert peak < len(chunk) // 2
 
     def test_a_length_is_sent_instead_of_chunks(self, fake: FakeProvider, transport: HTTPTransport) -> None:
         body = StreamBody(iter([b"ab", b"", b"c"]), length=3)
