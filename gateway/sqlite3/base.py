@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from django.db import OperationalError
@@ -28,6 +29,10 @@ class Cursor(base.SQLiteCursorWrapper):
 
     database: "DatabaseWrapper"
 
+    def convert_query(self, query: str, *, param_names: list[str] | None = None) -> str:
+        """Return the statement with SQLite's own placeholders; most are asked for again and again."""
+        return super().convert_query(query, param_names=param_names) if param_names else _converted(query)
+
     def execute(self, query: str, params: Any = None) -> Any:
         if self.connection.in_transaction or not _WRITES.match(query):
             return super().execute(query, params)
@@ -40,6 +45,11 @@ class Cursor(base.SQLiteCursorWrapper):
         rows = list(param_list)  # which may be read once only
         with self.database.turn():
             return self.database.as_soon_as_free(lambda: super(Cursor, self).executemany(query, rows))
+
+
+@lru_cache(maxsize=1024)
+def _converted(query: str) -> str:
+    return str(base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%"))
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
