@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -32,6 +33,11 @@ def provider_type(content_type: str, filename: str) -> str | None:
     given = content_type.partition(";")[0].strip().lower()
     if given not in _UNSPECIFIC:
         return given
+    return _type_of(PurePosixPath(filename).suffix)
+
+
+@lru_cache(maxsize=256)
+def _type_of(suffix: str) -> str | None:
     # The extension alone: `guess_type` takes names for URLs, and reads a type out of `data:text/html,a.pdf`.
-    guessed, encoding = _TABLE.guess_type(f"file{PurePosixPath(filename).suffix}")
+    guessed, encoding = _TABLE.guess_type(f"file{suffix}")
     return guessed if encoding is None else None

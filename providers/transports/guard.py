@@ -10,8 +10,9 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol, TypeGuard, runtime_checkable
+from typing import Any, TypeGuard
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
@@ -138,15 +139,18 @@ class GuardedConnection(HTTPConnection):
             _watched(self.sock)
 
 
-@runtime_checkable
-class WaryBody(Protocol):
+class WaryBody(ABC):
     """A body that is told whether its connection served before: the other side may be just closing it."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def begin(self, *, is_used: bool) -> bool:
         """Prepare for being sent. False asks for a new connection."""
-        ...
 
-    def __iter__(self) -> Iterator[bytes]: ...
+    @abstractmethod
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield what is to be sent."""
 
 
 class _WatchfulConnection(GuardedConnection):

@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import chain
 from typing import Final
 
@@ -20,7 +21,7 @@ from providers.exceptions import InvalidResponseError, ProviderTimeoutError, Pro
 from providers.objects import JSONValue
 from providers.parsing import retry_after_seconds, split_url
 from providers.transports.addresses import PrivateNetworks
-from providers.transports.guard import GuardedAdapter
+from providers.transports.guard import GuardedAdapter, WaryBody
 from providers.transports.http_errors import FOREIGN, error_of_reading, error_of_sending, is_hang_up
 from providers.transports.proxies import Proxies
 
@@ -51,7 +52,7 @@ class TransportLimits:
 
 
 @dataclass(slots=True)
-class StreamBody:
+class StreamBody(WaryBody):
     """A request body that is pulled as it is sent. `length` None sends it chunked.
 
     `started` and `exhausted` tell a caller whether bytes can have reached the provider, and whether all did.
@@ -288,10 +289,12 @@ class HTTPTransport:
 
 
 def _prepare(request: Request) -> requests.PreparedRequest:
-    headers = {"Accept-Encoding": "identity", "User-Agent": "files-gateway/1", **request.headers}
-    prepared = requests.Request(
-        request.method, request.url, headers=headers, params=dict(request.query)
-    ).prepare()
+    prepared = requests.PreparedRequest()
+    prepared.method = request.method
+    prepared.url = _prepared_url(request.url, tuple(request.query.items()))
+    prepared.prepare_headers(
+        {"Accept-Encoding": "identity", "User-Agent": "files-gateway/1", **request.headers}
+    )
     body = request.body
     if isinstance(body, StreamBody):
         # Set by hand: requests would look for a length by seeking in the stream.
@@ -304,7 +307,15 @@ def _prepare(request: Request) -> requests.PreparedRequest:
     elif body is not None:
         prepared.body = body
         prepared.headers["Content-Length"] = str(len(body))
+    else:
+        prepared.prepare_content_length(None)
     return prepared
+
+
+@lru_cache(maxsize=64)
+def _prepared_url(url: str, query: tuple[tuple[str, str], ...]) -> str:
+    """Return the URL as requests writes it. Uploads and lists of an account go to one, again and again."""
+    return requests.Request("GET", url, params=dict(query)).prepare().url or ""
 
 
 def _iterate(answer: requests.Response, size: int) -> Iterator[bytes]:

@@ -34,6 +34,8 @@ class Proxies:
 
     def proxy_for(self, url: str) -> str:
         """Return the proxy that connects to the host of `url`, empty where we do so ourselves."""
+        if not self.https and not self.http:
+            return ""
         parts = split_url(url)
         proxy = self.https if parts.scheme == "https" else self.http
         return "" if not proxy or self._is_direct(parts.hostname or "", parts.port) else proxy

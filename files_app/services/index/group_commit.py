@@ -21,7 +21,8 @@ def commit_in_group(work: Callable[[], T]) -> T:
     """Return what `work` returns once that is committed; what it raises undoes it alone.
 
     work: uses nothing but the database connection of the thread that runs it, which may be another, and
-    registers nothing to be done after the commit. In a transaction of the caller's it is a part of that.
+    registers nothing to be done after the commit. It is undone and done again where that of another failed
+    beside it. In a transaction of the caller's it is a part of that.
     """
     if connection.in_atomic_block:
         with transaction.atomic():
@@ -104,6 +105,16 @@ class _Group:
         if len(works) == 1:
             works[0].do()
             return
+        try:
+            with transaction.atomic():
+                for work in works:
+                    work.do()
+        except Exception as error:  # of one of them: which, shows where each can be undone alone
+            if transaction.get_rollback():
+                raise OperationalError("the transaction was ended by the database") from error
+            self._do_each_alone(works)
+
+    def _do_each_alone(self, works: list[_Work[Any]]) -> None:
         for work in works:
             work.do_beside_others()
             if transaction.get_rollback():  # it could not be undone alone: SQLite has ended the transaction

@@ -18,7 +18,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models.expressions import Expression
 
 #: Fields whose values are not what the database takes.
-_PREPARED = (models.DateTimeField, models.DurationField, models.JSONField, models.GenericIPAddressField)
+_PREPARED = (models.DurationField, models.JSONField, models.GenericIPAddressField)
 
 
 class Parameter(Expression):
@@ -27,11 +27,22 @@ class Parameter(Expression):
     def __init__(self, name: str, field: models.Field[Any, Any]) -> None:
         super().__init__(output_field=field)
         self.name = name
-        self.is_prepared = isinstance(field, _PREPARED)
-        self.kind = field
+        self.prepare = _preparation(field)
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         return "%s", [self]
+
+
+def _preparation(field: models.Field[Any, Any]) -> Callable[[Any, BaseDatabaseWrapper], Any] | None:
+    """Return what makes of a value what the database takes; None where it takes it as it is."""
+    if isinstance(field, models.DateTimeField):
+        return _prepared_time
+    return field.get_db_prep_save if isinstance(field, _PREPARED) else None
+
+
+def _prepared_time(value: Any, database: BaseDatabaseWrapper) -> Any:
+    """Do what the field does, but for taking naive times and texts as well."""
+    return database.ops.adapt_datetimefield_value(value)
 
 
 class LastInserted(Expression):
@@ -75,7 +86,7 @@ class Statement:
 
     def __init__(self, ask: Callable[[], object]) -> None:
         self._ask = ask
-        self._written: dict[str, tuple[str, tuple[Any, ...]]] = {}
+        self._written: dict[str, _Written] = {}
 
     def with_values(self, **values: Any) -> Run:
         """Return the statement with what one run of it says."""
@@ -93,12 +104,28 @@ class Statement:
         """Run a query for one row and return it as the database gives it."""
         return together(self.with_values(**values))[0].row
 
-    def written(self, database: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
-        """Return SQL and parameters, of which some are a Parameter."""
+    def written(self, database: BaseDatabaseWrapper) -> _Written:
+        """Return SQL, and what goes into its places."""
         found = self._written.get(database.vendor)
         if found is None:
             found = self._written[database.vendor] = _with_constants(*_written(self._ask, database), database)
         return found
+
+
+class _Place(NamedTuple):
+    """What goes to the database in the place of a parameter: the value `name` of a run, or a constant.
+
+    prepare: what makes of a value what the database takes; None where it takes it as it is.
+    """
+
+    name: str | None
+    prepare: Callable[[Any, BaseDatabaseWrapper], Any] | None = None
+    constant: Any = None
+
+
+class _Written(NamedTuple):
+    sql: str
+    places: tuple[_Place, ...]
 
 
 class Run(NamedTuple):
@@ -109,8 +136,12 @@ class Run(NamedTuple):
 
     def bound(self, database: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
         """Return the SQL and what goes to the database in the places of its parameters."""
-        sql, parameters = self.statement.written(database)
-        return sql, [_bound(each, self.values, database) for each in parameters]
+        sql, places = self.statement.written(database)
+        values = self.values
+        return sql, [
+            constant if name is None else prepare(values[name], database) if prepare else values[name]
+            for name, prepare, constant in places
+        ]
 
 
 class Outcome(NamedTuple):
@@ -145,30 +176,46 @@ def _executed(cursor: CursorWrapper, sql: str, values: list[Any]) -> Outcome:
 
 
 def _outcome(cursor: CursorWrapper) -> Outcome:
-    return Outcome(int(cursor.rowcount), (cursor.fetchone() or ()) if cursor.description else ())
+    raw = cursor.cursor  # to ask Django's costs several times as much
+    return Outcome(int(raw.rowcount), (cursor.fetchone() or ()) if raw.description else ())
 
 
-def _bound(parameter: Any, values: Mapping[str, Any], database: BaseDatabaseWrapper) -> Any:
-    """Return what goes to the database in the place of a parameter."""
-    if type(parameter) is not Parameter:
-        return parameter  # what each run says alike
-    value = values[parameter.name]
-    return parameter.kind.get_db_prep_save(value, database) if parameter.is_prepared else value
-
-
-def _with_constants(
-    sql: str, parameters: tuple[Any, ...], database: BaseDatabaseWrapper
-) -> tuple[str, tuple[Any, ...]]:
+def _with_constants(sql: str, parameters: tuple[Any, ...], database: BaseDatabaseWrapper) -> _Written:
     """Write what each run says alike into the statement, where each parameter costs a run its time."""
     pieces = sql.split("%s")
-    if database.vendor != "postgresql" or len(pieces) != len(parameters) + 1:
-        return sql, parameters
-    compose = database.ops.compose_sql  # type: ignore[attr-defined]  # PostgreSQL's
-    literals = [
-        "%s" if type(each) is Parameter else compose("%s", [each]).replace("%", "%%") for each in parameters
-    ]
-    written = "".join(piece + literal for piece, literal in zip(pieces, [*literals, ""], strict=True))
-    return written, tuple(each for each in parameters if type(each) is Parameter)
+    if len(pieces) != len(parameters) + 1:
+        return _Written(sql, tuple(map(_place, parameters)))
+    literal = _LITERALS[database.vendor]
+    written, places = pieces[0], []
+    for parameter, piece in zip(parameters, pieces[1:], strict=True):
+        said = None if type(parameter) is Parameter else literal(parameter, database)
+        if said is None:
+            places.append(_place(parameter))
+        written += ("%s" if said is None else said.replace("%", "%%")) + piece
+    return _Written(written, tuple(places))
+
+
+def _place(parameter: Any) -> _Place:
+    if type(parameter) is Parameter:
+        return _Place(parameter.name, parameter.prepare)
+    return _Place(None, constant=parameter)
+
+
+def _postgresql_literal(value: Any, database: BaseDatabaseWrapper) -> str:
+    return str(database.ops.compose_sql("%s", [value]))  # type: ignore[attr-defined]  # PostgreSQL's
+
+
+def _sqlite_literal(value: Any, database: BaseDatabaseWrapper) -> str | None:
+    """Return what is the same in SQLite's words; None where that is not certain."""
+    if value is None:
+        return "NULL"
+    if type(value) in {bool, int}:
+        return str(int(value))
+    is_plain = isinstance(value, str) and value.isascii() and value.isprintable()
+    return "'" + value.replace("'", "''") + "'" if is_plain else None
+
+
+_LITERALS = {"postgresql": _postgresql_literal, "sqlite": _sqlite_literal}
 
 
 class _WrittenError(Exception):

@@ -105,6 +105,21 @@ def test_those_who_wait_commit_once(path: Path, commits: list[str]) -> None:
     assert all(writer.result in writer.seen for writer in writers)
 
 
+def test_what_is_to_be_undone_alone_is_known_only_where_something_fails(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A savepoint for each costs as much as what it does."""
+    savepoints: list[str] = []
+    original = DatabaseWrapper._savepoint
+    monkeypatch.setattr(
+        DatabaseWrapper, "_savepoint", lambda self, sid: (savepoints.append(sid), original(self, sid))
+    )
+    with transaction.atomic():
+        writers = gathered(path, *(lambda number=number: insert(number) for number in range(5)))
+    assert [writer.result for writer in ended(writers)] == [0, 1, 2, 3, 4]
+    assert len(savepoints) == 1
+
+
 def test_what_fails_fails_alone(path: Path, commits: list[str]) -> None:
     with transaction.atomic():
         insert(2)

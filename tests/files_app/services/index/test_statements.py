@@ -47,6 +47,15 @@ def test_an_insert_writes_what_the_model_would() -> None:
     }
 
 
+@pytest.mark.parametrize("said", ['it\'s 100 %s "me"; --', "ü\n", r"a\\b", ""])
+def test_what_each_run_says_alike_stands_in_the_statement(said: str) -> None:
+    event = {"actor": said, "actor_type": AuditEvent.Actor.SYSTEM, "details": {"share": 0.5}, "ip": None}
+    insert = Statement(lambda: AuditEvent(**event, action=of(AuditEvent, "action")).save(force_insert=True))
+    written = AuditEvent.objects.get(pk=insert.insert(action="one"))
+    assert {name: getattr(written, name) for name in event} == event
+    assert written.action == "one"
+
+
 def test_the_first_use_may_be_in_a_transaction(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     name = Statement(lambda: Organization.objects.filter(pk=1).update(name=of(Organization, "name")))
     Organization.objects.create(pk=1, name="acme")
