@@ -169,7 +169,7 @@ def _place_of(selection: FileSelection, after: str) -> tuple[datetime, int]:
 def listed(row: tuple[Any, ...], account: ProviderAccount) -> ListedFile:
     """Return a file from its COLUMNS as the database gives them. account: the one of the last column."""
     *texts, metadata, batch, created_at, expires_at, _ = row
-    return ListedFile(
+    values = (
         *texts,
         _NO_METADATA if metadata == "{}" else _decode(metadata),
         _decode(batch) if batch else None,
@@ -178,6 +178,7 @@ def listed(row: tuple[Any, ...], account: ProviderAccount) -> ListedFile:
         expires_at.replace(tzinfo=expires_at.tzinfo or UTC) if expires_at else None,
         account,
     )
+    return ListedFile(*values)
 
 
 _NO_METADATA: Final[dict[str, str]] = {}
