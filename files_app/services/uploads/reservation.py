@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
+from datetime import timedelta
+from typing import Any, Final, Self
 
 from django.conf import settings
 from django.db import models, transaction
 
 from files_app.exceptions import QuotaExceededError, TemporaryError
 from files_app.models import File, FileState, Organization
+from files_app.services.index.all_or_nothing import NotAsExpectedError, all_or_nothing
 from files_app.services.index.leases import UPLOAD, Lease, keeper, lease_end
-from files_app.services.index.statements import Outcome, Run, Statement, of, parameter, together
+from files_app.services.index.statements import Outcome, Run, Statement, all_of, of, parameter, together
 from files_app.services.index.transactions import persistently, release_connection
 from files_app.words import readable_bytes
 from providers.objects import MiB
 
 #: How much an upload of unknown length reserves at a time.
 STEP_BYTES = 64 * MiB
+_BYTES: Final = models.BigIntegerField()
 
 
 class UploadLeaseLostError(TemporaryError):
@@ -55,9 +58,7 @@ def require_room(organization: Organization, amount: int) -> None:
 
 
 _RESERVE = Statement(
-    lambda: Organization.objects.reserve(
-        of(Organization, "id"), parameter("amount", models.BigIntegerField())
-    )
+    lambda: Organization.objects.reserve(of(Organization, "id"), parameter("amount", _BYTES))
 )
 
 
@@ -136,21 +137,58 @@ class Reservation:
         persistently(lambda: self._change(amount, facts))
         self.bytes = amount
 
-    @transaction.atomic
     def _change(self, amount: int, facts: Mapping[str, str | int]) -> None:
-        """Write what is held, once, also when an earlier try was committed without our hearing of it.
+        """Write what is held, once, also when an earlier try was committed without our hearing of it."""
+        try:
+            all_or_nothing(*self._steps(amount, facts))
+        except NotAsExpectedError:
+            self._change_with_care(amount, facts)
 
-        Takes the rows in the order in which the sweeper does: the file's, then the organization's.
-        """
-        mine = File.objects.filter(pk=self._file_pk, state=FileState.UPLOADING, lease_token=self._token)
-        unchanged = mine.filter(reserved_bytes=self.bytes)
-        if unchanged.update(reserved_bytes=amount, lease_expires_at=lease_end(), **facts):
-            self._reserve(amount - self.bytes, amount)
-        elif not mine.filter(reserved_bytes=amount).exists():
-            raise UploadLeaseLostError
+    @transaction.atomic
+    def _change_with_care(self, amount: int, facts: Mapping[str, str | int]) -> None:
+        hold, *rest = self._steps(amount, facts)
+        [held] = together(hold)
+        if not held.changed:
+            if not self._is_held(amount):
+                raise UploadLeaseLostError
+        elif amount > self.bytes:
+            require_reserved(self._organization_id, amount, *together(*rest))
+        elif rest:
+            together(*rest)
 
-    def _reserve(self, delta: int, amount: int) -> None:
-        if delta > 0 and not Organization.objects.reserve(self._organization_id, delta):
-            raise quota_exceeded(self._organization_id, amount)
-        if delta < 0:
-            Organization.objects.release(self._organization_id, -delta)
+    def _steps(self, amount: int, facts: Mapping[str, str | int]) -> list[Run]:
+        """Take the rows in the order in which the sweeper does: the file's, then the organization's."""
+        hold = (_HOLD_EXACTLY if facts else _HOLD).with_values(
+            id=self._file_pk,
+            lease_token=self._token,
+            held=self.bytes,
+            amount=amount,
+            lease=timedelta(seconds=settings.LEASE_SECONDS),
+            **facts,
+        )
+        if amount > self.bytes:
+            return [hold, reserving(self._organization_id, amount - self.bytes)]
+        if amount < self.bytes:
+            return [hold, _RELEASE.with_values(id=self._organization_id, amount=self.bytes - amount)]
+        return [hold]
+
+    def _is_held(self, amount: int) -> bool:
+        return File.objects.filter(
+            pk=self._file_pk, state=FileState.UPLOADING, lease_token=self._token, reserved_bytes=amount
+        ).exists()
+
+
+def _hold(**facts: Any) -> object:
+    held = {"lease_token": of(File, "lease_token"), "reserved_bytes": parameter("held", _BYTES)}
+    return File.objects.filter(pk=of(File, "id"), state=FileState.UPLOADING, **held).update(
+        reserved_bytes=parameter("amount", _BYTES),
+        lease_expires_at=lease_end(parameter("lease", models.DurationField())),
+        **facts,
+    )
+
+
+_HOLD = Statement(_hold)
+_HOLD_EXACTLY = Statement(lambda: _hold(**all_of(File, "filename", "bytes")))
+_RELEASE = Statement(
+    lambda: Organization.objects.release(of(Organization, "id"), parameter("amount", _BYTES))
+)
