@@ -16,7 +16,7 @@ _PARSED_DEPTH: Final = 1_024
 #: What simdjson returns of arrays and objects, without building them.
 _UNBUILT: Final[dict[type, type]] = {dict: simdjson.Object, list: simdjson.Array}
 #: In a block of more lines, looking for each array and object costs more than parsing it once more.
-_FEW_LINES: Final = 32
+_FEW_LINES: Final = 16
 _FEW_VALUES: Final = 16
 _ENDS: Final = b"0"
 
@@ -42,7 +42,6 @@ class QuickLines:
         self._unused_depth = max(1, _PARSED_DEPTH - limits.max_depth)
         self._kinds = {name.encode(): _UNBUILT.get(kind, kind) for name, kind in expected.required.items()}
         self._unique = None if expected.unique is None else expected.unique.encode()
-        self._least_opened = 1 + sum(kind in _UNBUILT for kind in expected.required.values())
 
     def passed(self, chunk: bytes, start: int, end: int, *, most: int) -> int:
         """Return how many lines stand there, if all are good beyond doubt and their keys new; else 0.
@@ -59,17 +58,13 @@ class QuickLines:
         if lines > most or longer > size:
             return 0
         try:
-            if not self._is_shallow(chunk, start, end, lines):
+            is_shallow = lines <= _FEW_LINES and _are_few(chunk, b"{[", self._max_depth, start, end)
+            if not is_shallow:
                 self._parse(text)  # fails where a line uses more than the depth that is left
             values = list(self._parse(memoryview(text)[depth - 1 : len(text) - depth + 1]))
             return lines if self._are_good(values, lines) else 0
         except (ValueError, LookupError, TypeError, RuntimeError):
             return 0
-
-    def _is_shallow(self, chunk: bytes, start: int, end: int, lines: int) -> bool:
-        """Whether so few arrays and objects begin that no line can be nested too deep, if all are good."""
-        few = self._max_depth + self._least_opened * (lines - 1)
-        return lines <= _FEW_LINES and _are_few(chunk, b"{[", few, start, end)
 
     def _are_good(self, values: list[Any], lines: int) -> bool:
         records = values[:-1:2]
