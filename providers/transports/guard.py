@@ -144,6 +144,11 @@ class WaryBody(ABC):
 
     __slots__ = ()
 
+    @property
+    @abstractmethod
+    def is_at_hand(self) -> bool:
+        """Whether it is small and nobody has to be waited for: it goes out in one piece with its head."""
+
     @abstractmethod
     def begin(self, *, is_used: bool) -> bool:
         """Prepare for being sent. False asks for a new connection."""
@@ -152,6 +157,8 @@ class WaryBody(ABC):
 class _WatchfulConnection(GuardedConnection):
     _cut = False
     _served = 0
+    _keeps_head = False
+    _head = b""
 
     def connect(self) -> None:
         super().connect()
@@ -163,9 +170,11 @@ class _WatchfulConnection(GuardedConnection):
         Behind a proxy it has to take the one that there is.
         """
         is_used = self.sock is not None and self._served > 0
-        if isinstance(body, WaryBody) and not body.begin(is_used=is_used) and self.proxy is None:
+        is_wary = isinstance(body, WaryBody)
+        if is_wary and not body.begin(is_used=is_used) and self.proxy is None:
             self.close()
             body.begin(is_used=False)
+        self._keeps_head, self._head = is_wary and body.is_at_hand, b""
         super().request(method, url, body, *args, **kwargs)
         self._served += 1
 
@@ -178,7 +187,13 @@ class _WatchfulConnection(GuardedConnection):
         if self.sock is not None and not isinstance(self.sock, ssl.SSLSocket) and _is_readable(self.sock):
             self._cut = True
             raise BrokenPipeError("the provider answered before the request was sent")
-        super().send(data)
+        if self._keeps_head:
+            if self.sock is None:  # a body is touched only once there is a connection for it
+                self.connect()
+            self._keeps_head, self._head = False, data
+            return
+        head, self._head = self._head, b""
+        super().send(head + data if head else data)
 
     @property
     def is_connected(self) -> bool:
