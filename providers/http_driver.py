@@ -212,8 +212,9 @@ def with_form(
     form = MultipartForm(chain(fields, [file], behind))
     length = None if file.part.length is None else form.length(fields, file)
     headers = {**request.headers, "Content-Type": form.content_type}
-    chunks = iter(form) if length is None or length > _MOST_AT_ONCE else _joined(form)
-    return replace(request, headers=headers, body=StreamBody(chunks, length))
+    is_small = length is not None and length <= _MOST_AT_ONCE
+    body = StreamBody(_joined(form) if is_small else iter(form), length, is_at_hand=is_small)
+    return replace(request, headers=headers, body=body)
 
 
 def _joined(chunks: Iterable[bytes]) -> Iterator[bytes]:

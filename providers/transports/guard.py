@@ -144,6 +144,11 @@ class WaryBody(ABC):
 
     __slots__ = ()
 
+    @property
+    @abstractmethod
+    def is_at_hand(self) -> bool:
+        """Whether it is small and nobody has to be waited for: it goes out in one piece with its head."""
+
     @abstractmethod
     def begin(self, *, is_used: bool) -> bool:
         """Prepare for being sent. False asks for a new connection."""
@@ -156,6 +161,8 @@ class WaryBody(ABC):
 class _WatchfulConnection(GuardedConnection):
     _cut = False
     _served = 0
+    _keeps_head = False
+    _head = b""
 
     def connect(self) -> None:
         super().connect()
@@ -167,10 +174,12 @@ class _WatchfulConnection(GuardedConnection):
         Behind a proxy it has to take the one that there is.
         """
         is_used = self.sock is not None and self._served > 0
+        self._keeps_head, self._head = False, b""
         if isinstance(body, WaryBody):
             if not body.begin(is_used=is_used) and self.proxy is None:
                 self.close()
                 body.begin(is_used=False)
+            self._keeps_head = body.is_at_hand
             if kwargs.get("chunked"):
                 body = self._without_sent(body)
         super().request(method, url, body, *args, **kwargs)
@@ -188,7 +197,7 @@ class _WatchfulConnection(GuardedConnection):
         for chunk in chunks:
             if chunk:  # an empty one would end the body
                 self._refuse_early_answer(sock)
-                _send_all(sock, b"%x\r\n" % len(chunk), chunk, b"\r\n")
+                _send_all(sock, self._taken_head() + b"%x\r\n" % len(chunk), chunk, b"\r\n")
 
     def send(self, data: Any) -> None:
         """Send, unless the provider has answered already: then stop, so that the answer is read.
@@ -198,7 +207,18 @@ class _WatchfulConnection(GuardedConnection):
         """
         if _is_plain(self.sock):
             self._refuse_early_answer(self.sock)
-        super().send(data)
+        if self._keeps_head:
+            if self.sock is None:  # a body is touched only once there is a connection for it
+                self.connect()
+            self._keeps_head, self._head = False, data
+            return
+        head = self._taken_head()
+        super().send(head + data if head else data)
+
+    def _taken_head(self) -> bytes:
+        """Return the head that is kept, if any, for once."""
+        head, self._head = self._head, b""
+        return head
 
     def _refuse_early_answer(self, sock: socket.socket) -> None:
         if _is_readable(sock):

@@ -68,6 +68,7 @@ class StreamBody(WaryBody):
     reopen: Callable[[], Iterator[bytes]] | None = None
     started: bool = False
     exhausted: bool = False
+    is_at_hand: bool = False
     passed_bytes: int = field(default=0, init=False)
     #: None where nothing is kept, or more has passed than is.
     _kept: list[bytes] | None = field(default=None, init=False, repr=False)

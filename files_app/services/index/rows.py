@@ -15,6 +15,21 @@ from django.db.models import Model, QuerySet
 M = TypeVar("M", bound=Model)
 
 
+def maker(model: type[M]) -> Callable[..., M]:
+    """Return what makes an instance from the values of some columns as the model would, in half the time.
+
+    It has no row yet, and does not know that.
+    """
+    fields = [(field.attname, field.get_default) for field in model._meta.concrete_fields]
+    names = [name for name, _ in fields]
+
+    def make(**values: Any) -> M:
+        said = [values[name] if name in values else default() for name, default in fields]
+        return model.from_db(DEFAULT_DB_ALIAS, names, said)
+
+    return make
+
+
 class _Written(NamedTuple):
     """converters: what converts the value at a position, one after the other, and the column it is of."""
 

@@ -164,19 +164,18 @@ def together(*runs: Run) -> list[Outcome]:
 
 def outcomes_of(cursor: CursorWrapper) -> list[Outcome]:
     """Return what has come of each statement that PostgreSQL got in one message."""
-    outcomes = [_outcome(cursor)]
-    while cursor.nextset():
-        outcomes.append(_outcome(cursor))
-    return outcomes
+    raw = cursor.cursor  # to ask Django's costs several times as much
+    outcomes = []
+    while True:
+        has_rows = raw.rownumber is not None  # a description is put together when it is asked for
+        outcomes.append(Outcome(int(raw.rowcount), (cursor.fetchone() or ()) if has_rows else ()))
+        if not cursor.nextset():
+            return outcomes
 
 
 def _executed(cursor: CursorWrapper, sql: str, values: list[Any]) -> Outcome:
     cursor.execute(sql, values)
-    return _outcome(cursor)  # not what `execute` returns: its errors are not Django's
-
-
-def _outcome(cursor: CursorWrapper) -> Outcome:
-    raw = cursor.cursor  # to ask Django's costs several times as much
+    raw = cursor.cursor  # not what `execute` returns: its errors are not Django's
     return Outcome(int(raw.rowcount), (cursor.fetchone() or ()) if raw.description else ())
 
 

@@ -17,6 +17,7 @@ from files_app.services.index.callers import Caller
 from files_app.services.index.ids import new_file_id
 from files_app.services.index.leases import lease_end
 from files_app.services.index.recent import recent_organization
+from files_app.services.index.rows import maker
 from files_app.services.index.statements import (
     LastInserted,
     Outcome,
@@ -46,9 +47,9 @@ def open_upload(
     lost. Raises QuotaExceededError and NoPlaceError.
     """
     now = timezone.now()
-    file = File(
+    file = _new_file(
         organization_id=request.caller.organization_id,
-        account=account,
+        account_id=account.pk,
         api_key_id=request.caller.api_key_id,
         uploaded_by=request.caller.person[:150],
         file_id=new_file_id(),
@@ -61,7 +62,8 @@ def open_upload(
         reserved_bytes=reserved_bytes,
         lease_token=secrets.token_hex(16),
     )
-    copy = FileCopy(account=account, created_at=now, state_changed_at=now)
+    copy = _new_copy(account_id=account.pk, created_at=now, state_changed_at=now)
+    file.account = copy.account = account
     try:
         if observer is NOBODY:
             _write_at_once(file, copy, request.caller)
@@ -112,12 +114,12 @@ def _rows(file: File, copy: FileCopy) -> tuple[Run, Run]:
 
 
 def _note_keys(file: File, copy: FileCopy, file_row: Outcome, copy_row: Outcome) -> None:
-    """Let the instances know that they have rows, and which."""
+    """Let the instances know which rows they have."""
     file.pk = copy.file_id = file_row.row[0]
     copy.pk = copy_row.row[0]
-    file._state.adding = copy._state.adding = False
 
 
+_new_file, _new_copy = maker(File), maker(FileCopy)
 #: What differs between the rows of two uploads that begin; the others are the same in all.
 _FILE_COLUMNS = (
     *("organization_id", "account_id", "api_key_id", "uploaded_by", "file_id", "filename", "bytes"),

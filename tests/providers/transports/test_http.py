@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import random
 import socket
 import threading
@@ -330,3 +331,33 @@ class TestAnswers:
         with pytest.raises(ProviderUnavailableError, match=r"files\.example") as caught:
             transport.send(Request("POST", "http://files.example/"))
         assert caught.value.answered, "nothing can have been stored"
+
+
+class TestBodiesAtHand:
+    """A small form that nobody has to be waited for."""
+
+    def test_it_goes_out_in_one_piece_with_its_head(
+        self, fake: FakeProvider, transport: HTTPTransport, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sent: list[bytes] = []
+        send = http.client.HTTPConnection.send
+        monkeypatch.setattr(
+            http.client.HTTPConnection, "send", lambda self, data: (sent.append(data), send(self, data))
+        )
+        for is_at_hand, pieces in ((True, 1), (False, 2), (True, 1)):
+            sent.clear()
+            body = StreamBody(iter([b"--b--\r\n"]), 7, is_at_hand=is_at_hand)
+            headers = {**AUTH, "Content-Type": FORM}
+            request = Request("POST", f"{fake.url('openai')}/files", headers, body=body)
+            assert status_of(transport, request) == 400
+            assert len(sent) == pieces
+            assert b"".join(sent).endswith(b"\r\n\r\n--b--\r\n")
+
+    def test_it_is_not_touched_before_there_is_a_connection(self, transport: HTTPTransport) -> None:
+        body = StreamBody(iter([b"bytes"]), 5, is_at_hand=True)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        with pytest.raises(ProviderUnavailableError) as caught:
+            transport.send(Request("POST", f"http://127.0.0.1:{port}/", body=body))
+        assert caught.value.answered
+        assert not body.started

@@ -55,6 +55,8 @@ class Provider:
                 if is_first and self.closes_after(received):
                     break
                 if is_whole(received):
+                    self.posts.append(received)  # before the answer: a test then looks at once
+                    received = b""
                     connection.sendall(ANSWER)
                     break
         if received:
