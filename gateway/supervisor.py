@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
         pid: int
 
-        @property
-        def returncode(self) -> int | None: ...
         def poll(self) -> int | None: ...
         def wait(self, timeout: float | None = None) -> int: ...
         def send_signal(self, number: int, /) -> None: ...
@@ -245,7 +243,7 @@ class Supervisor:
         notice("part_runs", f"The {program.title} runs{again}.", level="info", fields={"part": program.name})
 
     def _ended(self, part: Part, process: Process) -> str:
-        code = process.returncode
+        code = process.wait()
         if not (part.came_up or self._is_ready):
             return f"the {part.program.title} ended with exit code {code}: its last lines say why"
         self._let_end(process.pid)
