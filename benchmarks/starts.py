@@ -76,10 +76,9 @@ class Gateway:
         """Return the proportional set size of each process in MB, by name."""
         found: dict[str, float] = {}
         for number, pid in enumerate(descendants(self._process.pid)):
-            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-            name = next((part for part in words if part.startswith("gateway.")), "other").removeprefix(
-                "gateway."
-            )
+            name = Path(f"/proc/{pid}/comm").read_text().strip()  # parts say who they are
+            if name.startswith("python"):
+                name = "supervisor"
             found[f"{name} {number}"] = _pss_mb(pid)
         return found
 

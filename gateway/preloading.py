@@ -1,4 +1,4 @@
-"""Loads the application before the web server forks: its workers share what none of them changes.
+"""Loads the application before processes are forked: they share what none of them changes.
 
 Nothing here may open a connection or start a thread: a fork would hand them on, half of a thread each.
 """
@@ -13,14 +13,25 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 
+#: What a web process imports before its first request.
+_FIRST_NEEDED = (
+    *("files_app.services.operations.health", "gateway.slow_clients.watchdog", "gateway.pulse"),
+    "multiprocessing.popen_fork",
+)
 
-def load() -> None:
-    """Import what requests need, where workers are forked; elsewhere each worker does it for itself."""
-    if multiprocessing.get_start_method() != "fork":
+
+def forks() -> bool:
+    """Whether Python starts processes by forking here; elsewhere each loads for itself."""
+    return multiprocessing.get_start_method() == "fork"
+
+
+def load(*parts: str) -> None:
+    """Import what requests need, and these modules, once, where processes are forked."""
+    if not forks() or gc.get_freeze_count():
         return
     gc.disable()  # what is imported stays: looking for garbage in it would only take time
     _set_up_django()
-    for name in ("files_app.services.operations.health", "gateway.slow_clients.watchdog"):
+    for name in (*_FIRST_NEEDED, *parts):
         import_module(name)
     gc.collect()
     _give_back()
@@ -33,12 +44,15 @@ def _set_up_django() -> None:
     import django
     from django.conf import settings
     from django.urls import get_resolver
+    from django.utils.module_loading import import_string
 
     if settings.DATABASES["default"]["ENGINE"] == "gateway.sqlite3":
         # Django's fields for PostgreSQL, which REST framework takes where they are, would bring it in: 6 MB.
         sys.modules.setdefault("psycopg", None)  # type: ignore[arg-type]  # import's way to say that it is absent
     django.setup()
     _ = get_resolver().url_patterns  # their views
+    for name in settings.MIDDLEWARE:
+        import_string(name)
 
 
 def _give_back() -> None:

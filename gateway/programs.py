@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from django.conf import settings
 
+from gateway import preloading
 from gateway.supervisor import STOP_SIGNALS, Plan, Program
 
 OPEN_FILES = 65_536
@@ -42,11 +43,7 @@ def worker() -> Program:
     return Program(
         "worker",
         "Celery worker",
-        [
-            # Celery warns root because of pickle, which CELERY_ACCEPT_CONTENT leaves out.
-            *(sys.executable, "-W", "ignore:You're running the worker with superuser privileges"),
-            *("-m", "gateway.celery_worker"),
-        ],
+        [sys.executable, "-m", "gateway.celery_worker"],
         "deletes, expiry, clean-up and syncs wait",
     )
 
@@ -74,7 +71,8 @@ def become_supervisor(banner: str) -> NoReturn:
     os.set_inheritable(reader, True)
     # Ctrl-C in the moment before it can handle one waits for it.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    _replace([sys.executable, "-S", "-E", "-m", "gateway.supervisor", str(reader)])
+    how = ["-m", "gateway.forking"] if preloading.forks() else ["-S", "-E", "-m", "gateway.supervisor"]
+    _replace([sys.executable, *how, str(reader)])
 
 
 def _replace(command: list[str]) -> NoReturn:

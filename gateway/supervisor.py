@@ -1,9 +1,11 @@
 """Keeps the parts of `manage.py run` running, in a process that has nothing else to do.
 
-    python -S -E -m gateway.supervisor FD      # the plan is read from the descriptor, once; see `Plan`
+    python -m gateway.forking FD               # parts are forked of it
+    python -S -E -m gateway.supervisor FD      # parts are programs of their own, where Python does not fork
 
-A part that ends, or that says nothing for 30 s, is started again after a pause; the others never notice. The
-standard library alone, and little of it: this process is to be small, and to start in no time.
+The plan is read from the descriptor, once; see `Plan`. A part that ends, or that says nothing for 30 s, is
+started again after a pause; the others never notice. The standard library alone, and little of it: where
+parts are programs of their own this process is to be small.
 """
 
 from __future__ import annotations
@@ -21,6 +23,22 @@ from collections.abc import Callable
 from gateway import beats
 from gateway.notices import notice, say
 
+TYPE_CHECKING = False  # typing itself would be a tenth of this process
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Process(Protocol):
+        """A `subprocess.Popen`, or what is forked."""
+
+        pid: int
+
+        def poll(self) -> int | None: ...
+        def wait(self, timeout: float | None = None) -> int: ...
+        def send_signal(self, number: int, /) -> None: ...
+
+    #: The arguments are the program, its environment, and the descriptor that it beats to.
+    Start = Callable[["Program", dict[str, str], int], Process]
+
 POLL_SECONDS = 0.2
 KILL_SECONDS = 5.0
 #: The first part comes up sooner when the others wait until it has, or so long at most.
@@ -35,7 +53,10 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Program:
-    """A part: its name in logs, its name in sentences, its command line, and what waits while it is down."""
+    """A part: its name in logs, its name in sentences, its command line, and what waits while it is down.
+
+    command: `[python, "-m", module, *arguments]`; the module has a `main()`, for where no command is run
+    """
 
     def __init__(self, name: str, title: str, command: list[str], meanwhile: str) -> None:
         self.name = name
@@ -78,33 +99,35 @@ class Plan:
         return cls(programs, address=(host, port), **given)
 
 
+def start_anew(program: Program, environment: dict[str, str], writer: int) -> subprocess.Popen[bytes]:
+    """Run its command, in a session of its own: Ctrl-C in the terminal reaches the supervisor alone."""
+    return subprocess.Popen(  # noqa: S603 - our own command lines
+        program.command, env=environment, pass_fds=[writer], start_new_session=True
+    )
+
+
 class Part:
     """A program, its process, and when it was last heard of; all times are those of the clock."""
 
-    def __init__(self, program: Program, clock: beats.Clock) -> None:
+    def __init__(self, program: Program, clock: beats.Clock, start: Start) -> None:
         self.program = program
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         self.start_at = 0.0
         self.starts = 0
         self.came_up = False  # once, ever
         self._clock = clock
+        self._start = start
         self.is_up = False  # this process
         self._listener: beats.Listener | None = None
         self._started_at = self._heard_at = 0.0
         self._pause_seconds = FIRST_PAUSE_SECONDS
 
     def start(self) -> None:
-        """Start it in a session of its own: Ctrl-C in the terminal reaches the supervisor alone."""
         self._listener = beats.Listener()
         environment = {**os.environ, beats.VARIABLE: str(self._listener.writer)}
         for name in beats.SYSTEMD_VARIABLES:
             environment.pop(name, None)
-        self.process = subprocess.Popen(  # noqa: S603 - our own command lines
-            self.program.command,
-            env=environment,
-            pass_fds=[self._listener.writer],
-            start_new_session=True,
-        )
+        self.process = self._start(self.program, environment, self._listener.writer)
         self._listener.close_writer()
         self.starts += 1
         self._started_at = self._heard_at = self._clock.now
@@ -141,11 +164,11 @@ class Part:
 class Supervisor:
     """Starts the programs of a plan and keeps them up; prints its banner when `/readyz` first answers 200."""
 
-    def __init__(self, plan: Plan, *, say: Callable[[str], object]) -> None:
+    def __init__(self, plan: Plan, *, say: Callable[[str], object], start: Start = start_anew) -> None:
         self._plan = plan
         self._say = say
         self._clock = beats.Clock()
-        self._parts = [Part(program, self._clock) for program in plan.programs]
+        self._parts = [Part(program, self._clock, start) for program in plan.programs]
         #: Groups whose first process is gone, and when what is left of them has to end.
         self._remains: dict[int, float] = {}
         self._stopping_since = 0.0
@@ -219,15 +242,15 @@ class Supervisor:
         program, again = part.program, " again" if part.starts > 1 else ""
         notice("part_runs", f"The {program.title} runs{again}.", level="info", fields={"part": program.name})
 
-    def _ended(self, part: Part, process: subprocess.Popen[bytes]) -> str:
-        code = process.returncode
+    def _ended(self, part: Part, process: Process) -> str:
+        code = process.wait()
         if not (part.came_up or self._is_ready):
             return f"the {part.program.title} ended with exit code {code}: its last lines say why"
         self._let_end(process.pid)
         self._again(part, "part_ended", f"ended with exit code {code}", exit_code=code)
         return ""
 
-    def _stands(self, part: Part, process: subprocess.Popen[bytes]) -> None:
+    def _stands(self, part: Part, process: Process) -> None:
         seconds = round(part.silent_seconds)
         _signal_group(process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):  # one that waits for a dead disk cannot even die
@@ -286,15 +309,15 @@ class Supervisor:
                 part.process.wait()
         self._say("Stopped.")
 
-    def _running(self) -> list[subprocess.Popen[bytes]]:
+    def _running(self) -> list[Process]:
         processes = [part.process for part in self._parts if part.process]
         return [process for process in processes if process.poll() is None]
 
     def _kill(self) -> None:
         """Kill what is left of each part's group: a killed server does not take its workers with it."""
         for part in self._parts:
-            if part.process:
-                _signal_group(part.process.pid, signal.SIGKILL)
+            if part.process and not _signal_group(part.process.pid, signal.SIGKILL):
+                part.process.send_signal(signal.SIGKILL)  # forked just now, and not yet in a group of its own
         for group in self._remains:
             _signal_group(group, signal.SIGKILL)
 
@@ -319,10 +342,10 @@ def is_ready(address: tuple[str, int]) -> bool:
         return False
 
 
-def main() -> None:
+def main(start: Start = start_anew) -> None:
     with os.fdopen(int(sys.argv[1])) as given:
         plan = Plan.from_json(given.read())
-    if failure := Supervisor(plan, say=say).run():
+    if failure := Supervisor(plan, say=say, start=start).run():
         sys.exit(f"CommandError: {failure}")
 
 

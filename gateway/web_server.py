@@ -26,7 +26,11 @@ class Server(DrainingServer):
         super().serve(*args, **kwargs)
 
 
-if __name__ == "__main__":
+def main() -> None:
     Server.drain_seconds = float(sys.argv.pop(1))
     cli.Server = Server  # type: ignore[attr-defined]  # which its command line instantiates
     cli.entrypoint()  # type: ignore[no-untyped-call]  # granian's own
+
+
+if __name__ == "__main__":
+    main()

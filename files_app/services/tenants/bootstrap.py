@@ -30,10 +30,15 @@ ADMIN_NAME = "admin"
 
 @dataclass(frozen=True)
 class FirstStart:
-    """The credentials of the first start in plaintext; empty once they have been changed or revoked."""
+    """The credentials of the first start in plaintext; empty once they have been changed or revoked.
+
+    admin_password_hash: what the database had for the password when it was last checked, for half a second;
+        while it has the same, the password is as good as it was
+    """
 
     api_key: str
     admin_password: str
+    admin_password_hash: str = ""
 
 
 def bootstrap() -> FirstStart:
@@ -49,9 +54,11 @@ def bootstrap() -> FirstStart:
     with transaction.atomic():
         api_key = _create_organization() or kept.api_key
         admin_password = _create_admin() or kept.admin_password
+    admin_hash = _checked(admin_password, kept.admin_password_hash)
     current = FirstStart(
         api_key=api_key if _is_good(api_key) else "",
-        admin_password=admin_password if _opens_admin(admin_password) else "",
+        admin_password=admin_password if admin_hash else "",
+        admin_password_hash=admin_hash,
     )
     if current != kept:
         _write(current)
@@ -104,9 +111,14 @@ def _is_good(api_key: str) -> bool:
     return True
 
 
-def _opens_admin(password: str) -> bool:
+def _checked(password: str, known_hash: str) -> str:
+    """Return the admin's hash when the password opens the admin, else nothing."""
     user = get_user_model()._default_manager.filter(username=ADMIN_NAME, is_active=True).first()
-    return user is not None and bool(password) and user.check_password(password)
+    if user is None or not password:
+        return ""
+    if user.password == known_hash or user.check_password(password):
+        return user.password
+    return ""
 
 
 def _path() -> Path:

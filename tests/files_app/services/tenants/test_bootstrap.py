@@ -39,6 +39,17 @@ def test_a_second_start_keeps_and_shows_everything() -> None:
     assert (Organization.objects.count(), ApiKey.objects.count()) == (1, 1)
 
 
+def test_a_password_that_nobody_has_changed_is_hashed_at_the_first_start_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = bootstrap()
+    user = get_user_model()
+    monkeypatch.setattr(user, "check_password", lambda *given: pytest.fail("hashed again"))
+    assert bootstrap().admin_password == first.admin_password != ""
+    user.objects.update(is_active=False)
+    assert bootstrap().admin_password == ""
+
+
 def test_supplied_credentials_are_used(settings: Settings) -> None:
     settings.BOOTSTRAP_API_KEY = "k" * 32
     settings.BOOTSTRAP_ADMIN_PASSWORD = "correct horse"
