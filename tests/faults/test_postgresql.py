@@ -184,7 +184,7 @@ def test_a_settle_waits_for_its_database(gateway: Gateway, database: MortalPostg
 def test_a_commit_whose_answer_is_lost_counts_once(
     gateway: Gateway, proxy: FaultProxy, request_: bytes, behind: bytes, is_stored: bool
 ) -> None:
-    """What begins an upload, takes it on and ends it is committed by the message that holds its statements."""
+    """What begins an upload, takes it on and ends it is committed by the message that holds it."""
     tenant = gateway.tenant()
     lost = proxy.lost
     proxy.lose_answer_to(request_, behind=behind)
