@@ -57,11 +57,10 @@ class Command(BaseCommand):
         self.run_all()
 
     def wait_as_beat(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, supervisor.STOP_SIGNALS)  # one that comes at once waits
         self.stdout.write("Beat is a thread of every worker now: nothing has to run here. Remove this part.")
         self.stdout.flush()
-        for number in supervisor.STOP_SIGNALS:
-            signal.signal(number, lambda number, frame: None)
-        signal.pause()
+        signal.sigwait(supervisor.STOP_SIGNALS)
 
     def run_all(self) -> None:
         lock_data_directory(settings.DATA_DIR)

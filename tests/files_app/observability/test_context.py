@@ -13,6 +13,8 @@ from files_app.observability import context
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
+    """Nothing that this test says is left behind, nor anything that another has said."""
+    structlog.contextvars.clear_contextvars()
     yield
     context.forget()
     structlog.contextvars.clear_contextvars()
