@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import structlog
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from files_app.models import File
 from files_app.models.files import FileQuerySet
@@ -51,7 +51,7 @@ def _is_ended(files: Sequence[File], end: Callable[[Sequence[File]], bool]) -> b
                 raise _NotEndedError
     except _NotEndedError:
         return False
-    except (DatabaseError, InterfaceError):
+    except (OperationalError, InterfaceError):
         if len(files) == 1:  # says nothing of the file: the next run goes on when the database is back
             raise
         return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -24,7 +23,6 @@ from files_app.models import (
     ProviderAccount,
 )
 from files_app.models.copies import GIVEN_UP
-from files_app.models.files import FileQuerySet
 from files_app.models.states import DELETABLE_STATES
 from files_app.services.accounts.drivers import driver_for
 from files_app.services.deletes import trash
@@ -72,7 +70,7 @@ def delete_files(files: Sequence[File], *, caller: Caller, reason: DeletedReason
     for organization, own in _by_organization(files).items():
         if trash.put(own, organization, reason=reason):
             _record_trashed(own, caller, reason)
-        elif trash.takes(organization, reason) or not _tombstone_available(own, reason):
+        elif trash.takes(organization, reason) or not _tombstone_all(own, reason, origin=FileState.AVAILABLE):
             return False
         else:
             audit.record_files(caller, AuditAction.FILE_DELETE, own, reason=reason.value)
@@ -100,7 +98,7 @@ def tombstone(file: File, *, reason: DeletedReason) -> bool:
 
     False where nothing was done: it was gone, got more time, or is on hold.
     """
-    return _tombstone_available([file], reason) or _tombstone_lost([file], reason)
+    return any(_tombstone_all([file], reason, origin=state) for state in DELETABLE_STATES)
 
 
 def tombstones(files: Sequence[File], *, reason: DeletedReason) -> bool:
@@ -112,51 +110,30 @@ def tombstones(files: Sequence[File], *, reason: DeletedReason) -> bool:
 
 
 def _tombstone_own(files: Sequence[File], reason: DeletedReason) -> bool:
-    available = [file for file in files if file.state == FileState.AVAILABLE]
-    lost = [file for file in files if file.state == FileState.LOST]
-    if len(available) + len(lost) != len(files):
+    by_state = {state: [file for file in files if file.state == state] for state in DELETABLE_STATES}
+    if sum(map(len, by_state.values())) != len(files):
         return False
-    return _tombstone_available(available, reason) and _tombstone_lost(lost, reason)
+    return all(_tombstone_all(own, reason, origin=state) for state, own in by_state.items() if own)
 
 
-def _tombstone_available(files: Sequence[File], reason: DeletedReason) -> bool:
-    """Mark available files; False where one was not. Of several some may be marked then."""
-    if not files:
-        return True
+def _tombstone_all(files: Sequence[File], reason: DeletedReason, *, origin: FileState) -> bool:
+    """Mark files of one state; False where one was not in it. Of several some may be marked then."""
     now = timezone.now()
-    rows = _deletable(files, reason, now)
-    if rows.to(FileState.DELETING, origin=FileState.AVAILABLE, **_gone(reason, now)) != len(files):
+    rows = File.objects.filter(pk__in=[file.pk for file in files], is_held=False)
+    if reason == DeletedReason.EXPIRED:
+        rows = rows.filter(expires_at__lte=now)  # somebody may have given one more time meanwhile
+    gone = {"deleted_reason": reason, "state_changed_at": now}
+    if rows.to(FileState.DELETING, origin=origin, **gone) != len(files):
         return False
-    _follow(files, now, counted=[file for file in files if file.is_counted])
+    # Lost ones count no more, and their organization has been told of them.
+    available = files if origin == FileState.AVAILABLE else []
+    _follow(files, now, counted=[file for file in available if file.is_counted])
     kind = EventKind.FILE_EXPIRED if reason == DeletedReason.EXPIRED else EventKind.FILE_DELETED
     for file in files:
         file.state, file.deleted_reason = FileState.DELETING, reason
+    for file in available:
         events.file_event(kind, file)
     return True
-
-
-def _tombstone_lost(files: Sequence[File], reason: DeletedReason) -> bool:
-    """Mark lost files, of which their organization has been told; False where one was not lost."""
-    if not files:
-        return True
-    now = timezone.now()
-    rows = _deletable(files, reason, now)
-    if rows.to(FileState.DELETING, origin=FileState.LOST, **_gone(reason, now)) != len(files):
-        return False
-    _follow(files, now, counted=[])
-    for file in files:
-        file.state, file.deleted_reason = FileState.DELETING, reason
-    return True
-
-
-def _deletable(files: Sequence[File], reason: DeletedReason, now: datetime) -> FileQuerySet:
-    rows = File.objects.filter(pk__in=[file.pk for file in files], is_held=False)
-    # Somebody may have given one more time meanwhile.
-    return rows.filter(expires_at__lte=now) if reason == DeletedReason.EXPIRED else rows
-
-
-def _gone(reason: DeletedReason, now: datetime) -> dict[str, Any]:
-    return {"deleted_reason": reason, "state_changed_at": now}
 
 
 def tombstones_trashed(files: Sequence[File], *, is_over: bool = False) -> bool:
@@ -168,7 +145,8 @@ def tombstones_trashed(files: Sequence[File], *, is_over: bool = False) -> bool:
 
 
 def _tombstone_own_trashed(files: Sequence[File], is_over: bool) -> bool:
-    gone, done = {"state_changed_at": timezone.now(), "trash_ends_at": None}, 0
+    now, done = timezone.now(), 0
+    gone = {"state_changed_at": now, "trash_ends_at": None}
     there = File.objects.trash_over() if is_over else File.objects.filter(is_held=False, is_withheld=False)
     # What one counts for may have changed since it was read, with a restore and another delete between.
     for is_counted in (True, False):
@@ -178,7 +156,7 @@ def _tombstone_own_trashed(files: Sequence[File], is_over: bool) -> bool:
     if done != len(files):
         return False
     counted = [file for file in files if file.is_counted and file.is_counted_in_trash]
-    _follow(files, timezone.now(), counted=counted)
+    _follow(files, now, counted=counted)
     for file in files:
         file.state = FileState.DELETING
     return True

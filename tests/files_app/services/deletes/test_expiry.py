@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -54,7 +54,7 @@ def test_all_that_is_over_goes_in_one_run_whatever_its_number(acme: Tenant) -> N
     assert AuditEvent.objects.filter(action="file.expire", organization=acme.organization).count() == 510
 
 
-@pytest.mark.parametrize("what", ["gets more time", "is held", "fails"])
+@pytest.mark.parametrize("what", ["gets more time", "is held", "fails", "is refused by the database"])
 def test_a_file_that_cannot_expire_keeps_no_other(
     acme: Tenant, other: Tenant, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -71,7 +71,7 @@ def test_a_file_that_cannot_expire_keeps_no_other(
         elif what == "is held":
             row.update(is_held=True)
         elif kept in [file.file_id for file in files]:
-            raise ValueError("an oddity")
+            raise ValueError("an oddity") if what == "fails" else IntegrityError("a constraint of one row")
         return original(files, reason=reason)
 
     monkeypatch.setattr(outbox, "tombstones", meanwhile)
