@@ -13,7 +13,7 @@ _encode = msgspec.json.Encoder().encode
 _ESCAPED = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
 
 
-def json_answer(shown: Mapping[str, Any]) -> HttpResponse:
+def json_answer(shown: Mapping[str, Any] | msgspec.Struct) -> HttpResponse:
     """Return a success whose body is there at once: nothing is rendered behind the view."""
     body = _encode(shown)
     if b"\xe2\x80" in body:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from django.http import HttpResponse
 from rest_framework.pagination import BasePagination
@@ -25,17 +24,17 @@ class FilePagination(BasePagination):
         queryset: a FileSelection.
         """
         self.page = page_of(queryset, parameters.page_query(request.query_params))
-        return list(self.page.files)
+        return self.page.files
 
     def get_paginated_response(self, data: Any) -> HttpResponse:  # type: ignore[override]  # made at once
         """Return the page in OpenAI's envelope."""
-        shown = cast(Sequence[dict[str, Any]], data)
+        files = self.page.files
         return json_answer(
             {
                 "object": "list",
-                "data": shown,
-                "first_id": shown[0]["id"] if shown else None,
-                "last_id": shown[-1]["id"] if shown else None,
+                "data": data,
+                "first_id": files[0].file_id if files else None,
+                "last_id": files[-1].file_id if files else None,
                 "has_more": self.page.has_more,
             }
         )

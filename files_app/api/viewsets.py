@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Any
 
+import msgspec
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.decorators import action
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.viewsets import GenericViewSet
 
@@ -23,7 +23,7 @@ from files_app.models import File, ProviderAccount
 from files_app.observability import context
 from files_app.services.accounts.selection import select_account
 from files_app.services.deletes import outbox
-from files_app.services.index.file_objects import ListedFile, file_object
+from files_app.services.index.file_objects import FileObject, ListedFile, file_object
 from files_app.services.reading import downloads, native
 from files_app.services.reading.listing import FileSelection
 from files_app.services.tenants import throttle
@@ -66,7 +66,7 @@ class FileViewSet(GenericViewSet[File]):
         return response
 
     @schema.create_file
-    def create(self, request: Request) -> Response:
+    def create(self, request: Request) -> HttpResponse:
         """Upload a file."""
         upload = UploadRequest(
             caller=caller_of(request),
@@ -82,10 +82,10 @@ class FileViewSet(GenericViewSet[File]):
         validate_only = parameters.validate_only(request.query_params)
         with throttle.upload_slot(upload.caller), counted_at_end(upload):
             if validate_only:
-                return Response(dry_run_object(dry_run.check_upload(upload)))
+                return json_answer(dry_run_object(dry_run.check_upload(upload)))
             if key is not None:
-                return Response(idempotency.upload_once(upload, key, self.represent_created))
-            return Response(self.represent_created(upload_file(upload)))
+                return json_answer(idempotency.upload_once(upload, key, self.represent_created))
+            return json_answer(self.represent_created(upload_file(upload)))
 
     @schema.retrieve_file
     def retrieve(self, request: Request, file_id: str) -> HttpResponse:
@@ -96,13 +96,13 @@ class FileViewSet(GenericViewSet[File]):
         return json_answer(self.represent(file))
 
     @schema.delete_file
-    def destroy(self, request: Request, file_id: str) -> Response:
+    def destroy(self, request: Request, file_id: str) -> HttpResponse:
         """Delete a file."""
         named = parameters.provider_name(request)
         file = get_deletable_file(caller_of(request), file_id, named)
         context.note_file(file.account_id, file.purpose)
         outbox.delete_file(file, caller=caller_of(request))
-        return Response(self.represent_deleted(file))
+        return json_answer(self.represent_deleted(file))
 
     @schema.download_file
     @action(detail=True)
@@ -136,15 +136,15 @@ class FileViewSet(GenericViewSet[File]):
         """Refuse a list's parameters that make no sense. Raises InvalidRequestError."""
         parameters.refuse_unknown(request.query_params)
 
-    def represent(self, file: File | ListedFile) -> Mapping[str, Any]:
+    def represent(self, file: File | ListedFile) -> FileObject | Mapping[str, Any]:
         """Return a file as clients see it."""
         return file_object(file)
 
-    def represent_created(self, file: File) -> Mapping[str, Any]:
+    def represent_created(self, file: File) -> dict[str, Any]:
         """Return the answer to an upload."""
         context.annotate(file_id=file.file_id)
         context.note_file(file.account_id, file.purpose)
-        return self.represent(file)
+        return msgspec.to_builtins(self.represent(file))  # type: ignore[no-any-return]
 
     def represent_deleted(self, file: File) -> Mapping[str, Any]:
         """Return the answer to a delete."""

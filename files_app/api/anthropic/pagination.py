@@ -33,7 +33,7 @@ class AnthropicPagination(BasePagination):
             self.page = page_of(replace(selection, ids=query.ids), query.page)
         except InvalidRequestError as exc:
             raise InvalidRequestError("The cursor is not one of a file in this list.") from exc
-        return list(self.page.files)[:: -1 if query.is_backwards else 1]
+        return self.page.files[:: -1 if query.is_backwards else 1]
 
     def get_paginated_response(self, data: Any) -> HttpResponse:  # type: ignore[override]  # made at once
         """Return the page in Anthropic's envelope."""

@@ -27,4 +27,4 @@ def file_metadata(file: File | ListedFile, *, downloadable: bool, legacy: bool =
 
 
 def _rfc3339(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"  # all of ours are of UTC

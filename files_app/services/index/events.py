@@ -20,7 +20,7 @@ from files_app.models import EventKind, File, Organization, WebhookDelivery, Web
 from files_app.models.files import FileQuerySet
 from files_app.models.webhooks import GIVE_UP_AFTER
 from files_app.services.index.broker import hint
-from files_app.services.index.file_objects import file_object
+from files_app.services.index.file_objects import file_members
 from files_app.services.index.recent import recent_organization
 from providers.objects import RemoteFile
 
@@ -74,7 +74,7 @@ def send_after_commit(endpoint_pk: int) -> None:
 def file_event(kind: EventKind, file: File, **instead: Any) -> None:
     """Tell of a file: its file object, with members as `instead` says them, but for its content."""
     if are_told(file.organization_id):
-        record(file.organization_id, kind, {**file_object(file), **instead})
+        record(file.organization_id, kind, file_members(file) | instead)
 
 
 def file_created(file: File) -> None:

@@ -8,7 +8,6 @@ from urllib.parse import unquote
 
 from django.db import connection
 from django.db.models.sql import Query
-from django.utils import timezone
 
 from files_app.exceptions import FileNotFoundInIndexError, InvalidRequestError, NotAllowedError
 from files_app.models import CopyState, File, FileCopy, FileState, ProviderAccount, ResultPart
@@ -77,7 +76,7 @@ def shown_file(organization_id: int, file_id: str) -> ListedFile | None:
     if len(rows) != 1:
         return None
     file = listed(rows[0], account_by_pk(rows[0][-1]))
-    return None if file.expires_at is not None and file.expires_at <= timezone.now() else file
+    return None if file.is_expired else file
 
 
 #: What no client sees: the rest is read with the file.
