@@ -33,35 +33,37 @@ def files(**actions: str) -> Callable[..., HttpResponseBase]:
     return view
 
 
-api: list[URLPattern | URLResolver] = [
-    re_path(r"^files/?$", files(get="list", post="create"), name="files"),
-    re_path(r"^files/deletions/?$", deletions.DeletionsView.as_view(), name="deletions"),
-    re_path(rf"^files/deletions/{_JOB_ID}/?$", deletions.DeletionView.as_view(), name="deletion"),
-    re_path(
-        rf"^files/deletions/{_JOB_ID}/cancel/?$",
-        deletions.DeletionCancelView.as_view(),
-        name="deletion-cancel",
-    ),
-    re_path(
-        rf"^files/deletions/{_JOB_ID}/report/?$",
-        deletions.DeletionReportView.as_view(),
-        name="deletion-report",
-    ),
-    re_path(
-        rf"^files/{_FILE_ID}/content/?$", files(get="content", head="describe_content"), name="file-content"
-    ),
-    re_path(rf"^files/{_FILE_ID}/?$", files(get="retrieve", delete="destroy"), name="file"),
-    re_path(r"^providers/?$", views.ProvidersView.as_view(), name="providers"),
-    re_path(r"^usage/?$", views.UsageView.as_view(), name="usage"),
+_deletions: list[URLPattern | URLResolver] = [
+    re_path(r"^/?$", deletions.DeletionsView.as_view(), name="deletions"),
+    re_path(rf"^/{_JOB_ID}/?$", deletions.DeletionView.as_view(), name="deletion"),
+    re_path(rf"^/{_JOB_ID}/cancel/?$", deletions.DeletionCancelView.as_view(), name="deletion-cancel"),
+    re_path(rf"^/{_JOB_ID}/report/?$", deletions.DeletionReportView.as_view(), name="deletion-report"),
 ]
 
+
+def api(prefix: str = "") -> list[URLPattern | URLResolver]:
+    """Return the routes, each with the prefix: to look for one behind another takes longer."""
+    return [
+        re_path(rf"^{prefix}files/?$", files(get="list", post="create"), name="files"),
+        re_path(rf"^{prefix}files/deletions", include(_deletions)),
+        re_path(
+            rf"^{prefix}files/{_FILE_ID}/content/?$",
+            files(get="content", head="describe_content"),
+            name="file-content",
+        ),
+        re_path(rf"^{prefix}files/{_FILE_ID}/?$", files(get="retrieve", delete="destroy"), name="file"),
+        re_path(rf"^{prefix}providers/?$", views.ProvidersView.as_view(), name="providers"),
+        re_path(rf"^{prefix}usage/?$", views.UsageView.as_view(), name="usage"),
+    ]
+
+
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("v1/", include(api)),
-    path("api/llm/v1/", include(api)),
-    path("api/llm/", include(api)),
-    path("openai/v1/", include(api)),
-    path("openai/", include(api)),
-    path("", include(api)),
+    *api("v1/"),
+    path("api/llm/v1/", include(api())),
+    path("api/llm/", include(api())),
+    path("openai/v1/", include(api())),
+    path("openai/", include(api())),
+    path("", include(api())),
     path("openapi.json", views.OpenApiView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]
