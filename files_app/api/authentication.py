@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
-from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
@@ -22,7 +22,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         """Return the caller. There is no anonymous one; OPTIONS is refused to everybody alike."""
-        return None if request.method == "OPTIONS" else (authenticate(request), None)
+        return None if request.method == "OPTIONS" else (authenticate(request.META), None)
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of a 401."""
@@ -34,17 +34,17 @@ def caller_of(request: Request) -> Caller:
     return cast(Caller, request.user)
 
 
-def authenticate(request: HttpRequest) -> Caller:
-    """Return the caller of a request. Raises InvalidKeyError and TooManyRequestsError."""
-    address = request.META.get("REMOTE_ADDR", "")
+def authenticate(meta: Mapping[str, Any]) -> Caller:
+    """Return the caller of a request with these headers. Raises InvalidKeyError, TooManyRequestsError."""
+    address = meta.get("REMOTE_ADDR", "")
     try:
-        verified = verify_key(_key_in(request), ip=address or None)
+        verified = verify_key(_key_in(meta), ip=address or None)
     except InvalidKeyError:
         throttle.count_wrong_key(address)
         raise
     context.note_known()
     context.note_use(verified.organization_id, verified.id)
-    remember_organization(request, verified.organization_id)
+    remember_organization(meta, verified.organization_id)
     context.annotate(organization=verified.organization_name, caller=verified.name)
     return Caller(
         organization_id=verified.organization_id,
@@ -58,9 +58,9 @@ def authenticate(request: HttpRequest) -> Caller:
     )
 
 
-def _key_in(request: HttpRequest) -> str:
+def _key_in(meta: Mapping[str, Any]) -> str:
     """Return the key that a request shows, empty for none. `Authorization` counts alone where it is sent."""
-    if authorization := request.META.get("HTTP_AUTHORIZATION", ""):
+    if authorization := meta.get("HTTP_AUTHORIZATION", ""):
         scheme, _, key = authorization.partition(" ")
         return str(key.strip()) if scheme.lower() == "bearer" else ""
-    return str(request.META.get("HTTP_API_KEY") or request.META.get("HTTP_X_API_KEY", "")).strip()
+    return str(meta.get("HTTP_API_KEY") or meta.get("HTTP_X_API_KEY", "")).strip()

@@ -7,6 +7,7 @@ import sys
 from functools import lru_cache
 from typing import ClassVar, Literal, TextIO, TypedDict
 
+import msgspec
 import structlog
 from django.utils.log import CallbackFilter
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -110,12 +111,15 @@ def _renderer(name: str) -> Processor:
     return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0)
 
 
-_encode = json.JSONEncoder(ensure_ascii=False).encode
+_encode = msgspec.json.Encoder().encode
 
 
 def _as_json(logger: WrappedLogger, name: str, event: EventDict) -> str:
     """Return the line; `redact` has made texts of what JSON does not know."""
-    return _encode(event)
+    try:
+        return _encode(event).decode()
+    except (UnicodeEncodeError, TypeError):  # half a character, or an odd key
+        return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
 
 
 def _standard_library(

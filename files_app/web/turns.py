@@ -6,8 +6,9 @@ stranger, and strangers share one party, so that made-up keys do not make many.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import cache
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -39,21 +40,21 @@ class TurnMiddleware:
             end_turn()
 
 
-def credential_of(request: HttpRequest) -> str:
+def credential_in(meta: Mapping[str, Any]) -> str:
     """Return what a request shows to say whose it is, as it was sent; empty for nothing."""
-    shown = request.META.get("HTTP_AUTHORIZATION") or request.META.get("HTTP_API_KEY")
-    return str(shown or request.META.get("HTTP_X_API_KEY") or "")
+    shown = meta.get("HTTP_AUTHORIZATION") or meta.get("HTTP_API_KEY")
+    return str(shown or meta.get("HTTP_X_API_KEY") or "")
 
 
-def remember_organization(request: HttpRequest, organization_id: int) -> None:
+def remember_organization(meta: Mapping[str, Any], organization_id: int) -> None:
     """Note whose requests they are that show what this one shows."""
     if len(_organizations) >= _MOST_KNOWN:
         _organizations.clear()
-    _organizations[hash(credential_of(request))] = organization_id
+    _organizations[hash(credential_in(meta))] = organization_id
 
 
 def _party(request: HttpRequest) -> Hashable:
-    if credential := credential_of(request):
+    if credential := credential_in(request.META):
         return _organizations.get(hash(credential), "strangers")
     return "people" if settings.SESSION_COOKIE_NAME in request.COOKIES else "strangers"
 
