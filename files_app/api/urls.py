@@ -33,19 +33,22 @@ def files(**actions: str) -> Callable[..., HttpResponseBase]:
     return view
 
 
-_deletions: list[URLPattern | URLResolver] = [
-    re_path(r"^/?$", deletions.DeletionsView.as_view(), name="deletions"),
-    re_path(rf"^/{_JOB_ID}/?$", deletions.DeletionView.as_view(), name="deletion"),
-    re_path(rf"^/{_JOB_ID}/cancel/?$", deletions.DeletionCancelView.as_view(), name="deletion-cancel"),
-    re_path(rf"^/{_JOB_ID}/report/?$", deletions.DeletionReportView.as_view(), name="deletion-report"),
-]
-
-
-def api(prefix: str = "") -> list[URLPattern | URLResolver]:
+def api(prefix: str = "") -> list[URLPattern]:
     """Return the routes, each with the prefix: to look for one behind another takes longer."""
     return [
         re_path(rf"^{prefix}files/?$", files(get="list", post="create"), name="files"),
-        re_path(rf"^{prefix}files/deletions", include(_deletions)),
+        re_path(rf"^{prefix}files/deletions/?$", deletions.DeletionsView.as_view(), name="deletions"),
+        re_path(rf"^{prefix}files/deletions/{_JOB_ID}/?$", deletions.DeletionView.as_view(), name="deletion"),
+        re_path(
+            rf"^{prefix}files/deletions/{_JOB_ID}/cancel/?$",
+            deletions.DeletionCancelView.as_view(),
+            name="deletion-cancel",
+        ),
+        re_path(
+            rf"^{prefix}files/deletions/{_JOB_ID}/report/?$",
+            deletions.DeletionReportView.as_view(),
+            name="deletion-report",
+        ),
         re_path(
             rf"^{prefix}files/{_FILE_ID}/content/?$",
             files(get="content", head="describe_content"),

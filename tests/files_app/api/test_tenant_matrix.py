@@ -53,6 +53,7 @@ def routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterat
         if isinstance(pattern, URLResolver):
             yield from routes(pattern.url_patterns, route)
         else:
+            route = re.sub(r"^\^v1/", "v1/^", route)  # whose routes have their prefix in themselves
             yield re.sub(r"\(\?P<(file|deletion)_id>.*\)(?=/)", "{id}", route)
 
 
