@@ -137,9 +137,10 @@ class Envelope:
             yield chunk
 
     def _holds_delimiter(self) -> bool:
-        # Nearly always there is none, and CPython finds that out two to three times as quickly backwards:
-        # forwards it takes an algorithm that is made for long needles.
-        return self._buffer.rfind(self._delimiter) >= 0
+        # Nearly always there is none, and in most texts not even its first byte, for which CPython looks five
+        # times as quickly. For all of it, backwards is two to three times as quick: forwards CPython takes an
+        # algorithm that is made for long needles.
+        return b"\r" in self._buffer and self._buffer.rfind(self._delimiter) >= 0
 
     def _begun_delimiter(self) -> int:
         """Return how many bytes at the end of the buffer may be the beginning of a boundary."""

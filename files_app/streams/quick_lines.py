@@ -17,6 +17,10 @@ _PARSED_DEPTH: Final = 1_024
 _UNBUILT: Final[dict[type, type]] = {dict: simdjson.Object, list: simdjson.Array}
 #: In a block of more lines, looking for each array and object costs more than parsing it once more.
 _FEW_LINES: Final = 16
+#: With more strings and escapes than so many in its beginning, parsing a block once more costs more than the
+#: way into as many arrays as its lines are put in.
+_SAMPLED_BYTES: Final = 2_048
+_FEW_MARKS: Final = 80
 _FEW_VALUES: Final = 16
 _ENDS: Final = b"0"
 
@@ -40,6 +44,7 @@ class QuickLines:
         self._between = f',"{self._secret}",'.encode()
         self._max_depth = limits.max_depth
         self._unused_depth = max(1, _PARSED_DEPTH - limits.max_depth)
+        self._inside = "/0" * (self._unused_depth - 1)
         self._kinds = {name.encode(): _UNBUILT.get(kind, kind) for name, kind in expected.required.items()}
         self._unique = None if expected.unique is None else expected.unique.encode()
 
@@ -58,11 +63,15 @@ class QuickLines:
         if lines > most or longer > size:
             return 0
         try:
-            is_shallow = lines <= _FEW_LINES and _are_few(chunk, b"{[", self._max_depth, start, end)
-            if not is_shallow:
-                self._parse(text)  # fails where a line uses more than the depth that is left
-            values = list(self._parse(memoryview(text)[depth - 1 : len(text) - depth + 1]))
-            return lines if self._are_good(values, lines) else 0
+            inner = memoryview(text)[depth - 1 : len(text) - depth + 1]
+            if lines <= _FEW_LINES and _are_few(chunk, b"{[", self._max_depth, start, end):
+                values = self._parse(inner)
+            elif _are_slow_to_parse(chunk, start):
+                values = self._parse(text).at_pointer(self._inside)
+            else:
+                self._parse(text)  # fails, as above, where a line uses more than the depth that is left
+                values = self._parse(inner)
+            return lines if self._are_good(list(values), lines) else 0
         except (ValueError, LookupError, TypeError, RuntimeError):
             return 0
 
@@ -99,6 +108,12 @@ def _may_have_many_values(chunk: bytes, start: int, end: int) -> bool:
             return rest.count(b",") + opened(rest) > MAX_VALUES
         start = behind + 1
     return False
+
+
+def _are_slow_to_parse(chunk: bytes, start: int) -> bool:
+    """Whether the first bytes have many strings and escapes. Decides about speed alone."""
+    end = start + _SAMPLED_BYTES
+    return chunk.count(b'"', start, end) + chunk.count(b"\\", start, end) > _FEW_MARKS
 
 
 def _are_few(chunk: bytes, marks: bytes, few: int, start: int, end: int) -> bool:

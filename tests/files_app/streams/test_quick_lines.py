@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from files_app.streams.jsonl import BatchLineChecker
@@ -17,6 +18,13 @@ from providers.objects import BODY_BATCH_LINES, OPENAI_BATCH_LINES, BatchLineFor
 
 LIMITS = LineLimits(max_depth=6)
 FIRST = b'{"custom_id": "first", "method": "POST", "url": "/v1/responses", "body": {}}\n'
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["parsed-once", "parsed-twice"])
+def _many_lines(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Blocks of many lines are parsed in one of two ways, which differ in nothing but speed."""
+    with patch("files_app.streams.quick_lines._are_slow_to_parse", return_value=request.param):
+        yield
 
 
 def with_body(body: bytes, custom_id: bytes = b'"a"') -> bytes:
@@ -88,7 +96,7 @@ def lines(draw: st.DrawFn) -> bytes:
     return line
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(lines(), min_size=1, max_size=6),
     st.sampled_from([0, 0, 3, 40]),
