@@ -7,11 +7,12 @@ name leads to is for the proxy to judge.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from requests import PreparedRequest, Response
@@ -194,10 +195,11 @@ class _WatchfulConnection(GuardedConnection):
         if not _is_plain(sock):
             yield from chunks
             return
+        poller = _poller_of(sock)
         for chunk in chunks:
             if chunk:  # an empty one would end the body
-                self._refuse_early_answer(sock)
-                _send_all(sock, self._taken_head() + b"%x\r\n" % len(chunk), chunk, b"\r\n")
+                frame = self._taken_head() + b"%x\r\n" % len(chunk), chunk, b"\r\n"
+                self._send_until_answered(sock, poller, *frame)
 
     def send(self, data: Any) -> None:
         """Send, unless the provider has answered already: then stop, so that the answer is read.
@@ -205,25 +207,40 @@ class _WatchfulConnection(GuardedConnection):
         On TLS a readable socket may hold session tickets instead of an answer, so there only a closed
         connection is noticed.
         """
-        if _is_plain(self.sock):
-            self._refuse_early_answer(self.sock)
+        if self.sock is None:  # a body is touched only once there is a connection for it
+            self.connect()
         if self._keeps_head:
-            if self.sock is None:  # a body is touched only once there is a connection for it
-                self.connect()
             self._keeps_head, self._head = False, data
             return
         head = self._taken_head()
-        super().send(head + data if head else data)
+        if _is_plain(self.sock) and isinstance(data, bytes):
+            self._send_until_answered(self.sock, _poller_of(self.sock), head, data)
+        else:
+            super().send(head + data if head else data)
 
     def _taken_head(self) -> bytes:
         """Return the head that is kept, if any, for once."""
         head, self._head = self._head, b""
         return head
 
-    def _refuse_early_answer(self, sock: socket.socket) -> None:
-        if _is_readable(sock):
-            self._cut = True
-            raise BrokenPipeError("the provider answered before the request was sent")
+    def _send_until_answered(self, sock: socket.socket, poller: select.poll, *buffers: bytes) -> None:
+        """Send buffers as if they were one, and wait for room no longer than until the provider answers.
+
+        Raises TimeoutError.
+        """
+        left: Sequence[bytes | memoryview] = buffers
+        total = sum(map(len, buffers))
+        while total:
+            events = poller.poll(self.write_timeout_seconds * 1000)
+            if not events:
+                raise TimeoutError("timed out")
+            if events[0][1] != select.POLLOUT:
+                self._cut = True
+                raise BrokenPipeError("the provider answered before the request was sent")
+            sent = os.writev(sock.fileno(), left)
+            total -= sent
+            if total:
+                left = _behind(left, sent)
 
     @property
     def is_connected(self) -> bool:
@@ -235,13 +252,21 @@ def _is_plain(sock: object) -> TypeGuard[socket.socket]:
     return isinstance(sock, socket.socket) and not isinstance(sock, ssl.SSLSocket)
 
 
-def _send_all(sock: socket.socket, *buffers: bytes) -> None:
-    """Send buffers as if they were one."""
-    sent = sock.sendmsg(buffers)
+def _poller_of(sock: socket.socket) -> select.poll:
+    """Return what waits for room to send, and for the other side to say something."""
+    poller = select.poll()
+    poller.register(sock, select.POLLIN | select.POLLOUT)
+    return poller
+
+
+def _behind(buffers: Iterable[bytes | memoryview], sent: int) -> list[memoryview]:
+    """Return what is left of buffers of which so many bytes are sent."""
+    left = []
     for buffer in buffers:
         if sent < len(buffer):
-            sock.sendall(memoryview(buffer)[sent:])
+            left.append(memoryview(buffer)[sent:])
         sent = max(0, sent - len(buffer))
+    return left
 
 
 def _watched(sock: socket.socket) -> socket.socket:
@@ -262,12 +287,6 @@ def _patience(timeout: Any) -> Any:
     if not (left := deadline.left()):
         raise TimeoutError("the time for the whole call is over")
     return left if timeout is None else min(timeout, left)
-
-
-def _is_readable(sock: socket.socket) -> bool:
-    poller = select.poll()
-    poller.register(sock, select.POLLIN)
-    return bool(poller.poll(0))
 
 
 def _pool_classes(allow_private: PrivateNetworks, write_timeout_seconds: float) -> dict[str, type[Any]]:

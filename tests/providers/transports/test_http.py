@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
+import os
 import random
 import socket
 import threading
@@ -184,6 +184,27 @@ class TestBodies:
         answer.close()
         assert status_of(transport, listing(fake)) == 200
 
+    @pytest.mark.parametrize("length", [None, 64 * MiB], ids=["chunked", "by length"])
+    def test_an_answer_is_heard_while_nobody_takes_the_body(self, length: int | None) -> None:
+        """The provider answers, reads nothing more and leaves the connection open."""
+        done = threading.Event()
+
+        def answer(connection: socket.socket) -> None:
+            left = MiB  # of the first chunk, which is larger than what sockets hold
+            while left > 0:
+                left -= len(connection.recv(left))
+            connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+            done.wait(30)
+
+        transport = PatientTransport(replace(LOOPBACK, write_timeout_seconds=5))
+        body = StreamBody(iter([bytes(32 * MiB)] * 2), length=length)
+        with server(answer) as url:
+            try:
+                assert status_of(transport, Request("POST", url, body=body)) == 413
+            finally:
+                done.set()
+        assert not body.exhausted
+
     def test_a_chunk_goes_out_in_its_frame_without_being_copied(self, transport: HTTPTransport) -> None:
         """It is larger than what sockets hold, so that it goes out in pieces."""
         chunk = random.Random(1).randbytes(16 * MiB)
@@ -340,9 +361,10 @@ class TestBodiesAtHand:
         self, fake: FakeProvider, transport: HTTPTransport, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         sent: list[bytes] = []
-        send = http.client.HTTPConnection.send
+        send = os.writev
         monkeypatch.setattr(
-            http.client.HTTPConnection, "send", lambda self, data: (sent.append(data), send(self, data))
+            "providers.transports.guard.os.writev",
+            lambda fd, buffers: (sent.append(b"".join(buffers)), send(fd, buffers))[1],
         )
         for is_at_hand, pieces in ((True, 1), (False, 2), (True, 1)):
             sent.clear()
