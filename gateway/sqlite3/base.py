@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
+from gateway.sqlite3.operations import DatabaseOperations
 from gateway.sqlite3.turns import Turns, turns_at
 
 T = TypeVar("T")
@@ -64,6 +65,7 @@ class Cursor(base.SQLiteCursorWrapper):
 class DatabaseWrapper(base.DatabaseWrapper):
     """Django's, whose writers stand in a queue."""
 
+    ops_class = DatabaseOperations
     #: When who holds a turn has waited long enough, in time.monotonic().
     wait_until = 0.0
     _turns: Turns | None = None
