@@ -2,7 +2,8 @@
 
 SQLite has one writer at a time. By itself it lets the others sleep and look again, up to a tenth of a second
 later: under load some never find it free, whoever came first. Here the threads of a process queue, and the
-first of them alone looks, often, so that processes share fairly too. The option `timeout` bounds the wait.
+first of them alone looks, often, so that processes share fairly too. The option `timeout` bounds the wait;
+SQLite itself is told to wait for nothing, since to tell it so for each transaction would take its time.
 """
 
 import re
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
+from gateway.sqlite3.operations import DatabaseOperations
 from gateway.sqlite3.turns import Turns, turns_at
 
 T = TypeVar("T")
@@ -42,24 +44,41 @@ class Cursor(base.SQLiteCursorWrapper):
         return str(super().convert_query(query, param_names=param_names))
 
     def execute(self, query: str, params: Any = None) -> Any:
-        if self.connection.in_transaction or not _WRITES.match(query):
+        if self.database.is_writing:
             return super().execute(query, params)
-        with self.database.turn():
-            return self.database.as_soon_as_free(lambda: super(Cursor, self).execute(query, params))
+        return self._alone(query, lambda: super(Cursor, self).execute(query, params))
 
     def executemany(self, query: str, param_list: Any) -> Any:
-        if self.connection.in_transaction or not _WRITES.match(query):
+        if self.database.is_writing:
             return super().executemany(query, param_list)
         rows = list(param_list)  # which may be read once only
+        return self._alone(query, lambda: super(Cursor, self).executemany(query, rows))
+
+    def _alone(self, query: str, run: Callable[[], T]) -> T:
+        """Run what is a transaction of its own."""
+        if not _WRITES.match(query):
+            return self.database.as_soon_as_free(run)
         with self.database.turn():
-            return self.database.as_soon_as_free(lambda: super(Cursor, self).executemany(query, rows))
+            return self.database.as_soon_as_free(run, until=self.database.wait_until)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """Django's, whose writers stand in a queue."""
 
+    ops_class = DatabaseOperations
+    #: When who holds a turn has waited long enough, in time.monotonic().
+    wait_until = 0.0
     _turns: Turns | None = None
-    _wait_until = 0.0  # time.monotonic()
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        connection = super().get_new_connection(conn_params)
+        connection.execute("PRAGMA busy_timeout = 0")
+        return connection
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a transaction is under way, or about to begin."""
+        return self._turns is not None or self.connection.in_transaction
 
     def create_cursor(self, name: str | None = None) -> Cursor:
         cursor: Cursor = self.connection.cursor(factory=Cursor)
@@ -75,31 +94,32 @@ class DatabaseWrapper(base.DatabaseWrapper):
         finally:
             self._give_turn()
 
-    def as_soon_as_free(self, write: Callable[[], T]) -> T:
-        """Do what begins a transaction, when no other process is in one."""
-        execute = self.connection.execute
-        execute("PRAGMA busy_timeout = 0")
-        try:
-            while True:
-                try:
-                    return write()
-                except (OperationalError, self.Database.OperationalError) as error:
-                    if "database is locked" not in str(error) or time.monotonic() > self._wait_until:
-                        raise
-                time.sleep(_LOOK_SECONDS)
-        finally:
-            execute(f"PRAGMA busy_timeout = {round(self._patience * 1000)}")
+    def as_soon_as_free(self, run: Callable[[], T], *, until: float | None = None) -> T:
+        """Do what another process may be in the way of, when it is not any more.
+
+        until: how long to try, in time.monotonic(); None for the option `timeout` from now.
+        """
+        while True:
+            try:
+                return run()
+            except (OperationalError, self.Database.OperationalError) as error:
+                if until is None:
+                    until = time.monotonic() + self._patience
+                if "database is locked" not in str(error) or time.monotonic() > until:
+                    raise
+            time.sleep(_LOOK_SECONDS)
 
     def _start_transaction_under_autocommit(self) -> None:
         self._take_turn()
         try:
-            self.as_soon_as_free(super()._start_transaction_under_autocommit)  # type: ignore[misc]  # untyped
+            begin = super()._start_transaction_under_autocommit  # type: ignore[misc]  # untyped
+            self.as_soon_as_free(begin, until=self.wait_until)
         except BaseException:
             self._give_turn()
             raise
 
     def _commit(self) -> None:
-        super()._commit()  # type: ignore[misc]
+        self.as_soon_as_free(super()._commit)  # type: ignore[misc]
         self._give_turn()
 
     def _rollback(self) -> None:
@@ -119,7 +139,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return float(self.settings_dict["OPTIONS"].get("timeout", 5.0))
 
     def _take_turn(self) -> None:
-        self._wait_until = time.monotonic() + self._patience
+        self.wait_until = time.monotonic() + self._patience
         turns = turns_at(str(self.settings_dict["NAME"]))
         if not turns.take(self._patience):
             raise OperationalError(f"database is locked: {self._patience:g} s were not enough for a turn")

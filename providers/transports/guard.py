@@ -64,9 +64,9 @@ class GuardedAdapter(ProxyingAdapter):
         pool_size: int = 64,
     ) -> None:
         self._allow_private = allow_private
-        self._pools = _pool_classes(allow_private, write_timeout_seconds)
+        self._pools = pool_classes(allow_private, write_timeout_seconds)
         # The operator chose the proxy, which is most often inside.
-        self._pools_of_proxies = _pool_classes(True, write_timeout_seconds)
+        self._pools_of_proxies = pool_classes(True, write_timeout_seconds)
         super().__init__(proxies, pool_connections=32, pool_maxsize=pool_size)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -289,7 +289,7 @@ def _patience(timeout: Any) -> Any:
     return left if timeout is None else min(timeout, left)
 
 
-def _pool_classes(allow_private: PrivateNetworks, write_timeout_seconds: float) -> dict[str, type[Any]]:
+def pool_classes(allow_private: PrivateNetworks, write_timeout_seconds: float) -> dict[str, type[Any]]:
     """Return pools of guarded connections by scheme."""
     members = {"allow_private": allow_private, "write_timeout_seconds": write_timeout_seconds}
     http = type("GuardedHTTPConnection", (_WatchfulConnection,), members)

@@ -15,14 +15,16 @@ from itertools import chain
 from typing import Final
 
 import requests
-from requests.structures import CaseInsensitiveDict
+from requests.utils import check_header_validity
+from urllib3 import BaseHTTPResponse, Timeout
 
 from providers.exceptions import InvalidResponseError, ProviderTimeoutError, ProviderUnavailableError
 from providers.objects import JSONValue
 from providers.parsing import retry_after_seconds, split_url
 from providers.transports.addresses import PrivateNetworks
-from providers.transports.guard import GuardedAdapter, WaryBody
+from providers.transports.guard import WaryBody
 from providers.transports.http_errors import FOREIGN, error_of_reading, error_of_sending, is_hang_up
+from providers.transports.pools import GuardedPools
 from providers.transports.proxies import Proxies
 
 _RETRIED_STATUSES: Final = frozenset({429, 500, 502, 503, 504, 529})
@@ -135,7 +137,10 @@ class Request:
 
 
 class Response:
-    """An answer whose body has not been read yet. Close it, or read it whole with `json` or `body`."""
+    """An answer whose body has not been read yet. Close it, or read it whole with `json` or `body`.
+
+    headers: found by their names in any case.
+    """
 
     def __init__(
         self,
@@ -148,7 +153,7 @@ class Response:
         max_seconds: float = 60.0,
     ) -> None:
         self.status = status
-        self.headers: Mapping[str, str] = CaseInsensitiveDict(headers)
+        self.headers = headers
         self.iter_bytes = chunks
         self.close = close
         self._max_answer_bytes = max_answer_bytes
@@ -209,15 +214,19 @@ class HTTPTransport:
     """Sends requests over pooled connections; one serves a whole process and all its threads."""
 
     def __init__(self, limits: TransportLimits | None = None) -> None:
-        self.limits = limits or TransportLimits()
-        self._session = requests.Session()
-        adapter = GuardedAdapter(
-            allow_private=self.limits.allow_private,
-            write_timeout_seconds=self.limits.write_timeout_seconds,
-            proxies=self.limits.proxies,
+        self.limits = limits = limits or TransportLimits()
+        self._pools = GuardedPools(
+            allow_private=limits.allow_private,
+            write_timeout_seconds=limits.write_timeout_seconds,
+            proxies=limits.proxies,
+            ca_bundle=limits.ca_bundle,
         )
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._timeout_of_streams = Timeout(
+            connect=limits.connect_timeout_seconds, read=limits.read_timeout_seconds
+        )
+        self._timeout_of_calls = Timeout(
+            connect=limits.connect_timeout_seconds, read=limits.call_timeout_seconds
+        )
 
     def send(self, request: Request) -> Response:
         """Send and return the answer, whatever its status, with the body unread.
@@ -262,55 +271,43 @@ class HTTPTransport:
         time.sleep(random.uniform(0.1, 0.4) if seconds is None else seconds)  # noqa: S311  # jitter
 
     def _send_once(self, request: Request) -> Response:
-        streaming = isinstance(request.body, StreamBody) or request.follow_redirects
-        limits = self.limits
-        read_timeout = limits.read_timeout_seconds if streaming else limits.call_timeout_seconds
+        body, limits = request.body, self.limits
+        streaming = isinstance(body, StreamBody) or request.follow_redirects
         try:
-            prepared = _prepare(request)
-            # Not by the session: it keeps cookies, follows redirects and asks the environment.
-            answer = self._session.get_adapter(prepared.url or "").send(
-                prepared,
-                stream=True,
-                timeout=(limits.connect_timeout_seconds, read_timeout),
-                verify=limits.ca_bundle or True,
+            answer = self._pools.send(
+                request.method,
+                _prepared_url(request.url, tuple(request.query.items())),
+                _headers(request),
+                body,
+                timeout=self._timeout_of_streams if streaming else self._timeout_of_calls,
+                chunked=isinstance(body, StreamBody) and body.length is None,
             )
         except _BodyFailure as failure:
             raise failure.original from failure.original.__cause__
         except FOREIGN as exc:
-            started = isinstance(request.body, StreamBody) and request.body.started
+            started = isinstance(body, StreamBody) and body.started
             raise error_of_sending(exc, request.url, body_was_read=started) from exc
         return Response(
-            answer.status_code,
+            answer.status,
             answer.headers,
             lambda size: _iterate(answer, size),
-            answer.close,
+            lambda: _close(answer),
             max_answer_bytes=limits.max_answer_bytes,
             max_seconds=limits.call_timeout_seconds,
         )
 
 
-def _prepare(request: Request) -> requests.PreparedRequest:
-    prepared = requests.PreparedRequest()
-    prepared.method = request.method
-    prepared.url = _prepared_url(request.url, tuple(request.query.items()))
-    prepared.prepare_headers(
-        {"Accept-Encoding": "identity", "User-Agent": "files-gateway/1", **request.headers}
-    )
+def _headers(request: Request) -> dict[str, str]:
+    headers = {"Accept-Encoding": "identity", "User-Agent": "files-gateway/1", **request.headers}
     body = request.body
     if isinstance(body, StreamBody):
-        # Set by hand: requests would look for a length by seeking in the stream.
-        prepared.body = body  # type: ignore[assignment]  # any iterable of bytes is sent as it is pulled
-        if body.length is None:
-            prepared.headers["Transfer-Encoding"] = "chunked"
-            prepared.headers.pop("Content-Length", None)
-        else:
-            prepared.headers["Content-Length"] = str(body.length)
-    elif body is not None:
-        prepared.body = body
-        prepared.headers["Content-Length"] = str(len(body))
-    else:
-        prepared.prepare_content_length(None)
-    return prepared
+        if body.length is not None:
+            headers["Content-Length"] = str(body.length)
+    elif body is not None or not request.is_idempotent:
+        headers["Content-Length"] = str(len(body or b""))
+    for header in headers.items():
+        check_header_validity(header)
+    return headers
 
 
 @lru_cache(maxsize=64)
@@ -319,22 +316,27 @@ def _prepared_url(url: str, query: tuple[tuple[str, str], ...]) -> str:
     return requests.Request("GET", url, params=dict(query)).prepare().url or ""
 
 
-def _iterate(answer: requests.Response, size: int) -> Iterator[bytes]:
+def _iterate(answer: BaseHTTPResponse, size: int) -> Iterator[bytes]:
     """Yield the body; a body that ends early raises instead of looking complete.
 
     `read1`-like delivery: a chunk is passed on as soon as bytes are there, not when `size` is full.
     """
-    raw = answer.raw
     try:
-        if raw.chunked and raw.supports_chunked_reads():
-            yield from raw.read_chunked(size, decode_content=False)
+        if answer.chunked:
+            yield from answer.read_chunked(size, decode_content=False)
         else:
-            while chunk := raw.read1(size, decode_content=False):
+            while chunk := answer.read1(size, decode_content=False):
                 yield chunk
-            if raw.length_remaining:
+            if answer.length_remaining:
                 raise ProviderUnavailableError("The provider's answer ended early.", answered=False)
     except FOREIGN as exc:
         raise error_of_reading(exc) from exc
+
+
+def _close(answer: BaseHTTPResponse) -> None:
+    """Give the connection back: closed, where the body was not read to its end."""
+    answer.close()
+    answer.release_conn()
 
 
 def _redirected(request: Request, response: Response) -> Request:

@@ -1,4 +1,4 @@
-"""What requests and urllib3 raise, and what it means here: the one table."""
+"""What urllib3 raises, and what it means here: the one table."""
 
 from __future__ import annotations
 
@@ -33,28 +33,38 @@ class _Row(NamedTuple):
 #: that it wraps.
 _SENDING: Final = (
     _Row(
-        (requests.exceptions.ProxyError,),
+        (urllib3.exceptions.ProxyError,),
         ProviderUnavailableError,
         proxy_refusal("{host}"),
         True,
     ),
-    _Row((requests.ConnectTimeout,), ProviderTimeoutError, "Could not connect to {host} in time.", True),
     _Row(
         (urllib3.exceptions.NewConnectionError,),
         ProviderUnavailableError,
         "Could not connect to {host}.",
         True,
     ),
-    _Row((requests.Timeout, TimeoutError), ProviderTimeoutError, "{host} did not answer in time.", False),
+    _Row(
+        (urllib3.exceptions.ConnectTimeoutError,),
+        ProviderTimeoutError,
+        "Could not connect to {host} in time.",
+        True,
+    ),
+    _Row(
+        (urllib3.exceptions.ReadTimeoutError, TimeoutError),
+        ProviderTimeoutError,
+        "{host} did not answer in time.",
+        False,
+    ),
     # Also what is raised when an established connection breaks: then the body may have arrived.
     _Row(
-        (requests.exceptions.SSLError,),
+        (urllib3.exceptions.SSLError,),
         ProviderUnavailableError,
         "No trustworthy TLS connection to {host}.",
         None,
     ),
     _Row(
-        (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema),
+        (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError),
         ProviderUnavailableError,
         "The account's endpoint is not a usable URL (host '{host}').",
         True,
@@ -99,7 +109,7 @@ def _first(table: tuple[_Row, ...], exc: Exception) -> _Row:
 def _with_wrapped(exc: BaseException | None) -> Iterator[BaseException]:
     """Yield an exception and what it wraps, from the outside in.
 
-    requests keeps that in `args`, urllib3 in `reason` or last in `args`. The chain of causes is no help: it
+    urllib3 keeps that in `reason` or last in `args`. The chain of causes is no help: it
     goes on to what was being handled when the request was made.
     """
     found: object = exc

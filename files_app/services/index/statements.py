@@ -9,14 +9,16 @@ To compile a statement costs several times what running it does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, NoReturn, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn, Self, TypeAlias
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models.expressions import Expression
 
+#: Makes of a value what a database takes.
+Preparation: TypeAlias = Callable[[Any, BaseDatabaseWrapper], Any]
 #: Fields whose values are not what the database takes.
 _PREPARED = (models.DurationField, models.JSONField, models.GenericIPAddressField)
 
@@ -33,7 +35,7 @@ class Parameter(Expression):
         return "%s", [self]
 
 
-def _preparation(field: models.Field[Any, Any]) -> Callable[[Any, BaseDatabaseWrapper], Any] | None:
+def _preparation(field: models.Field[Any, Any]) -> Preparation | None:
     """Return what makes of a value what the database takes; None where it takes it as it is."""
     if isinstance(field, models.DateTimeField):
         return _prepared_time
@@ -112,20 +114,17 @@ class Statement:
         return found
 
 
-class _Place(NamedTuple):
-    """What goes to the database in the place of a parameter: the value `name` of a run, or a constant.
+class _Written(NamedTuple):
+    """SQL, and what goes to the database in the places of its parameters.
 
-    prepare: what makes of a value what the database takes; None where it takes it as it is.
+    names: of a run's values, one for each place. prepared: at which of them something else has to be made of
+    the value first. constants: what has no name that a run knows.
     """
 
-    name: str | None
-    prepare: Callable[[Any, BaseDatabaseWrapper], Any] | None = None
-    constant: Any = None
-
-
-class _Written(NamedTuple):
     sql: str
-    places: tuple[_Place, ...]
+    names: tuple[str, ...]
+    prepared: tuple[tuple[int, Preparation], ...]
+    constants: Mapping[str, Any]
 
 
 class Run(NamedTuple):
@@ -136,12 +135,12 @@ class Run(NamedTuple):
 
     def bound(self, database: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
         """Return the SQL and what goes to the database in the places of its parameters."""
-        sql, places = self.statement.written(database)
-        values = self.values
-        return sql, [
-            constant if name is None else prepare(values[name], database) if prepare else values[name]
-            for name, prepare, constant in places
-        ]
+        sql, names, prepared, constants = self.statement.written(database)
+        values = {**self.values, **constants} if constants else self.values
+        bound = [values[name] for name in names]
+        for at, prepare in prepared:
+            bound[at] = prepare(bound[at], database)
+        return sql, bound
 
 
 class Outcome(NamedTuple):
@@ -183,21 +182,25 @@ def _with_constants(sql: str, parameters: tuple[Any, ...], database: BaseDatabas
     """Write what each run says alike into the statement, where each parameter costs a run its time."""
     pieces = sql.split("%s")
     if len(pieces) != len(parameters) + 1:
-        return _Written(sql, tuple(map(_place, parameters)))
+        return _with_places(sql, parameters)
     literal = _LITERALS[database.vendor]
     written, places = pieces[0], []
     for parameter, piece in zip(parameters, pieces[1:], strict=True):
         said = None if type(parameter) is Parameter else literal(parameter, database)
         if said is None:
-            places.append(_place(parameter))
+            places.append(parameter)
         written += ("%s" if said is None else said.replace("%", "%%")) + piece
-    return _Written(written, tuple(places))
+    return _with_places(written, places)
 
 
-def _place(parameter: Any) -> _Place:
-    if type(parameter) is Parameter:
-        return _Place(parameter.name, parameter.prepare)
-    return _Place(None, constant=parameter)
+def _with_places(sql: str, parameters: Sequence[Any]) -> _Written:
+    named = {at: each for at, each in enumerate(parameters) if type(each) is Parameter}
+    return _Written(
+        sql,
+        names=tuple(named[at].name if at in named else f"%{at}" for at in range(len(parameters))),
+        prepared=tuple((at, each.prepare) for at, each in named.items() if each.prepare is not None),
+        constants={f"%{at}": each for at, each in enumerate(parameters) if at not in named},
+    )
 
 
 def _postgresql_literal(value: Any, database: BaseDatabaseWrapper) -> str:

@@ -49,7 +49,7 @@ WRITE = pytest.mark.parametrize("write", [write_in_transaction, write_alone])
 
 
 class Writer(threading.Thread):
-    """Writes a number with a connection of its own; `error` says why not."""
+    """Writes or reads a number with a connection of its own; `error` says why not."""
 
     def __init__(self, write: Callable[[int], None], number: int) -> None:
         super().__init__(daemon=True)
@@ -123,6 +123,29 @@ def test_a_write_waits_for_another_process(path: Path) -> None:
     release.join()
     held.close()
     assert execute("SELECT number FROM numbers") == [(1,)]
+
+
+@pytest.mark.parametrize("lasts", [0.2, 60])
+def test_a_read_waits_for_a_process_that_has_the_file_for_itself(path: Path, lasts: float) -> None:
+    """As one does that mends it after a crash."""
+    connections.close_all()
+    held = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    held.execute("PRAGMA locking_mode = EXCLUSIVE")
+    held.execute("INSERT INTO numbers (number) VALUES (1)")
+    release = threading.Timer(lasts, held.close)
+    release.start()
+    reader = Writer(read, 1)
+    began = time.monotonic()
+    reader.start()
+    reader.join(30)
+    assert ("database is locked" in str(reader.error)) == (lasts > TIMEOUT_SECONDS)
+    assert time.monotonic() - began < 10 * TIMEOUT_SECONDS
+    release.cancel()
+    held.close()
+
+
+def read(number: int) -> None:
+    assert execute("SELECT number FROM numbers") == [(number,)]
 
 
 @pytest.mark.parametrize("leave", ["rollback", "close"])

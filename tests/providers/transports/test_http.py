@@ -143,6 +143,13 @@ def test_a_request_shows_neither_headers_nor_body() -> None:
     assert CANARY not in repr(request)
 
 
+def test_a_header_that_would_begin_another_is_not_sent(fake: FakeProvider, transport: HTTPTransport) -> None:
+    for value in ("a\r\nX-More: b", "a\n b", " a"):
+        with pytest.raises(ProviderUnavailableError):
+            transport.send(replace(listing(fake), method="POST", headers={"X-Said": value}))
+    assert fake.requests == []
+
+
 class TestBodies:
     def test_a_connection_is_used_again(self, fake: FakeProvider, transport: HTTPTransport) -> None:
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""What requests and urllib3 raise, and what it means."""
+"""What urllib3 raises, and what it means."""
 
 from __future__ import annotations
 
@@ -6,48 +6,50 @@ import ssl
 from typing import Any
 
 import pytest
-import requests
 from urllib3 import exceptions as urllib3
 
 from providers.exceptions import ProviderTimeoutError, ProviderUnavailableError
 from providers.transports.http_errors import error_of_reading, error_of_sending
+from providers.transports.proxies import proxy_refusal
 
 URL = "https://files.example/v1/files?secret=1"
 POOL: Any = None
 
 
-def aborted(cause: Exception) -> requests.ConnectionError:
-    return requests.ConnectionError(urllib3.ProtocolError("Connection aborted.", cause))
-
-
-def refused(reason: Exception) -> requests.ConnectionError:
-    return requests.ConnectionError(urllib3.MaxRetryError(POOL, "/", reason))
+def aborted(cause: Exception) -> urllib3.ProtocolError:
+    return urllib3.ProtocolError("Connection aborted.", cause)
 
 
 @pytest.mark.parametrize(
     ("raised", "kind", "message", "answered"),
     [
         (
-            requests.ConnectTimeout(urllib3.ConnectTimeoutError()),
+            urllib3.ConnectTimeoutError(),
             ProviderTimeoutError,
             "Could not connect to files.example in time.",
             True,
         ),
         (
-            refused(urllib3.NewConnectionError(POOL, "refused")),
+            urllib3.NewConnectionError(POOL, "refused"),
             ProviderUnavailableError,
             "Could not connect to files.example.",
             True,
         ),
         (
-            requests.ReadTimeout(urllib3.ReadTimeoutError(POOL, "/", "")),
+            urllib3.ReadTimeoutError(POOL, "/", ""),
             ProviderTimeoutError,
             "files.example did not answer in time.",
             False,
         ),
         (aborted(TimeoutError()), ProviderTimeoutError, "files.example did not answer in time.", False),
         (
-            requests.exceptions.InvalidURL("no host"),
+            urllib3.ProxyError("no tunnel", OSError("403 Forbidden")),
+            ProviderUnavailableError,
+            proxy_refusal("files.example"),
+            True,
+        ),
+        (
+            urllib3.LocationValueError("No host specified."),
             ProviderUnavailableError,
             "The account's endpoint is not a usable URL (host 'files.example').",
             True,
@@ -70,7 +72,7 @@ def test_an_error_of_sending_says_what_is_known(
 
 @pytest.mark.parametrize("body_was_read", [False, True])
 def test_a_broken_encryption_may_have_let_the_body_through(body_was_read: bool) -> None:
-    raised = requests.exceptions.SSLError(urllib3.MaxRetryError(POOL, "/", urllib3.SSLError(ssl.SSLError(1))))
+    raised = urllib3.SSLError(ssl.SSLError(1))
     error = error_of_sending(raised, URL, body_was_read=body_was_read)
     assert "TLS" in error.message
     assert error.answered == (not body_was_read)

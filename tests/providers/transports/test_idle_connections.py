@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -91,10 +92,8 @@ def provider(closes_after: Callable[[bytes], bool]) -> Iterator[Provider]:
 
 
 @pytest.fixture
-def transport() -> Iterator[PatientTransport]:
-    transport = PatientTransport(LOOPBACK)
-    yield transport
-    transport._session.close()
+def transport() -> PatientTransport:
+    return PatientTransport(LOOPBACK)
 
 
 def used(transport: PatientTransport, url: str) -> None:
@@ -136,7 +135,7 @@ def test_other_idle_connections_are_not_trusted_either(transport: PatientTranspo
     with provider(has_body) as found:
         held = transport.send(Request("GET", found.url))
         # The provider serves one connection after the other: the second stays in its backlog, open and mute.
-        pool = transport._session.get_adapter(found.url).poolmanager.connection_from_url(found.url)
+        pool = transport._pools._pool("http", "127.0.0.1", urlsplit(found.url).port, "")
         spare = pool._new_conn()
         spare.connect()
         spare._served = 1
