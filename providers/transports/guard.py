@@ -26,6 +26,7 @@ from urllib3.util.connection import create_connection
 from providers.transports import deadlines, meanwhile
 from providers.transports.addresses import PrivateNetworks, addresses_of, check_addresses, check_literal
 from providers.transports.proxies import Proxies
+from providers.transports.trust import TrustingConnection
 
 
 class ProxyingAdapter(HTTPAdapter):
@@ -293,7 +294,7 @@ def pool_classes(allow_private: PrivateNetworks, write_timeout_seconds: float) -
     """Return pools of guarded connections by scheme."""
     members = {"allow_private": allow_private, "write_timeout_seconds": write_timeout_seconds}
     http = type("GuardedHTTPConnection", (_WatchfulConnection,), members)
-    https = type("GuardedHTTPSConnection", (_WatchfulConnection, HTTPSConnection), members)
+    https = type("GuardedHTTPSConnection", (_WatchfulConnection, TrustingConnection), members)
     return {
         "http": type("GuardedHTTPPool", (HTTPConnectionPool,), {"ConnectionCls": http}),
         "https": type("GuardedHTTPSPool", (HTTPSConnectionPool,), {"ConnectionCls": https}),

@@ -28,6 +28,7 @@ from providers.transports.addresses import PrivateNetworks, check_literal
 from providers.transports.guard import GuardedConnection
 from providers.transports.http import TransportLimits
 from providers.transports.s3_errors import remember_attempts
+from providers.transports.trust import TrustingConnection
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -189,7 +190,7 @@ def _bound_connections(client: S3Client, config: S3Config) -> None:
 def _pool_classes(allow_private: PrivateNetworks, write_timeout_seconds: float) -> dict[str, type[Any]]:
     members = {"allow_private": allow_private, "write_timeout_seconds": write_timeout_seconds}
     http = type("S3Connection", (GuardedConnection, AWSHTTPConnection), members)
-    https = type("S3SConnection", (GuardedConnection, AWSHTTPSConnection), members)
+    https = type("S3SConnection", (GuardedConnection, TrustingConnection, AWSHTTPSConnection), members)
     return {
         "http": type("S3Pool", (AWSHTTPConnectionPool,), {"ConnectionCls": http}),
         "https": type("S3SPool", (AWSHTTPSConnectionPool,), {"ConnectionCls": https}),
