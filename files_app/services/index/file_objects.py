@@ -74,7 +74,7 @@ class FileObject(msgspec.Struct, gc=False):
 
 def file_object(file: File | ListedFile) -> FileObject:
     """Return a file as clients see it. Storage keys and object stores' remote ids are never in it."""
-    expires_at = file.expires_at
+    expires_at, batch = file.expires_at, file.batch
     return FileObject(
         file.file_id,
         "file",
@@ -89,7 +89,7 @@ def file_object(file: File | ListedFile) -> FileObject:
         file.uri or UNSET,
         file.sha256 or UNSET,
         file.metadata or UNSET,
-        UNSET if file.batch is None else file.batch,
+        UNSET if batch is None else batch,
     )
 
 
