@@ -238,7 +238,10 @@ class _WatchfulConnection(GuardedConnection):
             if events[0][1] != select.POLLOUT:
                 self._cut = True
                 raise BrokenPipeError("the provider answered before the request was sent")
-            sent = os.writev(sock.fileno(), left)
+            try:
+                sent = os.writev(sock.fileno(), left)
+            except BlockingIOError:  # the room that there was is gone
+                continue
             total -= sent
             if total:
                 left = _behind(left, sent)
