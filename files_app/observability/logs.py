@@ -7,7 +7,6 @@ import sys
 from functools import lru_cache
 from typing import ClassVar, Literal, TextIO, TypedDict
 
-import msgspec
 import structlog
 from django.utils.log import CallbackFilter
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -111,15 +110,12 @@ def _renderer(name: str) -> Processor:
     return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0)
 
 
-_encode = msgspec.json.Encoder().encode
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _as_json(logger: WrappedLogger, name: str, event: EventDict) -> str:
     """Return the line; `redact` has made texts of what JSON does not know."""
-    try:
-        return _encode(event).decode()
-    except (UnicodeEncodeError, TypeError):  # half a character, or an odd key
-        return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    return _encode(event)
 
 
 def _standard_library(

@@ -104,14 +104,15 @@ def test_a_length_that_is_too_small_ends_the_form_too_early(
     tenant = gateway.tenant()
     with Wire(front.port) as wire:
         wire.send(upload_head(tenant.key, len(BODY) - missing) + BODY)
-        statuses = STATUS_LINE.findall(wire.rest(timeout=2))
+        status = wire.answer().status
+        others = STATUS_LINE.findall(wire.rest(timeout=2))
     if missing == 1:
         # Only the line end behind the closing boundary is cut off, which RFC 2046 does not even ask for.
-        assert statuses[0] in {b"200", b"400"}
+        assert status in {200, 400}
         return
-    assert statuses[0] == b"400" or (missing == 2 and statuses[0] == b"200")
-    assert b"200" not in statuses[1:]
-    if statuses[0] == b"400":
+    assert status == 400 or (missing == 2 and status == 200)
+    assert b"200" not in others
+    if status == 400:
         assert_nothing_happened(gateway, tenant)
 
 

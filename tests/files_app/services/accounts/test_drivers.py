@@ -29,7 +29,7 @@ from files_app.services.upstream.recheck import recheck_file
 from files_app.services.upstream.reconcile import Orders, reconcile_account
 from files_app.services.upstream.schedule import sync_due_accounts
 from files_app.services.upstream.verify import verify_files
-from providers.transports import disk
+from providers.transports import disk, guard
 from tests.fake_provider import FakeProvider, behaviours
 from tests.files_app.cast import Tenant, deliver_deletes, local_account, make_tenant, openai_account
 from tests.files_app.forms import encode, expiry_parts, file_part, purpose_part
@@ -39,6 +39,7 @@ from tests.servers import PostgreSQL
 
 CONTENT = b"0123456789abcdef" * 40_000
 ACCOUNTS = ("openai", "local")
+SENDING = "_WatchfulConnection._send_until_answered"
 EVERYWHERE = pytest.mark.parametrize("account", ACCOUNTS)
 
 
@@ -82,6 +83,7 @@ def outside(
     outside = Outside(Lent())
     outside.lent.watch(monkeypatch)
     outside.watch(monkeypatch, http.client.HTTPConnection, "connect", "send", "getresponse")
+    outside.watch(monkeypatch, guard._WatchfulConnection, "_send_until_answered")
     outside.watch(monkeypatch, http.client.HTTPResponse, "read", "readinto")
     outside.watch(monkeypatch, disk.DiskStore, "begin", "describe", "open", "delete", "list_page", "sweep")
     outside.watch(monkeypatch, disk._DiskWriting, "write", "publish", "abort")
@@ -145,7 +147,7 @@ def test_an_upload(tenant: Tenant, outside: Outside, account: str) -> None:
     outside.begin()
     pieces = (form[start : start + 50_000] for start in range(0, len(form), 50_000))
     assert tenant.api.upload_body(pieces, length=len(form), account=account).status == 200
-    assert outside.steps["HTTPConnection.send" if account == "openai" else "_DiskWriting.write"] > 1
+    assert outside.steps[SENDING if account == "openai" else "_DiskWriting.write"] > 1
     assert outside.held == []
 
 
@@ -181,7 +183,7 @@ def test_a_sync_in_its_turn(tenant: Tenant, fake: FakeProvider, outside: Outside
         ("lost.png", "lost"),
         ("stray.jsonl", "available"),
     }
-    assert outside.steps["HTTPConnection.send"] >= 2  # the list, and the question for what it lacks
+    assert outside.steps[SENDING] >= 2  # the list, and the question for what it lacks
     assert outside.held == []
 
 
