@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Iterable
 from functools import lru_cache
 
 from urllib3.connection import HTTPSConnection
-from urllib3.util.ssl_ import create_urllib3_context
+from urllib3.util.ssl_ import ALPN_PROTOCOLS, create_urllib3_context
 
 _BUNDLES = 8
 
@@ -35,7 +36,19 @@ class TrustingConnection(HTTPSConnection):
 
 @lru_cache(maxsize=_BUNDLES)
 def _context(bundle: str, changed_at_ns: int) -> ssl.SSLContext:
-    """Return a context that trusts a bundle as it is since `changed_at_ns`."""
+    """Return a context that trusts a bundle as it is since `changed_at_ns`.
+
+    OpenSSL lets threads share one that nobody changes. urllib3 says for each connection anew which protocol
+    it speaks, which would free what another thread may be reading.
+    """
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
     context.load_verify_locations(bundle)
+    context.set_alpn_protocols(ALPN_PROTOCOLS)
+    context.set_alpn_protocols = _said_before  # type: ignore[method-assign]
     return context
+
+
+def _said_before(alpn_protocols: Iterable[str]) -> None:
+    """Leave a context as it is."""
+    if [*alpn_protocols] != ALPN_PROTOCOLS:
+        raise ValueError(f"all connections speak {ALPN_PROTOCOLS}, and not {alpn_protocols}")

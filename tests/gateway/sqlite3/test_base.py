@@ -135,11 +135,9 @@ def test_a_read_waits_for_a_process_that_has_the_file_for_itself(path: Path, las
     release = threading.Timer(lasts, held.close)
     release.start()
     reader = Writer(read, 1)
-    began = time.monotonic()
     reader.start()
     reader.join(30)
     assert ("database is locked" in str(reader.error)) == (lasts > TIMEOUT_SECONDS)
-    assert time.monotonic() - began < 10 * TIMEOUT_SECONDS
     release.cancel()
     held.close()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,16 @@ def trusting(bundle: Path) -> HTTPTransport:
     return HTTPTransport(replace(LOOPBACK, ca_bundle=str(bundle)))
 
 
+def noted(changes: list[ssl.SSLContext], change: Callable[..., None]) -> Callable[..., None]:
+    """Return what changes a context and notes which."""
+
+    def changed(context: ssl.SSLContext, *arguments: Any) -> None:
+        changes.append(context)
+        change(context, *arguments)
+
+    return changed
+
+
 def status_of(transport: HTTPTransport, url: str) -> int:
     """Ask on a connection of its own, and return the status."""
     answer = transport.send(Request("GET", url))
@@ -70,11 +81,16 @@ def test_others_are_trusted_no_more_for_it(
 def test_a_bundle_is_read_once_for_all_connections(
     sites: list[Site], authorities: tuple[Authority, Authority], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = []
+    """Nor is the context changed that they share: another thread may be reading it."""
+    made: list[ssl.SSLContext] = []
+    changes: list[ssl.SSLContext] = []
 
-    def make(**options: Any) -> Any:
-        made.append(options)
-        return create_urllib3_context(**options)
+    def make(**options: Any) -> ssl.SSLContext:
+        made.append(create_urllib3_context(**options))
+        return made[-1]
+
+    for name in ("set_alpn_protocols", "load_verify_locations"):
+        monkeypatch.setattr(ssl.SSLContext, name, noted(changes, getattr(ssl.SSLContext, name)))
 
     for module in ("urllib3.connection", "providers.transports.trust"):
         monkeypatch.setattr(f"{module}.create_urllib3_context", make)
@@ -82,6 +98,7 @@ def test_a_bundle_is_read_once_for_all_connections(
         for _ in range(2):
             assert status_of(transport, sites[0].url) == 404
     assert len(made) == 1
+    assert [context for context in changes if context in made] == [*made, *made]
 
 
 def test_a_bundle_that_changes_counts_from_the_next_connection(
