@@ -8,6 +8,7 @@ What is answered by silence ends too (`silence.py`), and is not asked again: the
 
 import re
 import select
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
@@ -17,7 +18,7 @@ from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 from django.db.utils import InterfaceError, OperationalError
 from psycopg_pool import PoolTimeout
 
-from gateway.postgresql import silence, timestamps
+from gateway.postgresql import prepared, silence, timestamps
 from gateway.postgresql.pool import PooledConnection, keep_connecting
 
 #: Statements that leave nothing behind when the connection ends under them.
@@ -147,6 +148,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if "options" in self.settings_dict["OPTIONS"]:
             with self.cursor() as cursor:
                 cursor.execute("SET statement_timeout = 0")
+
+    def execute_alone(
+        self, cursor: CursorWrapper, statements: tuple[str, ...], values: Sequence[Any]
+    ) -> None:
+        """Execute statements in one message, which is a transaction of its own, by names where that may be.
+
+        Not behind a pooler, which gives the next message another session. There the message asks for its
+        limits of time, as each transaction that begins with BEGIN does.
+        """
+        is_behind_pooler = self.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS", False)
+        if is_behind_pooler or not prepared.execute(cursor, statements, values):
+            cursor.execute("; ".join([*self.limits_of_transactions, *statements]), values)
 
     def make_cursor(self, cursor: Any) -> Cursor:
         return Cursor(cursor, self)

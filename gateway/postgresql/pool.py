@@ -12,6 +12,8 @@ class PooledConnection(AnsweringConnection):
     """Remembers why the last one could not be made: a request that waits for one sees a time-out only."""
 
     failure: ClassVar[str] = ""
+    #: A connection that serves one request would prepare each statement to run it once.
+    prepared: frozenset[str] | None = frozenset()
 
     @classmethod
     def connect(cls, *args: Any, **kwargs: Any) -> Self:

@@ -22,6 +22,10 @@ class AnsweringConnection(psycopg.Connection[Any]):
     silence_seconds: float | None = None
     #: When who borrowed it has waited long enough for a first answer: the queue of the pool counts too.
     first_answer_by = 0.0
+    #: The names of the statements that its session has prepared; None where it is to prepare none.
+    prepared: frozenset[str] | None = None
+    #: Until when those are run by the plans that there are.
+    plans_until = 0.0
 
     @classmethod
     def connect(cls, *args: Any, **kwargs: Any) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 from collections.abc import Callable
@@ -11,6 +12,9 @@ from types import TracebackType
 from typing import Self
 
 CHUNK_BYTES = 65_536
+#: What a message to PostgreSQL prepares, and by which names it executes that.
+_PREPARED = re.compile(rb"PREPARE (\w+) AS (.*?)(?=; PREPARE |\0)", re.DOTALL)
+_EXECUTED = re.compile(rb"EXECUTE (\w+)")
 
 
 class FaultProxy:
@@ -30,6 +34,7 @@ class FaultProxy:
         self._refuses = False
         self._losing: tuple[bytes, bytes] | None = None
         self._begun: set[_Passage] = set()
+        self._prepared: dict[bytes, bytes] = {}
         self._cut_after: int | None = None
         self.lost = 0
 
@@ -139,14 +144,22 @@ class FaultProxy:
             passage.from_client += len(data)
             if self._cut_after is not None and passage.from_client > self._cut_after:
                 return None
+            said = self._spelled_out(data)
             if self._losing is not None:
                 request, behind = self._losing
-                if behind in data:
+                if behind in said:
                     self._begun.add(passage)
-                if request in data and passage in self._begun:
+                if request in said and passage in self._begun:
                     passage.loses_answer = True
                     self._losing = None
         return data
+
+    def _spelled_out(self, data: bytes) -> bytes:
+        """Return what data does: statements that PostgreSQL prepares do it when they are executed."""
+        prepared = dict(_PREPARED.findall(data))
+        self._prepared |= prepared
+        executed = [self._prepared.get(name, b"") for name in _EXECUTED.findall(data)]
+        return b"" if prepared else b"; ".join([data, *executed])
 
     def _from_server(self, passage: _Passage, data: bytes) -> bytes | None:
         if passage.loses_answer:

@@ -1,12 +1,14 @@
 """Short transactions whose statements are known beforehand, and what has to come of each.
 
 PostgreSQL gets one in one round trip, without BEGIN and COMMIT: the statements of one message are a
-transaction, and one that does not do what it has to ends it. SQLite commits those that wait together
-(`group_commit`).
+transaction, and one that does not do what it has to ends it. What they are stands in the code, so that they
+are few and each session prepares them (`gateway/postgresql/prepared.py`). SQLite commits those that wait
+together (`group_commit`).
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 from django.db import DEFAULT_DB_ALIAS, DataError, connections, transaction
@@ -72,25 +74,27 @@ def _in_one_message(steps: tuple[Step, ...], database: BaseDatabaseWrapper) -> l
     for step in steps:
         run = step.counted if isinstance(step, Below) else step
         sql, bound = run.bound(database)
-        sqls.append(_demanding(sql, step))
+        sqls.append(_demanding(sql, is_count=isinstance(step, Below)))
         values += bound
         if isinstance(step, Below):
             values.append(step.most)
-    # Behind a pooler a transaction has to ask for its limits of time, as each that begins with BEGIN does.
-    limits = list(getattr(database, "limits_of_transactions", ()))
     try:
         with database.cursor() as cursor:
-            cursor.execute("; ".join([*limits, *sqls]), values)
-            return outcomes_of(cursor)[len(limits) :]
+            if database.in_atomic_block:  # which would end with a name that the session does not have
+                cursor.execute("; ".join(sqls), values)
+            else:
+                database.execute_alone(cursor, tuple(sqls), values)  # type: ignore[attr-defined]  # ours
+            return outcomes_of(cursor)[-len(steps) :]  # before them limits of time may have been set
     except DataError as error:
         if getattr(error.__cause__, "sqlstate", "") == _DIVISION_BY_ZERO:
             raise NotAsExpectedError from error
         raise
 
 
-def _demanding(sql: str, step: Step) -> str:
+@cache
+def _demanding(sql: str, *, is_count: bool) -> str:
     """Return the statement as one that divides by zero unless it does what it has to."""
-    if isinstance(step, Below):
+    if is_count:
         return f"SELECT 1 / (CASE WHEN ({sql}) < %s THEN 1 ELSE 0 END)"
     if sql.startswith("INSERT"):
         return sql  # which inserts its row, or raises

@@ -21,6 +21,7 @@ from benchmarks.growth.fill import Size, fill
 from files_app.admin.search import PARTS_INDEX, search_files
 from files_app.models import AuditEvent, File, FileCopy, Organization, RetentionRule
 from files_app.services.deletes import expiry, purging, queue, tombstones
+from files_app.services.index.callers import system_caller
 from files_app.services.index.metering.history import came_and_went, changes
 from files_app.services.index.metering.storage import held_by_account, settle_usage
 from files_app.services.index.usage import actual_usage
@@ -30,8 +31,10 @@ from files_app.services.reading.folders import list_folder
 from files_app.services.reading.listing import FileFilters, FileSelection, PageQuery, page_of
 from files_app.services.reading.lookup import find_file
 from files_app.services.retention.enforcement import Going, preview
+from files_app.services.tenants.keys import create_key
 from files_app.services.tenants.staff import EVERYTHING
 from files_app.services.uploads.failure import give_up_stuck
+from tests.files_app.client import ApiClient
 from tests.files_app.pooled import other_database
 from tests.servers import PostgreSQL
 
@@ -75,6 +78,10 @@ def check(ask: Callable[[], Any], *indexes: str) -> None:
     """Fail unless the plans have one of the indexes, and read no large table as a whole."""
     plan = plans(ask)
     assert any(index in plan for index in indexes), plan
+    check_scans(plan)
+
+
+def check_scans(plan: str) -> None:
     assert not [line for line in plan.splitlines() if "Seq Scan on " in line and _is_large(line)], plan
 
 
@@ -223,6 +230,26 @@ def test_a_folder_reads_its_stretch_of_keys(prefix: str) -> None:
 )
 def test_background_work_reads_an_index(work: Callable[[], Any], indexes: str | tuple[str, ...]) -> None:
     check(work, *((indexes,) if isinstance(indexes, str) else indexes))
+
+
+@pytest.mark.usefixtures("full_index")
+def test_an_upload_reads_indexes_whatever_its_values_are() -> None:
+    _, key = create_key(organization=half(), name="plans", caller=system_caller())
+    connection.close_pool()  # another session prepares the statements anew
+    with CaptureQueriesContext(connection) as queries:
+        ApiClient(key).create()
+    preparing = [query["sql"] for query in queries if query["sql"].startswith("PREPARE ")]
+    assert len(preparing) == 2
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "; ".join(["DEALLOCATE ALL", "SET LOCAL plan_cache_mode = force_generic_plan", *preparing])
+        )
+        cursor.execute("SELECT name, cardinality(parameter_types) FROM pg_prepared_statements")
+        for name, places in cursor.fetchall():
+            cursor.execute(f"EXPLAIN EXECUTE {name}({', '.join(['NULL'] * places)})")
+            check_scans("\n".join(row[0] for row in cursor.fetchall()))
+        cursor.execute("DEALLOCATE ALL")
+    connection.close_pool()
 
 
 @pytest.mark.usefixtures("full_index")

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -135,12 +136,17 @@ class TestWithinARequest:
             )
             assert cursor.fetchall() == [(None,)]
 
-    def test_a_write_under_which_the_session_ends_is_not_repeated(self) -> None:
+    @pytest.mark.parametrize("is_prepared", [False, True])
+    def test_a_write_under_which_the_session_ends_is_not_repeated(self, is_prepared: bool) -> None:
         Organization.objects.create(name="acme")
-        with connection.cursor() as cursor, pytest.raises(OperationalError):
-            cursor.execute(
-                "UPDATE files_app_organization SET name = pg_terminate_backend(pg_backend_pid())::text"
-            )
+        fatal = "UPDATE files_app_organization SET name = pg_terminate_backend(pg_backend_pid())::text"
+        with connection.cursor() as cursor:
+            execute = cursor.execute
+            if is_prepared:
+                execute = partial(connection.execute_alone, cursor)  # type: ignore[attr-defined]  # ours
+                fatal = (fatal,)
+            with pytest.raises(OperationalError):
+                execute(fatal, [])
         assert Organization.objects.get().name == "acme"
 
 

@@ -72,4 +72,4 @@ def test_what_is_held_is_said_in_one_message(upload: File) -> None:
     with CaptureQueriesContext(connection) as captured:
         Reservation(upload, slack_bytes=0).make_exact(100, filename="a.txt")
     messages = [query["sql"].split()[0] for query in captured]
-    assert messages == (["WITH"] if connection.vendor == "postgresql" else ["BEGIN", "UPDATE", "COMMIT"])
+    assert messages == (["EXECUTE"] if connection.vendor == "postgresql" else ["BEGIN", "UPDATE", "COMMIT"])
