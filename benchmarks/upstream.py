@@ -13,10 +13,14 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 
 _IDS = itertools.count(1)
 _FIRST_MEGABYTE: dict[str, float] = {}
-_CHUNK = bytes(1 << 20)
+_MIB = 2**20
+_CHUNK = bytes(_MIB)
+#: What MSG_TRUNC leaves as it is.
+_SCRATCH = bytearray(_MIB)
 
 
 def serve(port: int) -> None:
@@ -44,7 +48,7 @@ def _serve_one(connection: socket.socket) -> bool:
     head, _, rest = head.partition(b"\r\n\r\n")
     method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
     if method == "POST":
-        size = _drain(connection, head, rest)
+        size = _Body(connection, rest).skip_all(head)
         _answer(connection, _file_object(f"file-{next(_IDS):012d}", size))
     elif path.startswith("/_first_megabyte"):
         _answer(connection, {"at": _FIRST_MEGABYTE.get("at")})
@@ -60,21 +64,50 @@ def _serve_one(connection: socket.socket) -> bool:
     return True
 
 
-def _drain(connection: socket.socket, head: bytes, rest: bytes) -> int:
-    """Read a body to its end: by length, or to the last chunk of a chunked one."""
-    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
-    buffer = bytearray(1 << 20)
-    received, tail = len(rest), rest[-5:]
-    _FIRST_MEGABYTE.clear()
-    while received < int(length[1]) if length else not tail.endswith(b"0\r\n\r\n"):
-        count = connection.recv_into(buffer)
-        if not count:
-            return received
-        if received < 1 << 20 <= received + count:
+class _Body:
+    """A request's body, most of which is taken off its connection without being copied."""
+
+    def __init__(self, connection: socket.socket, rest: bytes) -> None:
+        self._connection = connection
+        self._rest = rest
+        self._size = 0
+        _FIRST_MEGABYTE.clear()
+
+    def skip_all(self, head: bytes) -> int:
+        """Take the body; return how many bytes came before its end or that of the connection."""
+        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+        with suppress(EOFError):
+            if length:
+                self._skip(int(length[1]))
+            else:
+                while size := int(self._line(), 16):
+                    self._skip(size + 2)
+                self._line()
+        return self._size
+
+    def _line(self) -> bytes:
+        while b"\r\n" not in self._rest:
+            if not (data := self._connection.recv(1_024)):
+                raise EOFError
+            self._rest += data
+        line, _, self._rest = self._rest.partition(b"\r\n")
+        return line
+
+    def _skip(self, size: int) -> None:
+        left = size - len(self._rest)
+        self._count(min(size, len(self._rest)))
+        self._rest = self._rest[size:]
+        while left > 0:
+            taken = self._connection.recv_into(_SCRATCH, min(left, len(_SCRATCH)), socket.MSG_TRUNC)
+            if not taken:
+                raise EOFError
+            self._count(taken)
+            left -= taken
+
+    def _count(self, size: int) -> None:
+        if self._size < _MIB <= self._size + size:
             _FIRST_MEGABYTE["at"] = time.monotonic()
-        received += count
-        tail = (tail + bytes(buffer[max(0, count - 5) : count]))[-5:]
-    return received
+        self._size += size
 
 
 def _send_zeros(connection: socket.socket, size: int) -> None:
