@@ -18,10 +18,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +33,11 @@ from tests.servers import PostgreSQL, find_postgresql
 from tests.stack import Stack
 
 MIB = 2**20
+#: With its own buffer of 16 KiB it passes on less than half as much a second as with one like ours.
 _NGINX = """
 daemon off; pid {dir}/nginx.pid; error_log {dir}/nginx.log; worker_processes 1; events {{}}
 http {{ access_log off; client_max_body_size 0; proxy_request_buffering off; proxy_buffering off;
+ client_body_buffer_size 256k;
  client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f;
  uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
  server {{ listen 127.0.0.1:{port};
@@ -103,9 +105,7 @@ class Bench:
         name = f"upload of {self._size // MIB} MiB"
         self._per_gb(name, costs, "2.0 (aim 1.5)")
         self._add(f"{name}: throughput", f"{statistics.median(speeds):.0f} MiB/s", "half of nginx")
-        if self._nginx is not None:
-            plain = [self._plain_upload(self._nginx) for _ in range(self._rounds)]
-            self._add("  nginx as a plain proxy", f"{statistics.median(plain):.0f} MiB/s", "")
+        self._plain("  nginx as a plain proxy", 1)
         self._add(
             f"{name}: memory above idle", f"{max(c.rss_above_idle_mib for c in costs):.1f} MiB", "16 MiB"
         )
@@ -114,19 +114,24 @@ class Bench:
         self._four_at_once()
 
     def _four_at_once(self) -> None:
-        size = self._size // 4
-        threads = [
-            threading.Thread(target=clients.upload, args=(self._stack.port, self._stack.api_key, size))
-            for _ in range(4)
-        ]
-        with self._meter() as meter:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        name = f"4 uploads of {size // MIB} MiB at once"
-        self._add(f"{name}: memory above idle", f"{meter.cost.rss_above_idle_mib:.1f} MiB", "32 MiB")
-        self._add(f"{name}: throughput", f"{self._size / MIB / meter.cost.wall_seconds:.0f} MiB/s", "")
+        costs = []
+        for _ in range(self._rounds):
+            with self._meter(disk=False) as meter:
+                self._upload_at_once(self._stack.port, self._stack.api_key, 4)
+            costs.append(meter.cost)
+        name = f"4 uploads of {self._size // 4 // MIB} MiB at once"
+        self._per_gb(name, costs, "1.1")
+        speed = statistics.median(self._size / MIB / cost.wall_seconds for cost in costs)
+        self._add(f"{name}: throughput", f"{speed:.0f} MiB/s", "1,621 MiB/s")
+        self._plain("  nginx as a plain proxy, 4 at once", 4)
+        self._add(
+            f"{name}: memory above idle", f"{max(c.rss_above_idle_mib for c in costs):.1f} MiB", "32 MiB"
+        )
+
+    def _upload_at_once(self, port: int, key: str, count: int) -> None:
+        """Upload so many parts of the large file at once."""
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(lambda size: clients.upload(port, key, size), [self._size // count] * count))
 
     def downloads(self) -> None:
         """One large download at a time."""
@@ -161,17 +166,24 @@ class Bench:
         """Small uploads, lists and `GET` with key check, by clients that send one after the other."""
         requests.measure(self._stack, label, seconds=seconds, database_pid=database_pid, add=self._add)
 
-    def _meter(self) -> Meter:
-        return Meter(self.web_pid, disk=(self._stack.data_dir / "spool", self._stack.directory / "tmp"))
+    def _meter(self, *, disk: bool = True) -> Meter:
+        folders = (self._stack.data_dir / "spool", self._stack.directory / "tmp")
+        return Meter(self.web_pid, disk=folders if disk else ())
 
     def _per_gb(self, name: str, costs: list[Cost], bar: str) -> None:
         per_gb = [cost.cpu_seconds / (self._size / 1e9) for cost in costs]
         self._add(f"{name}: CPU", f"{statistics.median(per_gb):.2f} s/GB", bar)
 
-    def _plain_upload(self, port: int) -> float:
-        began = time.monotonic()
-        clients.upload(port, "benchmark", self._size)
-        return self._size / MIB / (time.monotonic() - began)
+    def _plain(self, what: str, count: int) -> None:
+        """Measure nginx in the place of the gateway, if there is one."""
+        if self._nginx is None:
+            return
+        speeds = []
+        for _ in range(self._rounds):
+            began = time.monotonic()
+            self._upload_at_once(self._nginx, "benchmark", count)
+            speeds.append(self._size / MIB / (time.monotonic() - began))
+        self._add(what, f"{statistics.median(speeds):.0f} MiB/s", "")
 
     def _first_megabyte(self) -> float:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._upstream}/_first_megabyte") as answer:
