@@ -71,7 +71,7 @@ def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        process.kill()
+        process.terminate()  # nginx takes its worker along, which a killed one would leave behind
         process.wait()
 
 
