@@ -24,10 +24,14 @@ LONGEST_SECONDS = 50 * 365 * DAY_SECONDS
 class RetentionRuleQuerySet(models.QuerySet["RetentionRule"]):
     """Which rules are for which files."""
 
-    def at(self, organization_id: int, account_id: int) -> Rules:
+    def of_place(self, organization_id: int, account_id: int) -> RetentionRuleQuerySet:
         """Return the rules for an organization's files at an account."""
         mine = self.filter(Q(organization=organization_id) | Q(organization=None))
-        return Rules(mine.filter(Q(account=account_id) | Q(account=None)))
+        return mine.filter(Q(account=account_id) | Q(account=None))
+
+    def at(self, organization_id: int, account_id: int) -> Rules:
+        """Return the same, to be asked."""
+        return Rules(self.of_place(organization_id, account_id))
 
 
 def _seconds(least: int) -> models.PositiveIntegerField[int | None, int | None]:

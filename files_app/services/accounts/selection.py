@@ -6,7 +6,8 @@ from typing import Final
 
 from files_app.exceptions import InvalidRequestError
 from files_app.models import Organization, ProviderAccount
-from files_app.services.index.recent import Recent
+from files_app.services.index.recent import Recent, organization_now
+from files_app.services.index.rows import Lookup
 
 PROVIDER_HEADER = "x-tfy-provider-name"
 MODEL_HEADER = "x-tfy-provider-model"
@@ -18,13 +19,13 @@ def select_account(organization: Organization | int, name: str | None) -> Provid
     An organization's own account hides a shared one of the same name. Without a name the organization's
     default serves, then a shared default. One that is switched off is named only where none serves.
     """
-    known = ProviderAccount.objects.known_to(organization)
-    if name is not None and "\0" in name:  # PostgreSQL refuses to be asked for it
-        found = known.none()
-    elif name is not None:
-        found = known.filter(name=name).order_by("organization_id")
+    pk = organization.pk if isinstance(organization, Organization) else organization
+    if name is None:
+        found = _DEFAULTS(pk)
+    elif "\0" in name:  # PostgreSQL refuses to be asked for it
+        found = []
     else:
-        found = known.filter(is_default=True).order_by("organization_id")
+        found = _NAMED(pk, name)
     for account in sorted(found, key=lambda account: (not account.is_enabled, account.is_shared)):
         if account.is_enabled:
             return account
@@ -68,9 +69,30 @@ def forget_recent_accounts() -> None:
     _by_name.forget()
 
 
-_by_pk: Final[Recent[int, ProviderAccount]] = Recent(
-    ProviderAccount, lambda pk: ProviderAccount.objects.select_related("organization").get(pk=pk)
+_BY_PK = Lookup(ProviderAccount, lambda: ProviderAccount.objects.filter(pk=0).order_by(), [0])
+_NAMED = Lookup(
+    ProviderAccount,
+    lambda: ProviderAccount.objects.known_to(0).filter(name="NAME").order_by("organization_id"),
+    [0, "NAME"],
 )
+_DEFAULTS = Lookup(
+    ProviderAccount,
+    lambda: ProviderAccount.objects.known_to(0).filter(is_default=True).order_by("organization_id"),
+    [0],
+)
+
+
+def _with_owner(pk: int) -> ProviderAccount:
+    for account in _BY_PK(pk):
+        if account.organization_id is not None:
+            account.organization = organization_now(account.organization_id)
+            if account.organization is None:  # they were removed between the two questions
+                break
+        return account
+    raise ProviderAccount.DoesNotExist
+
+
+_by_pk: Final[Recent[int, ProviderAccount]] = Recent(ProviderAccount, _with_owner)
 _by_name: Final[Recent[tuple[int, str | None], ProviderAccount]] = Recent(
     ProviderAccount, lambda key: select_account(*key)
 )

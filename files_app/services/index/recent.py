@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Final, Generic, TypeVar
 
-from django.db.models import Exists, Model, OuterRef
+from django.db.models import Model
 from django.db.models.signals import post_delete, post_save
 
 from files_app.models import Organization, RetentionRule, WebhookEndpoint
 from files_app.models.retention import Rules
+from files_app.services.index.rows import Lookup
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -46,18 +47,32 @@ class Recent(Generic[K, V]):
         self._found.clear()
 
 
-def _organization(pk: int) -> Organization:
-    endpoints = WebhookEndpoint.objects.filter(organization=OuterRef("pk"), is_enabled=True)
-    return Organization.objects.annotate(has_webhooks=Exists(endpoints)).get(pk=pk)
+_ORGANIZATION = Lookup(Organization, lambda: Organization.objects.filter(pk=0).order_by(), [0])
+_ENDPOINT = Lookup(
+    WebhookEndpoint,
+    lambda: WebhookEndpoint.objects.filter(organization=0, is_enabled=True).order_by()[:1],
+    [0],
+)
+_RULES = Lookup(RetentionRule, lambda: RetentionRule.objects.of_place(1, 2).order_by(), [1, 2])
+
+
+def organization_now(pk: int) -> Organization | None:
+    """Return an organization as it is now; None where it is gone."""
+    return next(iter(_ORGANIZATION(pk)), None)
+
+
+def _with_webhooks(pk: int) -> Organization:
+    if (organization := organization_now(pk)) is None:
+        raise Organization.DoesNotExist
+    vars(organization)["has_webhooks"] = bool(_ENDPOINT(pk))
+    return organization
 
 
 #: An organization by its primary key, for its limits and whether it has webhooks: its counters are those of
 #: then.
-recent_organization: Final[Recent[int, Organization]] = Recent(Organization, _organization)
+recent_organization: Final[Recent[int, Organization]] = Recent(Organization, _with_webhooks)
 for _signal in (post_save, post_delete):
     _signal.connect(recent_organization.forget, sender=WebhookEndpoint, weak=False)
 
 #: The retention rules for an organization's files at an account, by the primary keys of both.
-recent_rules: Final[Recent[tuple[int, int], Rules]] = Recent(
-    RetentionRule, lambda pair: RetentionRule.objects.at(*pair)
-)
+recent_rules: Final[Recent[tuple[int, int], Rules]] = Recent(RetentionRule, lambda pair: Rules(_RULES(*pair)))

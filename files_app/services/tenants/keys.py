@@ -28,6 +28,9 @@ from files_app.models.organizations import all_scopes
 from files_app.services.index import audit, writability
 from files_app.services.index.callers import Caller
 from files_app.services.index.limits import Limits, limits_of
+from files_app.services.index.recent import organization_now
+from files_app.services.index.rows import Lookup
+from files_app.services.index.statements import Statement, all_of, of
 
 KEY_PREFIX = "fgw_"
 MIN_SUPPLIED_CHARACTERS = 32
@@ -172,17 +175,22 @@ def verify_key(plain: str, *, ip: str | None = None) -> VerifiedKey:
 
 
 def _look_up(digests: list[str], ip: str | None) -> VerifiedKey | None:
-    row = (
-        ApiKey.objects.filter(digest__in=digests, revoked_at=None, organization__is_active=True)
-        .select_related("organization")
-        .first()
-    )
+    row = next((row for digest in digests for row in _LIVE(digest)), None)
     if row is None:
         return _look_up_retired(digests, ip)
-    if not any(hmac.compare_digest(row.digest, digest) for digest in digests):
+    organization = organization_now(row.organization_id)
+    if organization is None or not any(hmac.compare_digest(row.digest, digest) for digest in digests):
         return None
+    row.organization = organization
     _note_use(row, ip)
     return _verified(row, row.expires_at)
+
+
+_LIVE = Lookup(
+    ApiKey,
+    lambda: ApiKey.objects.filter(digest="DIGEST", revoked_at=None, organization__is_active=True).order_by(),
+    ["DIGEST"],
+)
 
 
 def _look_up_retired(digests: list[str], ip: str | None) -> VerifiedKey | None:
@@ -218,13 +226,18 @@ def _verified(row: ApiKey, expires_at: datetime | None) -> VerifiedKey:
 def _note_use(row: ApiKey | RetiredSecret, ip: str | None = None) -> None:
     now = timezone.now()
     if row.last_used_at is None or row.last_used_at < now - _LAST_USED_RESOLUTION:
-        values = (
-            {"last_used_at": now}
-            if isinstance(row, RetiredSecret)
-            else {"last_used_at": now, "last_used_ip": ip}
-        )
         with writability.worth_no_failure("key_use_not_noted", key=row.pk):
-            type(row)._default_manager.filter(pk=row.pk).update(**values)
+            if isinstance(row, ApiKey):
+                _KEY_USED.change(id=row.pk, last_used_at=now, last_used_ip=ip)
+            else:
+                RetiredSecret.objects.filter(pk=row.pk).update(last_used_at=now)
+
+
+_KEY_USED = Statement(
+    lambda: ApiKey.objects.filter(pk=of(ApiKey, "id")).update(
+        **all_of(ApiKey, "last_used_at", "last_used_ip")
+    )
+)
 
 
 def _refused() -> InvalidKeyError:
