@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 
@@ -178,7 +179,12 @@ class _ClosingStream:
         self._opened = opened
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._opened.chunks
+        first = next(self._opened.chunks, None)
+        if first is not None:
+            yield first
+            # A thread of the server sends it. Where cores are few, to read on would keep it from its one.
+            os.sched_yield()
+            yield from self._opened.chunks
 
     def close(self) -> None:
         self._opened.close()
