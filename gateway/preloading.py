@@ -13,10 +13,10 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 
-#: What a web process imports before its first request.
+#: What a web process imports before its first request, and what most drivers are made of.
 _FIRST_NEEDED = (
     *("files_app.services.operations.health", "gateway.slow_clients.watchdog", "gateway.pulse"),
-    "multiprocessing.popen_fork",
+    *("multiprocessing.popen_fork", "providers.generic", "providers.local"),
 )
 
 
