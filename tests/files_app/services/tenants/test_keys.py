@@ -79,8 +79,9 @@ def test_unknown_revoked_and_expired_are_told_alike(organization: Organization) 
     revoked, first = make(organization)
     revoke_key(revoked, caller=system_caller())
     _, second = make(organization, expires_at=timezone.now())
+    _, third = make(Organization.objects.create(name="inactive", is_active=False))
     messages = set()
-    for plain in (first, second, generate_key(), "x" * 40):
+    for plain in (first, second, third, generate_key(), "x" * 40):
         with pytest.raises(InvalidKeyError) as caught:
             verify_key(plain)
         messages.add((caught.value.message, caught.value.code))
@@ -201,10 +202,11 @@ def test_a_supplied_key_has_to_be_long_and_plain(organization: Organization, key
 
 def test_use_is_noted_once_a_minute(organization: Organization) -> None:
     row, plain = make(organization)
-    verify_key(plain)
+    verify_key(plain, ip="192.0.2.7")
     row.refresh_from_db()
     first = row.last_used_at
     assert first is not None
+    assert row.last_used_ip == "192.0.2.7"
     for seconds, is_noted in ((30, False), (61, True)):
         forget_cached_keys()
         with time_machine.travel(first + timedelta(seconds=seconds)):
