@@ -112,12 +112,13 @@ class Keeper:
 
     def _begin(self) -> None:
         if self._thread is None or not self._thread.is_alive():  # none lives on in a process that was forked
-            self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+            pause = settings.LEASE_SECONDS / 8
+            self._thread = threading.Thread(target=self._run, args=(pause,), name="leases", daemon=True)
             self._thread.start()
 
-    def _run(self) -> None:
+    def _run(self, pause_seconds: float) -> None:
         while True:
-            time.sleep(settings.LEASE_SECONDS / 8)
+            time.sleep(pause_seconds)
             try:
                 self.renew_due()
             except (OperationalError, InterfaceError) as error:  # a database that is away may be back in time
