@@ -78,21 +78,23 @@ def test_task_what_expires_this_week(open_page: OpenPage) -> None:
 
 SILENCE = """
 from django.utils import timezone
-from files_app.models import OpenBreaker, ProviderAccount
+from files_app.models import FileCopy, OpenBreaker, ProviderAccount
 now, account = timezone.now(), ProviderAccount.objects.get(name="mistral-eu")
 OpenBreaker.objects.create(account=account, kind="delete", process="web/1", opened_at=now, seen_at=now,
     error="Mistral did not answer in time.")
+print(*FileCopy.objects.filter(state="dead").values_list("pk", flat=True), sep=",")
 """
 RESTORE = """
 from files_app.models import FileCopy, OpenBreaker
 from tests.files_app.rows import force
 OpenBreaker.objects.all().delete()
-force(FileCopy.objects.filter(state="deleting", attempts=0), state="dead", attempts=12, next_attempt_at=None)
+dead = FileCopy.objects.filter(pk__in=[{dead}], state="deleting")
+force(dead, state="dead", attempts=12, next_attempt_at=None)
 """
 
 
 def test_task_a_provider_is_down_what_is_stuck_and_retry(gateway: Stack, open_page: OpenPage) -> None:
-    gateway.manage("shell", "-v0", "-c", SILENCE)
+    dead = gateway.manage("shell", "-v0", "-c", SILENCE).stdout.strip()
     try:
         page = open_page("/admin/")
         clicks = Clicks(page)
@@ -108,4 +110,4 @@ def test_task_a_provider_is_down_what_is_stuck_and_retry(gateway: Stack, open_pa
         expect(page.get_by_role("heading", name="2 of 2 done")).to_be_visible()
         assert clicks.number == 3
     finally:
-        gateway.manage("shell", "-v0", "-c", RESTORE)
+        gateway.manage("shell", "-v0", "-c", RESTORE.format(dead=dead))
