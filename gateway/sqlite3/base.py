@@ -21,9 +21,11 @@ from gateway.sqlite3.turns import Turns, turns_at
 
 T = TypeVar("T")
 
-#: How often the first in the queue looks whether another process has ended its transaction, which is a
-#: millisecond's matter where the disk is quick. A look takes some 15 µs.
+#: How often who has the turn looks whether another process has ended its transaction, which takes it about a
+#: millisecond where the disk is quick. A look takes some 15 µs.
 _LOOK_SECONDS = 0.0005
+#: How often readers look whether another process still has the file for itself: they may be many.
+_READERS_LOOK_SECONDS = 0.003
 _WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
 
 
@@ -108,7 +110,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
                     until = time.monotonic() + self._patience
                 if "database is locked" not in str(error) or time.monotonic() > until:
                     raise
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_READERS_LOOK_SECONDS if self._turns is None else _LOOK_SECONDS)
 
     def _start_transaction_under_autocommit(self) -> None:
         self._take_turn()
